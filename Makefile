@@ -1,0 +1,47 @@
+# make demo: the whole way on the embedded demo; make test: all tests. Both create .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.txt
+
+.PHONY: demo test lint format schema clean
+
+demo: .venv/run
+	@$(BIN)/snakemake --cores all eval_demo
+	@$(BIN)/cocon summary --show results/demo/summary.json
+	@echo "report: $(CURDIR)/results/demo/report.html"
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check --line-length 110 Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt --line-length 110 Snakefile workflow
+
+schema: .venv/run
+	$(BIN)/cocon schema --output workflow/schemas/config.schema.json
+
+# What a run needs. The versions are pinned in requirements.txt.
+.venv/run: pyproject.toml requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv ..."
+	@$(PIP) --editable '.[blazepose]'
+	@touch $@
+
+# What developing needs on top.
+.venv/dev: .venv/run
+	@$(PIP) --editable '.[blazepose,dev]'
+	@touch $@
+
+clean:
+	rm -rf results data/demo
