@@ -1,0 +1,7 @@
+"""``python -m cocon``."""
+
+import sys
+
+from cocon.cli import main
+
+sys.exit(main())

@@ -1,0 +1,363 @@
+"""The typed configuration: every key of ``config.yaml``, its type, its default and its meaning.
+
+The same classes validate the file, generate ``workflow/schemas/config.schema.json`` and validate the
+``--settings`` of every command. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ViewName = Literal["rgb", "flow", "mask", "pose"]
+PRETRAININGS = ("random", "stage1", "cpc", "cpc_sync", "cpc_sim", "cocon")
+PretrainingName = Literal["random", "stage1", "cpc", "cpc_sync", "cpc_sim", "cocon"]
+Protocol = Literal["linear", "retrieval", "finetune"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ------------------------------------------------------------------------------------ extraction
+
+
+class RgbExtraction(Section):
+    """Decoded frames, stored as JPEG."""
+
+    short_side: PositiveInt = Field(150, description="stored size of the shorter side, px")
+    jpeg_quality: int = Field(90, ge=1, le=100)
+
+
+class Tvl1Parameters(Section):
+    """Parameters of TV-L1 (Zach, Pock, Bischof 2007) by the names that OpenCV gives them."""
+
+    tau: PositiveFloat = Field(0.25, description="time step of the numerical scheme")
+    lambda_: PositiveFloat = Field(0.15, alias="lambda", description="weight of the data term")
+    theta: PositiveFloat = Field(0.3, description="tightness between the flow and its dual")
+    scales: PositiveInt = Field(5, description="levels of the image pyramid")
+    scale_step: float = Field(0.8, gt=0, lt=1)
+    warps: PositiveInt = Field(5, description="warpings per level")
+    epsilon: PositiveFloat = Field(0.01, description="stop when the update is below this")
+    inner_iterations: PositiveInt = 30
+    outer_iterations: PositiveInt = 10
+    median_filter: Literal[1, 3, 5] = Field(5, description="median filter of the flow, px; 1: off")
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class FlowExtraction(Section):
+    """Optical flow from frame i to frame i + 1, 2 channels, 8 bit, zero = 128."""
+
+    backend: Literal["tvl1_opencv"] = "tvl1_opencv"
+    short_side: PositiveInt = Field(150, description="stored size of the shorter side, px")
+    compute_short_side: int = Field(
+        0, ge=0, description="frames are scaled to this before the flow is computed, px; 0: full size"
+    )
+    bound: PositiveFloat = Field(20.0, description="flow is clipped to +-bound px at stored size")
+    jpeg_quality: int = Field(95, ge=1, le=100)
+    tvl1: Tvl1Parameters = Tvl1Parameters()
+
+
+class MaskExtraction(Section):
+    """Confidence that a pixel shows a person, 1 channel."""
+
+    backend: Literal["blazepose"] = "blazepose"
+    short_side: PositiveInt = Field(75, description="stored size of the shorter side, px")
+    jpeg_quality: int = Field(95, ge=1, le=100)
+
+
+class PoseExtraction(Section):
+    """Persons x 17 COCO keypoints; the reader renders them as 17 heatmaps."""
+
+    backend: Literal["blazepose"] = "blazepose"
+    short_side: PositiveInt = Field(75, description="size of the heatmaps' shorter side, px")
+    sigma: PositiveFloat = Field(1.5, description="width of a keypoint's Gaussian, px of the heatmap")
+
+
+class Extraction(Section):
+    """One sub-section per view, and what happens when videos fail."""
+
+    rgb: RgbExtraction = RgbExtraction()
+    flow: FlowExtraction = FlowExtraction()
+    mask: MaskExtraction = MaskExtraction()
+    pose: PoseExtraction = PoseExtraction()
+    max_failed_fraction: Fraction = Field(
+        0.05, description="a shard fails when more than this fraction of its videos cannot be read"
+    )
+
+
+# -------------------------------------------------------------------------------------- learning
+
+
+class Clip(Section):
+    """What the network sees of a video: N blocks of K frames."""
+
+    blocks: PositiveInt = Field(8, description="N, blocks per clip")
+    frames_per_block: PositiveInt = Field(5, description="K, frames per block")
+    stride: PositiveInt = Field(3, description="every stride-th frame of the video is used")
+    predicted_blocks: PositiveInt = Field(3, description="the last blocks, predicted from the others")
+    crop: dict[ViewName, PositiveInt] = Field(
+        {"rgb": 128, "flow": 128, "mask": 64, "pose": 64}, description="network input, px, per view"
+    )
+
+    @model_validator(mode="after")
+    def _context_remains(self) -> Clip:
+        if self.predicted_blocks >= self.blocks:
+            raise ValueError("predicted_blocks must be smaller than blocks, or no context remains")
+        return self
+
+    @property
+    def frames(self) -> int:
+        """Frames per clip, N * K."""
+        return self.blocks * self.frames_per_block
+
+
+class Network(Section):
+    """A 2D3D-ResNet encoder, a one-layer ConvGRU and a predictor."""
+
+    layers: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
+        (2, 2, 2, 2), description="residual blocks per stage: 2 2 2 2 is ResNet-18, 3 4 6 3 ResNet-34"
+    )
+    width: PositiveInt = Field(64, description="channels of the stem and the first stage")
+    features: PositiveInt = Field(256, description="D, channels of the last stage")
+    dropout: Fraction = Field(0.1, description="dropout on the state of the ConvGRU")
+
+
+class Loss(Section):
+    """Weights and temperature of the CoCon loss."""
+
+    temperature: PositiveFloat = Field(0.005, description="tau of L_cpc")
+    cooperation: float = Field(10.0, ge=0, description="lambda, weight of L_sync + alpha L_sim")
+    similarity: float = Field(1.0, ge=0, description="alpha, weight of L_sim beside L_sync")
+    sync: Literal["l1", "l2"] = Field("l1", description="distance of L_sync")
+
+
+class Augmentation(Section):
+    """Augmentation in pretraining; the crop is random in any case."""
+
+    rgb_flip: Fraction = Field(0.5, description="probability of a horizontal flip of rgb")
+    flow_flip: Fraction = Field(0.0, description="the same for flow; u changes its sign")
+    mask_flip: Fraction = 0.0
+    pose_flip: Fraction = Field(0.0, description="the same for pose; left and right change places")
+    grey: Fraction = Field(0.5, description="probability per frame that rgb loses its colour")
+    brightness: float = Field(0.5, ge=0, description="jitter per frame")
+    contrast: float = Field(0.5, ge=0)
+    saturation: float = Field(0.5, ge=0)
+    hue: float = Field(0.25, ge=0, le=0.5)
+    crop_candidates: PositiveInt = Field(
+        3, description="crops tried for the sparse views; the one with most content is taken"
+    )
+    shared_crop: bool = Field(False, description="one crop position for all views of a clip")
+
+
+class Stage(Section):
+    """One stage of the schedule."""
+
+    epochs: PositiveInt
+    batch_size: PositiveInt = Field(16, description="clips per process and step")
+    learning_rate: PositiveFloat = 1e-3
+
+
+class Pretraining(Section):
+    """The two-stage schedule: every view alone with L_cpc, then all views together."""
+
+    stage1: Stage = Stage(epochs=100)
+    stage2: Stage = Stage(epochs=60)
+    loss: Loss = Loss()
+    augmentation: Augmentation = Augmentation()
+    weight_decay: float = Field(1e-5, ge=0)
+    plateau_factor: float = Field(0.1, gt=0, lt=1)
+    plateau_patience: PositiveInt = Field(10, description="epochs without improvement")
+    minimum_learning_rate: float = Field(1e-5, ge=0)
+    validation_fraction: float = Field(
+        0.1, ge=0, lt=1, description="part of the training groups held out; 0: no validation, no plateau"
+    )
+    checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
+    workers: int = Field(0, ge=0, description="processes that load data; 0: in the training process")
+    cache_megabytes: int = Field(
+        1000, ge=0, description="memory for decoded frames, of all workers together; 0: decode every time"
+    )
+    amp: Literal["off", "bf16", "fp16"] = "off"
+    compile: bool = Field(False, description="torch.compile the networks")
+
+
+# ------------------------------------------------------------------------------------ evaluation
+
+
+class Linear(Section):
+    """Logistic regression on cached features of the frozen encoder."""
+
+    inverse_regularisation: PositiveFloat = Field(0.1, description="C of logistic regression")
+    max_iterations: PositiveInt = 2000
+
+
+class Retrieval(Section):
+    """Nearest neighbours by cosine; gallery: training videos, queries: test videos."""
+
+    ranks: tuple[PositiveInt, ...] = Field((1, 5, 10), description="k of the reported R@k")
+
+
+class Finetune(Section):
+    """The encoder and the aggregator trained further with labels."""
+
+    epochs: PositiveInt = 100
+    batch_size: int = Field(16, ge=2, description="clips per step; batch norm needs two")
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: float = Field(1e-5, ge=0)
+    milestones: tuple[Fraction, ...] = Field(
+        (0.5, 0.7, 0.9), description="the learning rate falls tenfold at these fractions of the epochs"
+    )
+    dropout: Fraction = 0.7
+    jitter: Fraction = Field(0.3, description="probability of a clip-consistent colour jitter")
+    workers: int = Field(0, ge=0, description="processes that load data; 0: in the training process")
+    cache_megabytes: int = Field(
+        1000, ge=0, description="memory for decoded frames, of all workers together; 0: decode every time"
+    )
+    amp: Literal["off", "bf16", "fp16"] = "off"
+
+
+class Evaluation(Section):
+    """Which encoders are judged, how, and with what weights the views are fused."""
+
+    pretrainings: tuple[PretrainingName, ...] = ("random", "stage1", "cocon")
+    protocols: tuple[Protocol, ...] = ("linear", "retrieval", "finetune")
+    finetune_pretrainings: tuple[PretrainingName, ...] = Field(
+        ("random", "cocon"), description="fine-tuning is dear: only these encoders are fine-tuned"
+    )
+    linear: Linear = Linear()
+    retrieval: Retrieval = Retrieval()
+    finetune: Finetune = Finetune()
+    ensemble: dict[ViewName, float] = Field(
+        {"rgb": 2.0, "flow": 2.0, "mask": 1.0, "pose": 1.0}, description="weights of the late fusion"
+    )
+    bootstrap: PositiveInt = Field(1000, description="resamples for the 95 % interval")
+
+
+# ------------------------------------------------------------------------------------- data sets
+
+
+class _Dataset(Section):
+    recipe: str = Field(description="the recipe (see recipes:) that this data set is processed with")
+    shards: PositiveInt = Field(description="HDF5 files per view; aim at 100-300 videos each")
+    splits: tuple[str, ...] = Field(("1",), description="official splits to evaluate on")
+    pretrain_on: str = Field("", description="data set whose encoders are evaluated; empty: this one")
+    pretrain_split: str = Field("1", description="the split whose training videos are pretrained on")
+    track_videos: bool = Field(
+        True, description="re-extract when a video file changes; false plans faster beyond 20,000 videos"
+    )
+
+
+class DemoDataset(_Dataset):
+    """Rendered human actions: made on the spot, nothing to download."""
+
+    kind: Literal["demo"]
+    root: Path = Field(Path("data/demo"), description="where the videos and their truth are rendered to")
+    train_subjects: PositiveInt = Field(8, description="people in the training split")
+    test_subjects: PositiveInt = Field(4, description="other people, in the test split")
+    takes: PositiveInt = Field(2, description="clips per person and action")
+    frames: PositiveInt = Field(48, description="frames per clip, at 16 frames/s")
+    size: PositiveInt = Field(160, description="px, width and height")
+    seed: int = 0
+    truth_flow_every: PositiveInt = Field(6, description="the true flow is kept for every n-th frame")
+
+
+class Ucf101Dataset(_Dataset):
+    """UCF101 in ``videos/<Class>/v_<Class>_gXX_cYY.avi`` and its official split lists."""
+
+    kind: Literal["ucf101"]
+    videos: Path
+    lists: Path = Field(description="folder with classInd.txt, trainlist01.txt, testlist01.txt, ...")
+
+
+class Hmdb51Dataset(_Dataset):
+    """HMDB51 in ``videos/<class>/<name>.avi`` and its official split lists."""
+
+    kind: Literal["hmdb51"]
+    videos: Path
+    lists: Path = Field(description="folder with <class>_test_split1.txt, ...")
+
+
+class Kinetics400Dataset(_Dataset):
+    """Kinetics-400 in ``videos/<split>/<label>/<id>_<start>_<end>.mp4`` and its csv lists."""
+
+    kind: Literal["kinetics400"]
+    videos: Path
+    lists: Path = Field(description="folder with train.csv and val.csv (test.csv if it has labels)")
+
+
+class FolderDataset(_Dataset):
+    """Your own videos: a folder and a CSV table with the columns video, label, split."""
+
+    kind: Literal["folder"]
+    videos: Path
+    table: Path
+
+
+Dataset = Annotated[
+    DemoDataset | Ucf101Dataset | Hmdb51Dataset | Kinetics400Dataset | FolderDataset,
+    Field(discriminator="kind"),
+]
+
+
+# --------------------------------------------------------------------------------------- the file
+
+
+class Recipe(Section):
+    """Everything with a number in it that turns videos into accuracies."""
+
+    extraction: Extraction = Extraction()
+    clip: Clip = Clip()
+    network: Network = Network()
+    pretraining: Pretraining = Pretraining()
+    evaluation: Evaluation = Evaluation()
+
+
+class Job(Section):
+    """What one job of a stage asks for."""
+
+    threads: PositiveInt = 1
+    memory_mb: PositiveInt = 4000
+    runtime_minutes: PositiveInt = Field(240, description="time limit where a scheduler wants one")
+
+
+class Jobs(Section):
+    """Threads, memory and time of the stages."""
+
+    render: Job = Job(threads=2)
+    extract: Job = Job()
+    pretrain_stage1: Job = Job(runtime_minutes=2880)
+    pretrain_stage2: Job = Job(threads=2, memory_mb=8000, runtime_minutes=2880)
+    features: Job = Job()
+    finetune: Job = Job(runtime_minutes=2880)
+
+
+class Config(Section):
+    """The whole of ``config.yaml``."""
+
+    results: Path = Field(Path("results"), description="folder for everything that is computed")
+    seed: int = Field(0, description="seed of initialisation, sampling and augmentation")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where networks run; auto: on a GPU if the machine has one"
+    )
+    views: tuple[ViewName, ...] = Field(("rgb", "flow", "mask", "pose"), min_length=1)
+    jobs: Jobs = Jobs()
+    datasets: dict[str, Dataset]
+    recipes: dict[str, Recipe]
+
+    @model_validator(mode="after")
+    def _recipes_exist(self) -> Config:
+        for name, dataset in self.datasets.items():
+            if dataset.recipe not in self.recipes:
+                known = ", ".join(sorted(self.recipes))
+                raise ValueError(f"datasets.{name}.recipe: no recipe '{dataset.recipe}' (there are: {known})")
+            if dataset.pretrain_on and dataset.pretrain_on not in self.datasets:
+                raise ValueError(f"datasets.{name}.pretrain_on: no data set '{dataset.pretrain_on}'")
+        return self

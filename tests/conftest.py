@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real clips (clips/<data set>/<class>/*) and official split lists (splits/<data set>/*)."""
+    path = Path(os.environ.get("COCON_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (path / "clips").is_dir():
+        pytest.skip(f"no real clips in {path}; COCON_SHARED_DATA can name another folder")
+    return path
