@@ -1,0 +1,58 @@
+"""Looks at a list of videos before hours are spent on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from cocon.datasets.manifest import TEST, TRAIN, Video, videos_of
+from cocon.errors import DatasetError
+
+
+def check_ids(videos: Sequence[Video]) -> None:
+    """Two videos must not have the same id (``a.mp4`` and ``a.avi`` do)."""
+    if not videos:
+        raise DatasetError("the data set has no videos", "add rows to its table, or files to its folder")
+    for video_id, count in Counter(video.id for video in videos).items():
+        if count > 1:
+            paths = ", ".join(str(video.path) for video in videos if video.id == video_id)
+            raise DatasetError(
+                f"{count} videos have the id '{video_id}': {paths}", "rename or remove all but one of them"
+            )
+
+
+def check_classes(videos: Sequence[Video], split: str) -> None:
+    """Every class must have a video to learn from and one to be tested on."""
+    learned = Counter(video.label for video in videos_of(videos, split, TRAIN, labelled=True))
+    tested = Counter(video.label for video in videos_of(videos, split, TEST, labelled=True))
+    if not learned or not tested:
+        role = TEST if learned else TRAIN
+        raise DatasetError(
+            f"split '{split}' has no labelled {role} video",
+            "give some videos a label and the split value 'train', and others 'test'",
+        )
+    for label in sorted(learned.keys() | tested.keys()):
+        if not learned[label] or not tested[label]:
+            have, lack = (TRAIN, TEST) if learned[label] else (TEST, TRAIN)
+            count = learned[label] + tested[label]
+            raise DatasetError(
+                f"class '{label}' has {count} {have} video{'s' * (count > 1)} and no {lack} video "
+                f"in split '{split}'",
+                f"add a {lack} video of this class, or empty its label to use it for pretraining only",
+            )
+
+
+def check_files(videos: Sequence[Video], allowed_missing: float, advice: str) -> None:
+    """Some videos of a public data set are always missing; most of them must be there.
+
+    Args:
+        videos: the videos of the list.
+        allowed_missing: fraction that may be missing.
+        advice: where to get the videos and where to put them.
+    """
+    missing = [video for video in videos if not video.path.is_file()]
+    if len(missing) > allowed_missing * len(videos):
+        examples = "\n".join(f"    {video.path}" for video in missing[:3])
+        raise DatasetError(
+            f"{len(missing):,} of {len(videos):,} videos are missing, the first of them:\n{examples}", advice
+        )

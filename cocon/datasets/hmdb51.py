@@ -1,0 +1,70 @@
+"""HMDB51 (Kuehne et al. 2011): 6,766 videos, 51 classes, 3 official splits of 3,570 + 1,530."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cocon.config.schema import Hmdb51Dataset
+from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
+from cocon.errors import DatasetError
+
+SPLITS = ("1", "2", "3")
+ROLE_OF_FLAG = {"0": UNUSED, "1": TRAIN, "2": TEST}
+ADVICE = (
+    "get hmdb51_org.rar (the original server is gone; mirrors exist, see docs/datasets.md) and unpack it, "
+    "and the archives inside it, so that the folders of the classes lie in {videos}"
+)
+_LIST = re.compile(r"(?P<label>.+)_test_split(?P<split>[123])\.txt")
+
+
+def list_files(settings: Hmdb51Dataset) -> list[Path]:
+    """The official lists, one per class and split.
+
+    Raises:
+        DatasetError: when there is none, or a class lacks one of its three.
+    """
+    found = sorted(path for path in settings.lists.glob("*_test_split?.txt") if _LIST.fullmatch(path.name))
+    if not found:
+        raise DatasetError(
+            f"there are no split lists in {settings.lists}",
+            "unpack test_train_splits.rar of HMDB51 so that files like wave_test_split1.txt lie there",
+        )
+    names = {path.name for path in found}
+    for path in found:
+        label = path.name.rpartition("_test_split")[0]
+        for split in SPLITS:
+            if f"{label}_test_split{split}.txt" not in names:
+                raise DatasetError(
+                    f"the split list {settings.lists / label}_test_split{split}.txt is missing",
+                    "unpack test_train_splits.rar of HMDB51 again",
+                )
+    return found
+
+
+def list_videos(settings: Hmdb51Dataset) -> list[Video]:
+    """Every video that an official list names; flag 1 is training, 2 test, 0 neither."""
+    videos: dict[str, Video] = {}
+    for path in list_files(settings):
+        match = _LIST.fullmatch(path.name)
+        assert match is not None
+        label, split = match["label"], match["split"]
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if not line.strip():
+                continue
+            name, _, flag = line.strip().rpartition(" ")
+            if flag not in ROLE_OF_FLAG:
+                raise DatasetError(f"{path}: the line '{line.strip()}' is not '<name>.avi <0|1|2>'")
+            video_id = f"{label}/{name.removesuffix('.avi')}"
+            if video_id not in videos:
+                group = film_of(name, label)
+                videos[video_id] = Video(
+                    video_id, settings.videos / label / name, label, group, dict.fromkeys(SPLITS, UNUSED)
+                )
+            videos[video_id].splits[split] = ROLE_OF_FLAG[flag]
+    return list(videos.values())
+
+
+def film_of(name: str, label: str) -> str:
+    """The film that a clip was cut from: what stands before ``_<label>_`` in its name."""
+    return name.rpartition(f"_{label}_")[0] or name

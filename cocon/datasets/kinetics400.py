@@ -1,0 +1,57 @@
+"""Kinetics-400 (Kay et al. 2017): about 240,000 clips of ten seconds; some are always missing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cocon.config.schema import Kinetics400Dataset
+from cocon.datasets.manifest import TEST, TRAIN, Video
+from cocon.errors import DatasetError
+from cocon.files import read_csv
+
+ADVICE = (
+    "get the clips of Kinetics-400 (for instance the common tar parts) and put them anywhere below {videos}; "
+    "a file is known by its name, <youtube id>_<start>_<end>.mp4 with six-digit seconds"
+)
+#: the labels of the test list were not public for years: everyone reports on the validation list
+ROLE_OF_LIST = {"train": TRAIN, "val": TEST}
+COLUMNS = ("label", "youtube_id", "time_start", "time_end")
+
+
+def list_files(settings: Kinetics400Dataset) -> list[Path]:
+    """The official tables ``train.csv`` and ``val.csv``."""
+    return [settings.lists / f"{name}.csv" for name in ROLE_OF_LIST]
+
+
+def list_videos(settings: Kinetics400Dataset) -> list[Video]:
+    """Every clip of the two tables; one whose file is missing gets the path where it would be looked for.
+
+    Raises:
+        DatasetError: when a table is missing or lacks a column.
+    """
+    present = {name: folder for folder, _, names in os.walk(settings.videos) for name in names}
+    videos = []
+    for (list_name, role), path in zip(ROLE_OF_LIST.items(), list_files(settings), strict=True):
+        for row in _rows(path):
+            name = f"{row['youtube_id']}_{int(row['time_start']):06d}_{int(row['time_end']):06d}.mp4"
+            expected = settings.videos / list_name / row["label"].replace(" ", "_")
+            folder = Path(present.get(name, expected))
+            video_id = f"{list_name}/{name.removesuffix('.mp4')}"
+            videos.append(Video(video_id, folder / name, row["label"], row["youtube_id"], {"1": role}))
+    return videos
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise DatasetError(
+            f"the table {path} is missing",
+            f"put the official train.csv and val.csv of Kinetics-400 into {path.parent}",
+        )
+    rows = read_csv(path)
+    for column in COLUMNS:
+        if rows and column not in rows[0]:
+            raise DatasetError(
+                f"{path} has no column '{column}'", f"its columns must be {', '.join(COLUMNS)}"
+            )
+    return rows

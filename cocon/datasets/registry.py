@@ -1,0 +1,49 @@
+"""Every kind of data set by name. A new one is a module, a line here and a class in the schema."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from cocon.datasets.checks import check_classes, check_ids
+from cocon.datasets.manifest import Video
+
+
+class Source(Protocol):
+    """What the module of a data set offers; ``settings`` is its section of the configuration."""
+
+    def list_videos(self, settings: Any) -> list[Video]:
+        """All videos of the official lists (or of the table), whether their files exist or not."""
+
+    def list_files(self, settings: Any) -> list[Path]:
+        """The files that the list is read from; the manifest is made anew when they change."""
+
+
+SOURCES = {
+    "demo": "cocon.datasets.demo",
+    "ucf101": "cocon.datasets.ucf101",
+    "hmdb51": "cocon.datasets.hmdb51",
+    "kinetics400": "cocon.datasets.kinetics400",
+    "folder": "cocon.datasets.folder",
+}
+
+
+def source(kind: str) -> Source:
+    """The module of a kind of data set."""
+    module: Any = importlib.import_module(SOURCES[kind])
+    return module
+
+
+def list_videos(settings: Any) -> list[Video]:
+    """The videos of a data set in the order of their ids, after a look at ids and classes.
+
+    Raises:
+        DatasetError: when lists are missing or contradict themselves, with what to do about it.
+    """
+    videos: Sequence[Video] = source(settings.kind).list_videos(settings)
+    check_ids(videos)
+    for split in settings.splits:
+        check_classes(videos, split)
+    return sorted(videos, key=lambda video: video.id)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cocon.config.schema import Hmdb51Dataset, Kinetics400Dataset, Ucf101Dataset
+from cocon.datasets import hmdb51, kinetics400, ucf101
+from cocon.datasets.checks import check_files
+from cocon.datasets.registry import list_videos
+from cocon.errors import DatasetError
+
+COMMON = {"recipe": "r", "shards": 1}
+
+
+def ucf(lists: Path, videos: Path = Path("videos")) -> Ucf101Dataset:
+    return Ucf101Dataset(kind="ucf101", videos=videos, lists=lists, splits=("1", "2", "3"), **COMMON)
+
+
+def hmdb(lists: Path, videos: Path = Path("videos")) -> Hmdb51Dataset:
+    return Hmdb51Dataset(kind="hmdb51", videos=videos, lists=lists, splits=("1", "2", "3"), **COMMON)
+
+
+@pytest.fixture
+def tiny_ucf(tmp_path: Path) -> Path:
+    """Lists of the official form: CRLF, a number after training videos only."""
+    for split in (1, 2, 3):
+        train = "".join(
+            f"{c}/v_{c}_g0{g}_c01.avi {n}\r\n" for n, c in ((1, "Run"), (2, "Walk")) for g in (1, 2)
+        )
+        (tmp_path / f"trainlist0{split}.txt").write_bytes(train.encode())
+        (tmp_path / f"testlist0{split}.txt").write_bytes(
+            b"Run/v_Run_g03_c01.avi\r\nWalk/v_Walk_g03_c01.avi\r\n\r\n"
+        )
+    return tmp_path
+
+
+def test_official_figures_of_ucf101(shared_data: Path) -> None:
+    videos = list_videos(ucf(shared_data / "splits" / "ucf101"))
+    assert len(videos) == 13_320
+    assert len({video.label for video in videos}) == 101
+    for split, train, test in (("1", 9537, 3783), ("2", 9586, 3734), ("3", 9624, 3696)):
+        assert Counter(video.splits[split] for video in videos) == {"train": train, "test": test}
+    by_role = {role: {v.group for v in videos if v.splits["1"] == role} for role in ("train", "test")}
+    assert not by_role["train"] & by_role["test"], "groups are not torn apart"
+
+
+def test_official_figures_of_hmdb51(shared_data: Path) -> None:
+    videos = list_videos(hmdb(shared_data / "splits" / "hmdb51"))
+    assert len(videos) == 6_766
+    assert len({video.label for video in videos}) == 51
+    for split in "123":
+        assert Counter(video.splits[split] for video in videos) == {"train": 3570, "test": 1530, "": 1666}
+
+
+def test_a_ucf101_video(tiny_ucf: Path) -> None:
+    video = next(v for v in list_videos(ucf(tiny_ucf)) if v.id == "Run/v_Run_g02_c01")
+    assert video.path == Path("videos/Run/v_Run_g02_c01.avi")
+    assert (video.label, video.group) == ("Run", "Run_g02")
+    assert video.splits == {"1": "train", "2": "train", "3": "train"}
+
+
+def test_a_missing_list_is_named(tiny_ucf: Path, tmp_path: Path) -> None:
+    (tiny_ucf / "testlist02.txt").unlink()
+    with pytest.raises(DatasetError, match=r"testlist02\.txt is missing") as error:
+        list_videos(ucf(tiny_ucf))
+    assert "TrainTestSplits" in error.value.hint
+    with pytest.raises(DatasetError, match="no split lists in"):
+        list_videos(hmdb(tmp_path / "nowhere"))
+
+
+def test_hmdb51_lists_of_a_class_must_be_complete(tmp_path: Path) -> None:
+    (tmp_path / "wave_test_split1.txt").write_text("a_wave_f_cm_np1_ba_med_0.avi 1 \n")
+    with pytest.raises(DatasetError, match=r"wave_test_split2\.txt is missing"):
+        list_videos(hmdb(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "film"),
+    [
+        ("50_FIRST_DATES_wave_f_cm_np1_fr_med_0.avi", "wave", "50_FIRST_DATES"),
+        ("Fellowship_5_shake_hands_u_cm_np2_le_goo_1.avi", "shake_hands", "Fellowship_5"),
+    ],
+)
+def test_clips_of_one_film_are_one_group(name: str, label: str, film: str) -> None:
+    assert hmdb51.film_of(name, label) == film
+
+
+@pytest.fixture
+def tiny_kinetics(tmp_path: Path) -> Kinetics400Dataset:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    header = "label,youtube_id,time_start,time_end,split\n"
+    rows = "".join(f"{label},{label[:2]}-_{{0}},1,11,{{0}}\n" for label in ("tai chi", "using segway"))
+    for name in ("train", "val"):
+        (lists / f"{name}.csv").write_text(header + rows.format(name))
+    return Kinetics400Dataset(kind="kinetics400", videos=tmp_path / "videos", lists=lists, **COMMON)
+
+
+def test_kinetics_files_are_found_wherever_they_lie(tiny_kinetics: Kinetics400Dataset) -> None:
+    elsewhere = tiny_kinetics.videos / "part_7" / "x"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "ta-_train_000001_000011.mp4").touch()
+    videos = {video.id: video for video in list_videos(tiny_kinetics)}
+    assert len(videos) == 4
+    assert videos["train/ta-_train_000001_000011"].path == elsewhere / "ta-_train_000001_000011.mp4"
+    assert videos["val/us-_val_000001_000011"].path.parent == tiny_kinetics.videos / "val" / "using_segway"
+    assert videos["val/us-_val_000001_000011"].splits == {"1": "test"}
+    assert videos["val/us-_val_000001_000011"].label == "using segway"
+
+
+def test_kinetics_tables_must_have_their_columns(tiny_kinetics: Kinetics400Dataset) -> None:
+    (tiny_kinetics.lists / "val.csv").write_text("label,id\na,b\n")
+    with pytest.raises(DatasetError, match="no column 'youtube_id'"):
+        list_videos(tiny_kinetics)
+
+
+def test_missing_videos_are_counted_and_named(tiny_ucf: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    videos = list_videos(ucf(tiny_ucf, folder))
+    with pytest.raises(DatasetError, match="6 of 6 videos are missing") as error:
+        check_files(videos, 0.05, ucf101.ADVICE.format(videos=folder))
+    assert str(folder / "Run" / "v_Run_g01_c01.avi") in str(error.value)
+    assert str(folder) in error.value.hint
+    for video in videos[:5]:
+        video.path.parent.mkdir(parents=True, exist_ok=True)
+        video.path.touch()
+    check_files(videos, 0.2, "")
+    with pytest.raises(DatasetError, match="1 of 6"):
+        check_files(videos, 0.1, "")
+
+
+@pytest.mark.parametrize("module", [ucf101, hmdb51, kinetics400])
+def test_advice_names_the_folder(module: object) -> None:
+    assert "HERE" in module.ADVICE.format(videos="HERE")  # type: ignore[attr-defined]
