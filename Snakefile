@@ -1,0 +1,28 @@
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+wildcard_constraints:
+    dataset=one_of(CONFIG.datasets),
+    view=one_of(CONFIG.views),
+    shard=r"\d{5}",
+    pretraining=one_of(PRETRAININGS),
+    split=r"\w+",
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/targets.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/views.smk"
+include: "workflow/rules/pretrain.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"

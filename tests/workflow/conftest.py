@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+
+class Workflow:
+    """Runs Snakemake on a configuration in a folder of its own."""
+
+    def __init__(self, repository: Path, folder: Path) -> None:
+        self.repository = repository
+        self.folder = folder
+
+    def configure(self, document: Mapping[str, Any]) -> None:
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(dict(document)))
+
+    def command(self, *arguments: str) -> list[str]:
+        snakefile = str(self.repository / "Snakefile")
+        base = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--directory", str(self.folder)]
+        return [*base, "--cores", "2", "--nocolor", *arguments]
+
+    def run(self, *arguments: str) -> str:
+        """Standard output and error of a run that must succeed."""
+        return self.fail(*arguments, status=0)
+
+    def fail(self, *arguments: str, status: int = 1) -> str:
+        """Standard output and error of a run that must end with ``status``."""
+        result = subprocess.run(
+            self.command(*arguments), cwd=self.folder, capture_output=True, text=True, timeout=900
+        )
+        output = result.stdout + result.stderr
+        assert result.returncode == status, output[-6000:]
+        return output
+
+    def plan(self, *arguments: str) -> dict[str, int]:
+        """Number of jobs by rule in a dry run."""
+        output = self.run("--dry-run", *arguments)
+        return {} if "Nothing to be done" in output else jobs_in(output)
+
+
+def jobs_in(output: str) -> dict[str, int]:
+    """The table 'Job stats' of Snakemake's output."""
+    table = output[output.rindex("Job stats:") :]
+    found = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+    found.pop("total")
+    return found
+
+
+@pytest.fixture
+def workflow(repository: Path, tmp_path: Path) -> Workflow:
+    return Workflow(repository, tmp_path)

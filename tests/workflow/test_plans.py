@@ -1,0 +1,186 @@
+"""Dry runs: the whole plan of every data set, and the sentence that a mistake gets."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cocon.config.schema import Hmdb51Dataset, Ucf101Dataset
+from cocon.config.settings import load_config
+from cocon.datasets import hmdb51, ucf101
+from cocon.datasets.registry import list_videos
+
+VIEWS = ("rgb", "flow", "mask", "pose")
+
+
+def whole_plan(dataset: str, shards: int, splits: int) -> dict[str, int]:
+    """Jobs from videos to report: 3 encoders, 2 of them fine-tuned, 4 views and their ensemble."""
+    return {
+        "index": 1,
+        "extract": 2 * shards,  # rgb and flow
+        "extract_persons": shards,  # mask and pose in one pass
+        "initialise": 1,
+        "pretrain_stage1": 4,
+        "pretrain_stage2": 1,
+        "features": 3 * 4,
+        "linear": 3 * 4 * splits,
+        "retrieval": 3 * 4 * splits,
+        "finetune": 2 * 4 * splits,
+        "ensemble_scores": (3 + 2) * splits,
+        "ensemble_retrieval": 3 * splits,
+        "summary": 1,
+        "page": 1,
+        f"eval_{dataset}": 1,
+    }
+
+
+def tiny_lists(folder: Path) -> None:
+    """Official lists in miniature, of all three public data sets."""
+    ucf = folder / "ucf101"
+    ucf.mkdir()
+    for split in "123":
+        (ucf / f"trainlist0{split}.txt").write_text(
+            "Run/v_Run_g01_c01.avi 1\r\nWalk/v_Walk_g01_c01.avi 2\r\n"
+        )
+        (ucf / f"testlist0{split}.txt").write_text("Run/v_Run_g02_c01.avi\r\nWalk/v_Walk_g02_c01.avi\r\n")
+    hmdb = folder / "hmdb51"
+    hmdb.mkdir()
+    for label in ("wave", "shake_hands"):
+        for split in "123":
+            rows = (
+                f"A (1) & B's #2;_{label}_u_cm_np1_ba_med_0.avi 1 \nC{{x}}_{label}_u_cm_np1_ba_med_1.avi 2 \n"
+            )
+            (hmdb / f"{label}_test_split{split}.txt").write_text(rows)
+    kinetics = folder / "kinetics400"
+    kinetics.mkdir()
+    header = "label,youtube_id,time_start,time_end,split\n"
+    for name in ("train", "val"):
+        rows = f"tai chi,-{name}aaaaaa,1,11,{name}\nusing segway,b_{name}bbbbb,2,12,{name}\n"
+        (kinetics / f"{name}.csv").write_text(header + rows)
+
+
+@pytest.fixture
+def public(workflow, tmp_path: Path):
+    """The three public data sets with tiny lists and empty stand-ins for their videos."""
+
+    tiny_lists(tmp_path)
+    common = {"recipe": "r"}
+    datasets = {
+        name: common
+        | {"kind": name, "videos": f"videos/{name}", "lists": name, "shards": shards, "splits": splits}
+        for name, shards, splits in (
+            ("ucf101", 3, ["1", "2", "3"]),
+            ("hmdb51", 2, ["1", "2", "3"]),
+            ("kinetics400", 2, ["1"]),
+        )
+    }
+    workflow.configure({"datasets": datasets, "recipes": {"r": {}}})
+    config = load_config(tmp_path / "config.yaml")
+    for settings in config.datasets.values():
+        absolute = settings.model_copy(
+            update={"videos": tmp_path / settings.videos, "lists": tmp_path / settings.lists}
+        )
+        for video in list_videos(absolute):
+            video.path.parent.mkdir(parents=True, exist_ok=True)
+            video.path.touch()
+    return workflow
+
+
+@pytest.mark.parametrize(
+    ("dataset", "shards", "splits"), [("ucf101", 3, 3), ("hmdb51", 2, 3), ("kinetics400", 2, 1)]
+)
+def test_public_data_sets_are_planned_from_their_lists(
+    public, dataset: str, shards: int, splits: int
+) -> None:
+    assert public.plan(f"eval_{dataset}") == whole_plan(dataset, shards, splits)
+
+
+@pytest.mark.parametrize("dataset", ["ucf101", "hmdb51", "kinetics400"])
+def test_without_videos_the_error_says_which_files_to_put_where(public, dataset: str) -> None:
+    shutil.rmtree(public.folder / "videos" / dataset)
+    output = public.fail("--dry-run", f"eval_{dataset}")
+    assert "4 of 4 videos are missing" in output
+    assert f"videos/{dataset}/" in output
+    assert "hint: get" in output
+
+
+def test_without_lists_the_error_names_the_list(public) -> None:
+    (public.folder / "ucf101" / "trainlist03.txt").unlink()
+    output = public.fail("--dry-run", "eval_ucf101")
+    assert "the split list ucf101/trainlist03.txt is missing" in output
+
+
+def test_encoders_of_another_data_set(public, tmp_path: Path) -> None:
+    text = (tmp_path / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(
+        text.replace("    kind: hmdb51", "    kind: hmdb51\n    pretrain_on: ucf101")
+    )
+    expected = whole_plan("hmdb51", 2, 3) | {"index": 2, "extract": 4 + 6, "extract_persons": 2 + 3}
+    assert public.plan("eval_hmdb51") == expected
+
+
+@pytest.mark.parametrize(
+    ("dataset", "module", "section"),
+    [
+        ("ucf101", ucf101, Ucf101Dataset),
+        ("hmdb51", hmdb51, Hmdb51Dataset),
+    ],
+)
+def test_the_official_lists_give_the_whole_plan(
+    workflow, shared_data: Path, tmp_path: Path, dataset: str, module, section
+) -> None:
+    lists = shared_data / "splits" / dataset
+    common = {"kind": dataset, "recipe": "r", "lists": str(lists), "splits": ["1", "2", "3"]}
+    settings = section(**common, shards=40, videos=tmp_path / "videos")
+    for video in module.list_videos(settings):
+        video.path.parent.mkdir(parents=True, exist_ok=True)
+        video.path.touch()
+    workflow.configure(
+        {
+            "datasets": {dataset: common | {"shards": 40, "videos": "videos"}},
+            "recipes": {"r": {}},
+        }
+    )
+    assert workflow.plan(f"eval_{dataset}") == whole_plan(dataset, 40, 3)
+
+
+def test_a_folder_of_the_users_own(workflow, tmp_path: Path) -> None:
+    rows = [f"{c}/{n}.mp4,{c},{'test' if n == 2 else 'train'}" for c in ("a", "b c") for n in range(3)]
+    (tmp_path / "table.csv").write_text("video,label,split\n" + "\n".join(rows))
+    for row in rows:
+        path = tmp_path / "my videos" / row.split(",")[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": "my videos", "table": "table.csv"}
+    workflow.configure({"datasets": {"mine": mine}, "recipes": {"r": {}}})
+    assert workflow.plan("eval_mine") == whole_plan("mine", 1, 1)
+    assert workflow.plan("extract_mine") == {
+        "index": 1,
+        "extract": 2,
+        "extract_persons": 1,
+        "extract_mine": 1,
+    }
+    assert workflow.plan("results/mine/shards/flow/00000.h5") == {"index": 1, "extract": 1}
+    assert workflow.plan("results/mine/shards/pose/00000.h5") == {"index": 1, "extract_persons": 1}
+
+    workflow.configure({"views": ["rgb"], "datasets": {"mine": mine}, "recipes": {"r": {}}})
+    one_view = workflow.plan("eval_mine")
+    assert one_view["extract"] == 1
+    assert "ensemble_scores" not in one_view
+    assert "extract_persons" not in one_view
+
+
+def test_a_config_typo_is_named(workflow) -> None:
+    workflow.configure({"datasets": {}, "recipes": {}, "sede": 3})
+    output = workflow.fail("--dry-run", "eval_demo")
+    assert "unknown key 'sede'; did you mean 'seed'?" in output
+    assert "line 3" in output
+
+
+def test_the_shipped_demo(workflow, repository: Path) -> None:
+    shutil.copy(repository / "config.yaml", workflow.folder)
+    plan = workflow.plan("eval_demo")
+    assert plan == whole_plan("demo", 4, 1) | {"render_demo": 1}
+    assert workflow.plan() == plan, "the demo is what runs without a target"

@@ -1,0 +1,166 @@
+# What the rules share: the validated configuration, and functions from wildcards to files and settings.
+
+import json
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from cocon.config.schema import PRETRAININGS
+from cocon.config.settings import dump_settings, load_config
+from cocon.datasets.checks import check_files
+from cocon.datasets.registry import list_videos, source
+from cocon.errors import CoConError
+from cocon.files import fingerprint
+from cocon.shards import shard_of
+
+# The commands stand beside the Python that runs Snakemake, also when its environment is not activated.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+try:
+    CONFIG = load_config(Path(workflow.configfiles[-1]), config)
+except CoConError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = str(CONFIG.results)
+VIEWS = list(CONFIG.views)
+# One BlazePose pass gives a person's mask and pose at once.
+ONE_PASS = ["mask", "pose"] if {"mask", "pose"} <= set(VIEWS) else []
+GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or Path("/dev/nvidia0").exists())
+
+
+def one_of(names):
+    """A wildcard constraint: any of the names."""
+    return "|".join(names)
+
+
+def job(stage, value):
+    """Threads, memory_mb or runtime_minutes of a stage."""
+    return getattr(getattr(CONFIG.jobs, stage), value)
+
+
+def dataset_of(wildcards):
+    """The section of a data set."""
+    return CONFIG.datasets[wildcards.dataset]
+
+
+def recipe_of(wildcards):
+    """The recipe that a data set is processed with."""
+    return CONFIG.recipes[dataset_of(wildcards).recipe]
+
+
+def dataset_settings(wildcards):
+    """A data set's section, less what does not change which videos there are."""
+    return dump_settings(dataset_of(wildcards))
+
+
+def extraction_settings(view):
+    """A function from wildcards to the settings of one view's extraction; of the wildcard's if none."""
+
+    def settings(wildcards):
+        return dump_settings(getattr(recipe_of(wildcards).extraction, view or wildcards.view))
+
+    return settings
+
+
+def recipe_settings(*names):
+    """A function from wildcards to these sections of the recipe, as JSON."""
+
+    def settings(wildcards):
+        recipe = recipe_of(wildcards).model_dump(mode="json", by_alias=True)
+        return json.dumps({name: recipe[name] for name in names}, sort_keys=True)
+
+    return settings
+
+
+def evaluation_settings(*names):
+    """A function from wildcards to these keys of the recipe's evaluation, as JSON."""
+
+    def settings(wildcards):
+        evaluation = recipe_of(wildcards).evaluation.model_dump(mode="json", by_alias=True)
+        return json.dumps({name: evaluation[name] for name in names}, sort_keys=True)
+
+    return settings
+
+
+def finetune_settings(wildcards):
+    """What fine-tuning depends on: the clip and its own part of the evaluation, as JSON."""
+    clip = json.loads(recipe_settings("clip")(wildcards))
+    return json.dumps(
+        clip | json.loads(evaluation_settings("finetune", "bootstrap")(wildcards)), sort_keys=True
+    )
+
+
+@cache
+def videos_by_shard(dataset):
+    """The videos of every shard; says what is missing, and where to put it, before anything runs."""
+    settings = CONFIG.datasets[dataset]
+    try:
+        videos = list_videos(settings)
+        if settings.kind != "demo":
+            kind = source(settings.kind)
+            allowed = CONFIG.recipes[settings.recipe].extraction.max_failed_fraction
+            check_files(videos, allowed, kind.ADVICE.format(videos=settings.videos))
+    except CoConError as error:
+        raise WorkflowError(f"data set '{dataset}': {error}")
+    shards = [[] for _ in range(settings.shards)]
+    for video in videos:
+        shards[shard_of(video.id, settings.shards)].append(video)
+    return shards
+
+
+def shard_videos(wildcards):
+    """The video files of a shard whose changes are noticed.
+
+    A missing file becomes a row "skipped" of the shard's status table. Snakemake takes a brace in a file
+    name for a wildcard, so a video with one is extracted like any other, but its changes go unnoticed.
+    """
+    settings = dataset_of(wildcards)
+    if not settings.track_videos:
+        return []
+    paths = [str(video.path) for video in videos_by_shard(wildcards.dataset)[int(wildcards.shard)]]
+    return [path for path in paths if settings.kind == "demo" or (os.path.isfile(path) and "{" not in path)]
+
+
+def shard_members(wildcards):
+    """Identifies the videos of a shard, so that another membership makes the shard anew."""
+    return fingerprint([video.id for video in videos_by_shard(wildcards.dataset)[int(wildcards.shard)]])
+
+
+def shards_of(dataset, view):
+    """All shards of one view of a data set."""
+    count = CONFIG.datasets[dataset].shards
+    return [f"{RESULTS}/{dataset}/shards/{view}/{shard:05d}.h5" for shard in range(count)]
+
+
+def view_shards(wildcards):
+    """All shards of the wildcards' view."""
+    return shards_of(wildcards.dataset, wildcards.view)
+
+
+def all_shards(wildcards):
+    """All shards of all views."""
+    return [path for view in VIEWS for path in shards_of(wildcards.dataset, view)]
+
+
+def encoder_of(wildcards):
+    """The checkpoint that is evaluated; it may have been pretrained on another data set."""
+    trained_on = dataset_of(wildcards).pretrain_on or wildcards.dataset
+    return f"{RESULTS}/{trained_on}/pretrain/{wildcards.pretraining}/{wildcards.view}.safetensors"
+
+
+def metrics_of(dataset):
+    """The metrics of all encoders, views, protocols and splits of a data set."""
+    settings = CONFIG.datasets[dataset]
+    evaluation = CONFIG.recipes[settings.recipe].evaluation
+    return [
+        f"{RESULTS}/{dataset}/evaluation/{pretraining}/{view}/{protocol}_split{split}.json"
+        for protocol in evaluation.protocols
+        for pretraining in (
+            evaluation.finetune_pretrainings if protocol == "finetune" else evaluation.pretrainings
+        )
+        for view in [*VIEWS, *(["ensemble"] if len(VIEWS) > 1 else [])]
+        for split in settings.splits
+    ]

@@ -1,0 +1,204 @@
+# From encoders to metrics: features are computed once, every protocol reads them; fine-tuning reads shards.
+
+EVALUATION = f"{RESULTS}/{{dataset}}/evaluation/{{pretraining}}"
+
+
+rule features:
+    input:
+        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        shards=view_shards,
+        encoder=encoder_of,
+    output:
+        f"{RESULTS}/{{dataset}}/features/{{pretraining}}/{{view}}.h5",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/features/{{pretraining}}_{{view}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/features/{{pretraining}}_{{view}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: job("features", "threads")
+    resources:
+        gpu=GPUS_PER_JOB,
+        mem_mb=job("features", "memory_mb"),
+        runtime=job("features", "runtime_minutes"),
+    params:
+        shards=f"{RESULTS}/{{dataset}}/shards",
+        settings=recipe_settings("clip"),
+        device=CONFIG.device,
+    message:
+        "Features of {wildcards.dataset}: {wildcards.view} by the encoder {wildcards.pretraining}"
+    shell:
+        "cocon features --manifest {input.manifest:q} --shards {params.shards:q} --view {wildcards.view}"
+        " --checkpoint {input.encoder:q} --settings {params.settings:q} --device {params.device}"
+        " --threads {threads} --output {output:q} > {log} 2>&1"
+
+
+rule linear:
+    input:
+        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        features=f"{RESULTS}/{{dataset}}/features/{{pretraining}}/{{view}}.h5",
+    output:
+        metrics=f"{EVALUATION}/{{view}}/linear_split{{split}}.json",
+        scores=f"{EVALUATION}/{{view}}/linear_split{{split}}.npz",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluation/linear_{{pretraining}}_{{view}}_split{{split}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/linear_{{pretraining}}_{{view}}_split{{split}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=evaluation_settings("linear", "bootstrap"),
+        seed=CONFIG.seed,
+    message:
+        "Linear probe of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
+    shell:
+        "cocon linear --manifest {input.manifest:q} --features {input.features:q} --split {wildcards.split:q}"
+        " --settings {params.settings:q} --seed {params.seed} --output {output.metrics:q} > {log} 2>&1"
+
+
+rule retrieval:
+    input:
+        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        features=f"{RESULTS}/{{dataset}}/features/{{pretraining}}/{{view}}.h5",
+    output:
+        metrics=f"{EVALUATION}/{{view}}/retrieval_split{{split}}.json",
+        scores=f"{EVALUATION}/{{view}}/retrieval_split{{split}}.npz",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluation/retrieval_{{pretraining}}_{{view}}_split{{split}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/retrieval_{{pretraining}}_{{view}}_split{{split}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=evaluation_settings("retrieval", "bootstrap"),
+        seed=CONFIG.seed,
+    message:
+        "Retrieval by {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
+    shell:
+        "cocon retrieval --manifest {input.manifest:q} --features {input.features:q}"
+        " --split {wildcards.split:q} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output.metrics:q} > {log} 2>&1"
+
+
+rule finetune:
+    input:
+        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        shards=view_shards,
+        encoder=encoder_of,
+    output:
+        metrics=f"{EVALUATION}/{{view}}/finetune_split{{split}}.json",
+        scores=f"{EVALUATION}/{{view}}/finetune_split{{split}}.npz",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluation/finetune_{{pretraining}}_{{view}}_split{{split}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/finetune_{{pretraining}}_{{view}}_split{{split}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: job("finetune", "threads")
+    resources:
+        gpu=GPUS_PER_JOB,
+        mem_mb=job("finetune", "memory_mb"),
+        runtime=job("finetune", "runtime_minutes"),
+    params:
+        shards=f"{RESULTS}/{{dataset}}/shards",
+        state=f"{RESULTS}/{{dataset}}/evaluation/.state",
+        settings=finetune_settings,
+        seed=CONFIG.seed,
+        device=CONFIG.device,
+    message:
+        "Fine-tuning {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
+    shell:
+        "cocon finetune --manifest {input.manifest:q} --shards {params.shards:q} --view {wildcards.view}"
+        " --checkpoint {input.encoder:q} --split {wildcards.split:q} --settings {params.settings:q}"
+        " --seed {params.seed} --device {params.device} --threads {threads} --state {params.state:q}"
+        " --output {output.metrics:q} > {log} 2>&1"
+
+
+rule ensemble_scores:
+    input:
+        expand(f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.npz", view=VIEWS, allow_missing=True),
+    output:
+        metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
+        scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
+    wildcard_constraints:
+        protocol="linear|finetune",
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        inputs=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input)],
+        settings=evaluation_settings("ensemble", "bootstrap"),
+        seed=CONFIG.seed,
+    message:
+        "Fusing the views of {wildcards.pretraining}: {wildcards.protocol} on {wildcards.dataset}"
+    shell:
+        "cocon ensemble --protocol {wildcards.protocol} --inputs {params.inputs:q}"
+        " --settings {params.settings:q} --seed {params.seed} --output {output.metrics:q} > {log} 2>&1"
+
+
+rule ensemble_retrieval:
+    input:
+        features=expand(
+            f"{RESULTS}/{{dataset}}/features/{{pretraining}}/{{view}}.h5", view=VIEWS, allow_missing=True
+        ),
+        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+    output:
+        metrics=f"{EVALUATION}/ensemble/retrieval_split{{split}}.json",
+        scores=f"{EVALUATION}/ensemble/retrieval_split{{split}}.npz",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluation/retrieval_{{pretraining}}_ensemble_split{{split}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/retrieval_{{pretraining}}_ensemble_split{{split}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        inputs=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input.features)],
+        settings=evaluation_settings("ensemble", "retrieval", "bootstrap"),
+        seed=CONFIG.seed,
+    message:
+        "Fusing the views of {wildcards.pretraining}: retrieval on {wildcards.dataset}"
+    shell:
+        "cocon ensemble --protocol retrieval --inputs {params.inputs:q} --manifest {input.manifest:q}"
+        " --split {wildcards.split:q} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output.metrics:q} > {log} 2>&1"
+
+
+rule summary:
+    input:
+        lambda wildcards: metrics_of(wildcards.dataset),
+    output:
+        json=f"{RESULTS}/{{dataset}}/summary.json",
+        table=report(
+            f"{RESULTS}/{{dataset}}/summary.csv",
+            caption="../report/summary.rst",
+            category="Accuracy",
+            labels={"data set": "{dataset}"},
+        ),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/summary.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/summary.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    message:
+        "Summing up the results of {wildcards.dataset}"
+    shell:
+        "cocon summary --metrics {input:q} --output {output.json:q} --csv {output.table:q} > {log} 2>&1"

@@ -1,0 +1,103 @@
+# From shards to encoders: random, stage 1 (each view alone), stage 2 (all views together).
+
+
+rule initialise:
+    output:
+        expand(f"{RESULTS}/{{dataset}}/pretrain/random/{{view}}.safetensors", view=VIEWS, allow_missing=True),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/pretrain/random.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/pretrain/random.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=recipe_settings("clip", "network"),
+        views=VIEWS,
+        seed=CONFIG.seed,
+    message:
+        "Initialising encoders at random for {wildcards.dataset}"
+    shell:
+        "cocon init --views {params.views} --seed {params.seed} --settings {params.settings:q}"
+        " --output-dir $(dirname {output[0]:q}) > {log} 2>&1"
+
+
+rule pretrain_stage1:
+    input:
+        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        shards=view_shards,
+    output:
+        encoder=f"{RESULTS}/{{dataset}}/pretrain/stage1/{{view}}.safetensors",
+        curve=f"{RESULTS}/{{dataset}}/pretrain/stage1/{{view}}.log.jsonl",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/pretrain/stage1_{{view}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/pretrain/stage1_{{view}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: job("pretrain_stage1", "threads")
+    resources:
+        gpu=GPUS_PER_JOB,
+        mem_mb=job("pretrain_stage1", "memory_mb"),
+        runtime=job("pretrain_stage1", "runtime_minutes"),
+    params:
+        settings=recipe_settings("clip", "network", "pretraining"),
+        split=lambda wildcards: dataset_of(wildcards).pretrain_split,
+        shards=f"{RESULTS}/{{dataset}}/shards",
+        state=f"{RESULTS}/{{dataset}}/pretrain/.state",
+        seed=CONFIG.seed,
+        device=CONFIG.device,
+    message:
+        "Pretraining {wildcards.view} of {wildcards.dataset} alone (stage 1)"
+    shell:
+        "cocon pretrain --stage stage1 --preset cpc --views {wildcards.view} --manifest {input.manifest:q}"
+        " --shards {params.shards:q} --split {params.split:q} --settings {params.settings:q}"
+        " --seed {params.seed} --device {params.device} --threads {threads} --state {params.state:q}"
+        " --output-dir $(dirname {output.encoder:q}) --log {output.curve:q} > {log} 2>&1"
+
+
+rule pretrain_stage2:
+    input:
+        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        shards=all_shards,
+        stage1=expand(
+            f"{RESULTS}/{{dataset}}/pretrain/stage1/{{view}}.safetensors", view=VIEWS, allow_missing=True
+        ),
+    output:
+        encoders=expand(
+            f"{RESULTS}/{{dataset}}/pretrain/{{pretraining}}/{{view}}.safetensors",
+            view=VIEWS,
+            allow_missing=True,
+        ),
+        curve=f"{RESULTS}/{{dataset}}/pretrain/{{pretraining}}/log.jsonl",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/pretrain/{{pretraining}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/pretrain/{{pretraining}}.tsv"
+    wildcard_constraints:
+        pretraining="cpc|cpc_sync|cpc_sim|cocon",
+    conda:
+        "../../environment.yml"
+    threads: job("pretrain_stage2", "threads")
+    resources:
+        gpu=GPUS_PER_JOB,
+        mem_mb=job("pretrain_stage2", "memory_mb"),
+        runtime=job("pretrain_stage2", "runtime_minutes"),
+    params:
+        settings=recipe_settings("clip", "network", "pretraining"),
+        views=VIEWS,
+        split=lambda wildcards: dataset_of(wildcards).pretrain_split,
+        shards=f"{RESULTS}/{{dataset}}/shards",
+        state=f"{RESULTS}/{{dataset}}/pretrain/.state",
+        seed=CONFIG.seed,
+        device=CONFIG.device,
+    message:
+        "Pretraining all views of {wildcards.dataset} together with the loss {wildcards.pretraining} (stage 2)"
+    shell:
+        "cocon pretrain --stage stage2 --preset {wildcards.pretraining} --views {params.views}"
+        " --manifest {input.manifest:q} --shards {params.shards:q} --split {params.split:q}"
+        " --init $(dirname {input.stage1[0]:q}) --settings {params.settings:q} --seed {params.seed}"
+        " --device {params.device} --threads {threads} --state {params.state:q}"
+        " --output-dir $(dirname {output.curve:q}) --log {output.curve:q} > {log} 2>&1"

@@ -1,0 +1,34 @@
+# From everything to one page that opens anywhere.
+
+
+rule page:
+    input:
+        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        summary=f"{RESULTS}/{{dataset}}/summary.json",
+        shards=all_shards,
+    output:
+        report(
+            f"{RESULTS}/{{dataset}}/report.html",
+            caption="../report/page.rst",
+            category="Report",
+            labels={"data set": "{dataset}"},
+        ),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/report.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        results=f"{RESULTS}/{{dataset}}",
+        shards=f"{RESULTS}/{{dataset}}/shards",
+        views=VIEWS,
+    message:
+        "Writing the report of {wildcards.dataset}"
+    shell:
+        "cocon report --results {params.results:q} --manifest {input.manifest:q} --shards {params.shards:q}"
+        " --summary {input.summary:q} --views {params.views} --title {wildcards.dataset}"
+        " --output {output:q} > {log} 2>&1"

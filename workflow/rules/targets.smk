@@ -1,0 +1,22 @@
+# What a person asks for: snakemake eval_<data set>, pretrain_<data set> or extract_<data set>.
+
+for name in CONFIG.datasets:
+
+    rule:
+        name:
+            f"eval_{name}"
+        input:
+            f"{RESULTS}/{name}/report.html",
+            f"{RESULTS}/{name}/summary.json",
+
+    rule:
+        name:
+            f"pretrain_{name}"
+        input:
+            expand(f"{RESULTS}/{name}/pretrain/cocon/{{view}}.safetensors", view=VIEWS),
+
+    rule:
+        name:
+            f"extract_{name}"
+        input:
+            [path for view in VIEWS for path in shards_of(name, view)],

@@ -1,0 +1,66 @@
+# From videos to HDF5 shards, one job per view and shard.
+
+
+rule extract:
+    input:
+        videos=shard_videos,
+        manifest=ancient(f"{RESULTS}/{{dataset}}/manifest.csv"),
+    output:
+        f"{RESULTS}/{{dataset}}/shards/{{view}}/{{shard}}.h5",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/extract/{{view}}_{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/extract/{{view}}_{{shard}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: job("extract", "threads")
+    resources:
+        mem_mb=job("extract", "memory_mb"),
+        runtime=job("extract", "runtime_minutes"),
+    params:
+        settings=extraction_settings(None),
+        shards=lambda wildcards: dataset_of(wildcards).shards,
+        failed=lambda wildcards: recipe_of(wildcards).extraction.max_failed_fraction,
+        members=shard_members,
+    message:
+        "Extracting {wildcards.view} of {wildcards.dataset}, shard {wildcards.shard}"
+    shell:
+        "view-extractors {wildcards.view} --manifest {input.manifest:q} --shard {wildcards.shard}"
+        " --shards {params.shards} --max-failed-fraction {params.failed} --threads {threads}"
+        " --settings {params.settings:q} --output {output:q} > {log} 2>&1"
+
+
+if ONE_PASS:
+
+    ruleorder: extract_persons > extract
+
+    rule extract_persons:
+        input:
+            videos=shard_videos,
+            manifest=ancient(f"{RESULTS}/{{dataset}}/manifest.csv"),
+        output:
+            mask=f"{RESULTS}/{{dataset}}/shards/mask/{{shard}}.h5",
+            pose=f"{RESULTS}/{{dataset}}/shards/pose/{{shard}}.h5",
+        log:
+            f"{RESULTS}/{{dataset}}/logs/extract/mask_pose_{{shard}}.log",
+        benchmark:
+            f"{RESULTS}/{{dataset}}/benchmarks/extract/mask_pose_{{shard}}.tsv"
+        conda:
+            "../../environment.yml"
+        threads: job("extract", "threads")
+        resources:
+            mem_mb=job("extract", "memory_mb"),
+            runtime=job("extract", "runtime_minutes"),
+        params:
+            mask=extraction_settings("mask"),
+            pose=extraction_settings("pose"),
+            shards=lambda wildcards: dataset_of(wildcards).shards,
+            failed=lambda wildcards: recipe_of(wildcards).extraction.max_failed_fraction,
+            members=shard_members,
+        message:
+            "Extracting mask and pose of {wildcards.dataset} in one pass, shard {wildcards.shard}"
+        shell:
+            "view-extractors pose --manifest {input.manifest:q} --shard {wildcards.shard}"
+            " --shards {params.shards} --max-failed-fraction {params.failed} --threads {threads}"
+            " --settings {params.pose:q} --output {output.pose:q}"
+            " --also mask {output.mask:q} --also-settings {params.mask:q} > {log} 2>&1"
