@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,12 @@ def jobs_in(output: str) -> dict[str, int]:
     return found
 
 
+@pytest.fixture(scope="session")
+def new_workflow(repository: Path) -> Callable[[Path], Workflow]:
+    """Makes a workflow that runs in the given folder."""
+    return lambda folder: Workflow(repository, folder)
+
+
 @pytest.fixture
-def workflow(repository: Path, tmp_path: Path) -> Workflow:
-    return Workflow(repository, tmp_path)
+def workflow(new_workflow: Callable[[Path], Workflow], tmp_path: Path) -> Workflow:
+    return new_workflow(tmp_path)
