@@ -1,0 +1,1 @@
+"""Views of videos: frames, optical flow, person masks and poses, inferred into HDF5 shards."""

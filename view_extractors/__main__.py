@@ -1,0 +1,7 @@
+"""``python -m view_extractors``."""
+
+import sys
+
+from view_extractors.cli import main
+
+sys.exit(main())

@@ -1,0 +1,76 @@
+"""What all flow backends share: pairs of frames in, two stored channels out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from cocon.config.schema import FlowExtraction
+from cocon.shards.codecs import encode
+from cocon.views import FLOW_ZERO
+from view_extractors.base import Extractor, resize, scaled_size
+
+#: bytes on either side of FLOW_ZERO
+_REACH = 127
+
+
+class FlowExtractor(Extractor):
+    """Flow from frame i to frame i + 1, in pixels of the stored size.
+
+    The last frame repeats the flow before it, so that every view has as many frames as the video; the only
+    frame of a one-frame video has zero flow. A backend defines :meth:`flow`.
+    """
+
+    view = "flow"
+    section = FlowExtraction
+
+    def start(self, height: int, width: int) -> None:
+        """A new video begins."""
+        super().start(height, width)
+        side = self.settings.compute_short_side
+        self.compute_size = scaled_size(height, width, side) if side else (height, width)
+        self._previous: np.ndarray | None = None
+        self._last: bytes | None = None
+
+    @abstractmethod
+    def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Motion in px, float32 (h, w, 2), between two grey ``uint8`` pictures (h, w)."""
+
+    def process(self, batch: Sequence[np.ndarray]) -> list[bytes]:
+        """Encode the flow of every pair of neighbours that is complete."""
+        stored = []
+        for frame in batch:
+            picture = resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), self.compute_size)
+            if self._previous is not None:
+                self._last = self._encode(self.flow(self._previous, picture))
+                stored.append(self._last)
+            self._previous = picture
+        return stored
+
+    def finish(self) -> list[bytes]:
+        """The last frame's flow."""
+        return [self._last or self._encode(np.zeros((*self.compute_size, 2), np.float32))]
+
+    def _encode(self, flow_HW2: np.ndarray) -> bytes:
+        flow_HW2 = rescale_flow(flow_HW2, self.stored_size)
+        return encode(flow_to_bytes(flow_HW2, self.settings.bound), self.settings.jpeg_quality)
+
+
+def rescale_flow(flow_HW2: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Scale a flow field to ``size`` (h, w), and its vectors with it."""
+    height, width = flow_HW2.shape[:2]
+    factors = np.array([size[1] / width, size[0] / height], np.float32)
+    return resize(flow_HW2, size) * factors
+
+
+def flow_to_bytes(flow_HW2: np.ndarray, bound: float) -> np.ndarray:
+    """``round(128 + 127 u / bound)`` as ``uint8``; u is clipped to +-bound px."""
+    return np.rint(FLOW_ZERO + _REACH * np.clip(flow_HW2 / bound, -1, 1)).astype(np.uint8)
+
+
+def bytes_to_flow(stored_HW2: np.ndarray, bound: float) -> np.ndarray:
+    """The inverse of :func:`flow_to_bytes`: float32 px at the stored size."""
+    return (stored_HW2.astype(np.float32) - FLOW_ZERO) * np.float32(bound / _REACH)

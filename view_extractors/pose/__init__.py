@@ -1,0 +1,1 @@
+"""Human poses as COCO keypoints."""
