@@ -1,4 +1,4 @@
-"""Frames to bytes and back: JPEG for pictures of any number of channels, Gaussians for keypoints."""
+"""Frames to bytes and back: JPEG for pictures of any number of channels."""
 
 from __future__ import annotations
 
@@ -37,21 +37,3 @@ def decode(data: bytes | memoryview | np.ndarray, channels: int) -> np.ndarray:
         return np.ascontiguousarray(image[:, :, ::-1])
     stacked_CHW = image.reshape(channels, -1, image.shape[1])
     return np.ascontiguousarray(stacked_CHW.transpose(1, 2, 0))
-
-
-def render_heatmaps(persons_PJ3: np.ndarray, height: int, width: int, sigma: float) -> np.ndarray:
-    """Draw keypoints as Gaussians of ``sigma`` pixels; returns ``uint8`` (height, width, J).
-
-    A pixel's value is the largest over the persons of score * exp(-d^2 / 2 sigma^2), d being its distance
-    from the keypoint; pixel centres lie at half-integers. No person gives an empty map.
-    """
-    persons = np.asarray(persons_PJ3, np.float32)
-    x_PJ1 = persons[..., 0:1] * width - 0.5
-    y_PJ1 = persons[..., 1:2] * height - 0.5
-    scale = np.float32(-0.5 / sigma**2)
-    column_PJW = np.exp(scale * (np.arange(width, dtype=np.float32) - x_PJ1) ** 2)
-    row_PJH = np.exp(scale * (np.arange(height, dtype=np.float32) - y_PJ1) ** 2)
-    row_PJH *= 255.0 * np.clip(persons[..., 2:3], 0, 1)
-    heat_PJHW = row_PJH[..., :, None] * column_PJW[..., None, :]
-    heat_JHW = heat_PJHW.max(axis=0, initial=0.0)
-    return np.ascontiguousarray((heat_JHW + 0.5).astype(np.uint8).transpose(1, 2, 0))

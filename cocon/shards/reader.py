@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from cocon.errors import ShardError
-from cocon.shards.codecs import decode, render_heatmaps
+from cocon.shards.codecs import decode
 from cocon.shards.format import KEYPOINT_SHAPE, VideoInfo
+from cocon.shards.heatmaps import render_heatmaps
 from cocon.shards.verify import open_shard, read_table
 from cocon.views import VIEWS
 
@@ -79,15 +80,10 @@ class Shard:
         numbers = np.asarray(indices, np.int64).tolist()
         info = self.videos.get(video_id)
         if self.codec == "keypoints" and info is not None:
-            sigma = self.parameters["sigma"]
-            frames = [
-                render_heatmaps(persons, info.height, info.width, sigma)
-                for persons in self._persons(video_id, numbers)
-            ]
-        else:
-            channels = VIEWS[self.view].channels
-            frames = [decode(data, channels) for data in self._frame_bytes(video_id, numbers)]
-        return np.stack(frames)
+            persons = list(self._persons(video_id, numbers))
+            return render_heatmaps(persons, info.height, info.width, self.parameters["sigma"])
+        channels = VIEWS[self.view].channels
+        return np.stack([decode(data, channels) for data in self._frame_bytes(video_id, numbers)])
 
     def keypoints(self, video_id: str) -> list[np.ndarray]:
         """Per frame an array ``float32`` (persons, 17, 3): x and y as fractions of the source, score."""

@@ -145,7 +145,7 @@ class ShardWriter:
             raise ShardError(
                 f"{len(skipped)} of {len(self.video_ids)} videos of {self.path} failed "
                 f"(max_failed_fraction is {allowed:g}):\n{examples}",
-                "mend or remove these videos, or raise extraction.max_failed_fraction",
+                "mend or remove these videos, or raise max_failed_fraction",
             )
 
     def _payloads(self) -> Iterator[tuple[VideoInfo, np.ndarray, bytes]]:
@@ -161,7 +161,8 @@ class ShardWriter:
         rows = [self._rows[video_id] for video_id in self.video_ids]
         sizes = [lengths for _, lengths, _ in self._payloads()]
         offsets = np.concatenate([[0], *sizes]).astype(np.int64).cumsum()
-        with h5py.File(path, "w", libver="v110") as file:
+        # The oldest layout of HDF5 keeps no times: the same videos give the same bytes.
+        with h5py.File(path, "w", libver="earliest") as file:
             file.attrs.update(
                 format=FORMAT,
                 version=VERSION,

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import time
 from pathlib import Path
 
 import h5py
@@ -13,6 +14,7 @@ import pytest
 from cocon.errors import ShardError
 from cocon.shards import Shard, ShardSet, ShardWriter, VideoRecord, shard_of
 from cocon.shards.codecs import encode
+from cocon.shards.heatmaps import render_heatmaps
 from cocon.shards.verify import verify
 
 rng = np.random.default_rng(0)
@@ -90,15 +92,29 @@ def test_one_gaussian_per_keypoint(tmp_path: Path) -> None:
     np.testing.assert_allclose(shard.keypoints("a")[0], person, atol=1e-3)
 
 
-def test_two_persons_give_the_maximum(tmp_path: Path) -> None:
-    persons = np.zeros((2, 17, 3), np.float32)
-    persons[0, 0] = (4.5 / 16, 4.5 / 16, 1.0)
-    persons[1, 0] = (12.5 / 16, 12.5 / 16, 1.0)
-    from cocon.shards.codecs import render_heatmaps
+def slow_heatmap(persons: np.ndarray, height: int, width: int, sigma: float) -> np.ndarray:
+    """The formula of docs/shard_format.md, pixel by pixel."""
+    heat = np.zeros((height, width, 17))
+    for person in persons:
+        for joint, (x, y, score) in enumerate(person.astype(float)):
+            for row in range(height):
+                for column in range(width):
+                    d2 = (column + 0.5 - x * width) ** 2 + (row + 0.5 - y * height) ** 2
+                    value = 255 * min(max(score, 0), 1) * np.exp(-d2 / (2 * sigma**2))
+                    heat[row, column, joint] = max(heat[row, column, joint], value)
+    return heat
 
-    both = render_heatmaps(persons, 16, 16, 1.5)
-    single = [render_heatmaps(persons[i : i + 1], 16, 16, 1.5) for i in (0, 1)]
-    np.testing.assert_array_equal(both, np.maximum(*single))
+
+def test_heatmaps_follow_the_specification() -> None:
+    """Several persons, keypoints beyond the border, frames without anybody."""
+    frames = [
+        rng.uniform((-0.3, -0.3, -0.2), (1.3, 1.3, 1.2), (persons, 17, 3)).astype(np.float32)
+        for persons in (2, 0, 1, 3)
+    ]
+    drawn = render_heatmaps(frames, 9, 13, 1.3)
+    assert drawn.shape == (4, 9, 13, 17)
+    for heat, persons in zip(drawn, frames, strict=True):
+        np.testing.assert_allclose(heat, slow_heatmap(persons, 9, 13, 1.3), atol=0.51)
 
 
 def test_a_skipped_video_has_a_row_and_a_reason(tmp_path: Path) -> None:
@@ -151,6 +167,7 @@ def test_a_killed_writer_is_resumed_to_the_same_bytes(tmp_path: Path) -> None:
         writer.add(record("b", smooth_frames(3, 3)))
         writer.finish()
     straight = tmp_path / "straight.h5"
+    time.sleep(1.1)  # a time stamp would differ
     with ShardWriter(straight, view="rgb", video_ids=["a", "b"], parameters={"p": 1}, codec="jpeg") as writer:
         writer.add(record("b", smooth_frames(3, 3)))
         writer.add(record("a", smooth_frames(2, 3)))

@@ -63,4 +63,4 @@ if ONE_PASS:
             "view-extractors pose --manifest {input.manifest:q} --shard {wildcards.shard}"
             " --shards {params.shards} --max-failed-fraction {params.failed} --threads {threads}"
             " --settings {params.pose:q} --output {output.pose:q}"
-            " --also mask {output.mask:q} --also-settings {params.mask:q} > {log} 2>&1"
+            " --also mask {output.mask:q} --also-settings mask {params.mask:q} > {log} 2>&1"
