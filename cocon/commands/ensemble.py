@@ -1,0 +1,61 @@
+"""``cocon ensemble``: late fusion of the views."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cocon.config.settings import parse_settings
+from cocon.errors import ConfigError
+from cocon.evaluation import PROTOCOLS
+from cocon.evaluation.run import evaluate_ensemble
+from cocon.evaluation.settings import EnsembleSettings
+
+HELP = "late fusion of the views' scores"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--protocol", required=True, choices=list(PROTOCOLS), help="whose results are fused")
+    parser.add_argument(
+        "--inputs",
+        required=True,
+        nargs="+",
+        metavar="VIEW=FILE",
+        help="the .npz of scores per view; for retrieval the .h5 of features",
+    )
+    parser.add_argument("--output", required=True, type=Path, help=".json of metrics; scores go beside it")
+    parser.add_argument("--settings", default="{}", help="ensemble, retrieval, bootstrap: JSON or a file")
+    parser.add_argument("--manifest", type=Path, help="table of the videos (retrieval only)")
+    parser.add_argument("--split", help="name of the split (retrieval only)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (retrieval only)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the row of metrics and, beside it, the fused scores."""
+    evaluate_ensemble(
+        args.protocol,
+        inputs=parse_inputs(args.inputs),
+        settings=parse_settings(args.settings, EnsembleSettings),
+        output=args.output,
+        manifest=args.manifest,
+        split=args.split,
+        seed=args.seed,
+    )
+
+
+def parse_inputs(pairs: list[str]) -> dict[str, Path]:
+    """``["rgb=a.npz", ...]`` as a mapping.
+
+    Raises:
+        ConfigError: A pair has no ``=``, or a view is given twice.
+    """
+    inputs: dict[str, Path] = {}
+    for pair in pairs:
+        view, equals, path = pair.partition("=")
+        if not (view and equals and path):
+            raise ConfigError(f"--inputs: '{pair}' is not of the form VIEW=FILE", "for instance rgb=rgb.npz")
+        if view in inputs:
+            raise ConfigError(f"--inputs: the view {view} is given twice", "keep one of the two")
+        inputs[view] = Path(path)
+    return inputs

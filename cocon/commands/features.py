@@ -1,0 +1,56 @@
+"""``cocon features``: features of all labelled videos from a frozen encoder.
+
+The encoder sees half-overlapping windows over each whole video; its outputs are averaged over the windows.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cocon.config.settings import parse_settings
+from cocon.views import VIEWS
+
+HELP = "features of all labelled videos from a frozen encoder"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("--manifest", type=Path, required=True, help="table of videos")
+    add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
+    add("--view", required=True, choices=tuple(VIEWS))
+    add("--checkpoint", type=Path, required=True, help="the encoder, <view>.safetensors")
+    add("--output", type=Path, required=True, help="the .h5 file of features")
+    add("--settings", default="{}", help="JSON or a file: clip")
+    add("--batch-size", type=int, default=16, help="windows per forward pass")
+    add("--workers", type=int, default=0, help="processes that decode; 0: in this one")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--threads", type=int, help="threads of this process")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Encode the videos and write the features."""
+    from cocon.datasets.manifest import read_manifest
+    from cocon.evaluation.encode import encode_videos, labelled_ids
+    from cocon.evaluation.features import write_features
+    from cocon.evaluation.settings import FeaturesSettings
+    from cocon.shards import ShardSet
+    from cocon.training.checkpoint import load_encoder
+    from cocon.training.launch import world
+
+    settings = parse_settings(args.settings, FeaturesSettings)
+    network, info = load_encoder(args.checkpoint, view=args.view)
+    clip = settings.clip or info.clip
+    with world(args.device, args.threads) as process:
+        features = encode_videos(
+            network,
+            ShardSet.of_folder(args.shards / args.view),
+            labelled_ids(read_manifest(args.manifest)),
+            clip,
+            pretraining=info.pretraining,
+            device=process.device,
+            batch_size=args.batch_size,
+            workers=args.workers,
+        )
+    write_features(args.output, features)

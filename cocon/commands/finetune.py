@@ -1,0 +1,51 @@
+"""``cocon finetune``: train encoder and aggregator further with labels, and test the classifier.
+
+The same command goes on with a run that was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cocon.config.settings import parse_settings
+from cocon.views import VIEWS
+
+HELP = "fine-tune an encoder with labels and test it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("--manifest", type=Path, required=True, help="table of videos")
+    add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
+    add("--view", required=True, choices=tuple(VIEWS))
+    add("--checkpoint", type=Path, required=True, help="the encoder, <view>.safetensors")
+    add("--split", required=True, help="name of the split, for instance 1")
+    add("--output", type=Path, required=True, help=".json of metrics; scores and log go beside it")
+    add("--state", type=Path, required=True, help="folder for unfinished runs")
+    add("--settings", default="{}", help="JSON or a file: finetune, clip, bootstrap")
+    add("--seed", type=int, default=0)
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--threads", type=int, help="threads of this process")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train and test; write metrics, scores and log."""
+    from cocon.evaluation.finetune import FinetuneJob, finetune
+    from cocon.evaluation.settings import FinetuneSettings
+    from cocon.training.launch import world
+
+    job = FinetuneJob(
+        manifest=args.manifest,
+        shards=args.shards,
+        view=args.view,
+        checkpoint=args.checkpoint,
+        split=args.split,
+        output=args.output,
+        state=args.state,
+        settings=parse_settings(args.settings, FinetuneSettings),
+        seed=args.seed,
+    )
+    with world(args.device, args.threads) as process:
+        finetune(job, process.device)

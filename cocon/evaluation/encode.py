@@ -1,0 +1,72 @@
+"""Features of whole videos from a frozen encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cocon.config.schema import Clip
+from cocon.datasets.manifest import TEST, TRAIN, Video
+from cocon.errors import DatasetError
+from cocon.evaluation.features import Features
+from cocon.evaluation.windows import mean_over_windows, usable_videos
+from cocon.models.network import ViewNetwork
+from cocon.shards import ShardSet
+
+
+def labelled_ids(videos: Sequence[Video]) -> list[str]:
+    """The videos that any split trains or tests a classifier with."""
+    return [v.id for v in videos if v.label and not {TRAIN, TEST}.isdisjoint(v.splits.values())]
+
+
+def encode_videos(
+    network: ViewNetwork,
+    shards: ShardSet,
+    video_ids: Sequence[str],
+    clip: Clip,
+    *,
+    pretraining: str,
+    device: torch.device,
+    batch_size: int = 16,
+    workers: int = 0,
+) -> Features:
+    """Features of all videos that are not skipped, averaged over their windows.
+
+    Args:
+        network: The encoder with its aggregator; put into evaluation mode.
+        shards: Frames of the network's view.
+        video_ids: The videos; those that the extraction skipped are left out.
+        clip: What a window is.
+        pretraining: Name of what the network was trained with, kept with the features.
+        device: Where to compute.
+        batch_size: Windows per forward pass.
+        workers: Processes that decode; 0: this one.
+
+    Raises:
+        DatasetError: No video is left.
+    """
+    ids = usable_videos(shards, video_ids)
+    if not ids:
+        raise DatasetError(
+            f"none of the {len(video_ids)} labelled videos has usable frames of the view '{shards.view}'",
+            "give videos labels and splits, and look at the status rows of the shards",
+        )
+    network = network.to(device).eval()
+
+    def judge(x_BNCKHW: Tensor) -> dict[str, Tensor]:
+        z_BNDSS = network.encode(x_BNCKHW)
+        return {
+            "encoder": z_BNDSS.mean((1, 3, 4)),
+            "encoder_max": z_BNDSS.amax((1, 3, 4)),
+            "context": network.context(z_BNDSS).mean((2, 3)),
+        }
+
+    arrays, windows = mean_over_windows(
+        judge, shards, ids, clip, device=device, batch_size=batch_size, workers=workers
+    )
+    settings = {"clip": clip.model_dump(mode="json"), "network": network.settings.model_dump(mode="json")}
+    return Features(
+        ids, **arrays, windows=windows, view=shards.view, pretraining=pretraining, settings=settings
+    )

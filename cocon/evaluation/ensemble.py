@@ -1,0 +1,113 @@
+"""Late fusion: the views vote with their weights, over the test videos that all of them have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from cocon.config.schema import Retrieval
+from cocon.errors import ConfigError, DatasetError
+from cocon.evaluation import retrieval
+from cocon.evaluation.features import Features
+from cocon.evaluation.metrics import Task
+from cocon.evaluation.scores import ClassScores, NeighbourScores
+from cocon.evaluation.splits import Split
+
+VIEW = "ensemble"
+ValueT = TypeVar("ValueT")
+
+
+def view_weights(views: Mapping[str, object], weights: Mapping[str, float]) -> dict[str, float]:
+    """The weights of ``views``, checked.
+
+    Raises:
+        ConfigError: A view has no weight or a negative one, or no weight is positive.
+    """
+    missing = [view for view in views if view not in weights]
+    if missing:
+        raise ConfigError(
+            f"evaluation.ensemble has no weight for: {', '.join(missing)}",
+            "add the view there; a weight of 0 leaves it out",
+        )
+    chosen = {view: weights[view] for view in views}
+    if min(chosen.values()) < 0 or max(chosen.values()) == 0:
+        raise ConfigError(
+            f"evaluation.ensemble: the weights {chosen} are not usable",
+            "no weight may be negative, and one at least must be above 0",
+        )
+    return chosen
+
+
+def fuse_retrieval(
+    task: Task,
+    split: Split,
+    features: Mapping[str, Features],
+    weights: Mapping[str, float],
+    settings: Retrieval,
+) -> NeighbourScores:
+    """Retrieval by the weighted mean of the views' cosine similarities.
+
+    Raises:
+        ConfigError: See `view_weights`.
+        DatasetError: The features come from different pretrainings, or too few videos are in all.
+    """
+    chosen = view_weights(features, weights)
+    pretraining = _common("pretraining", {view: f.pretraining for view, f in features.items()})
+    task = replace(task, pretraining=pretraining, view=VIEW)
+    return retrieval.evaluate_views(task, split, features, chosen, settings)
+
+
+def fuse_probabilities(scores: Mapping[str, ClassScores], weights: Mapping[str, float]) -> ClassScores:
+    """Weighted mean of class probabilities.
+
+    Args:
+        scores: Scores by view, of one pretraining and protocol.
+        weights: Weight by view.
+
+    Raises:
+        ConfigError: See `view_weights`.
+        DatasetError: The scores belong to different tasks, classes or labels, or share no video.
+    """
+    chosen = view_weights(scores, weights)
+    task = _common("task", {v: replace(s.task, view=VIEW) for v, s in scores.items()})
+    classes = _common("classes", {v: s.classes for v, s in scores.items()})
+    _common("test list", {v: s.listed for v, s in scores.items()})
+    first, *others = scores.values()
+    common = set(first.ids).intersection(*(other.ids for other in others))
+    ids = [video for video in first.ids if video in common]
+    if not ids:
+        raise DatasetError(
+            f"no test video has scores in all of: {', '.join(scores)}",
+            "leave out the view that lacks most videos (see the status rows of its shards)",
+        )
+    rows = {view: _rows(s, ids) for view, s in scores.items()}
+    _common("labels", {view: tuple(s.labels[rows[view]]) for view, s in scores.items()})
+    weighted_VNC = np.stack([chosen[view] * s.probabilities[rows[view]] for view, s in scores.items()])
+    return ClassScores(
+        task=task,
+        ids=ids,
+        classes=classes,
+        labels=first.labels[rows[next(iter(scores))]],
+        probabilities=(weighted_VNC.sum(0) / sum(chosen.values())).astype(np.float32),
+        listed=first.listed,
+        chance=first.chance,
+    )
+
+
+def _rows(scores: ClassScores, ids: list[str]) -> list[int]:
+    row = {video: index for index, video in enumerate(scores.ids)}
+    return [row[video] for video in ids]
+
+
+def _common(what: str, values: Mapping[str, ValueT]) -> ValueT:
+    (view, value), *others = values.items()
+    for other_view, other in others:
+        if other != value:
+            raise DatasetError(
+                f"the {what} of the views {view} and {other_view} differ, so they cannot be fused",
+                "pass files of the same data set, split, pretraining, protocol and seed",
+            )
+    return value

@@ -1,0 +1,156 @@
+"""Fine-tuning: encoder and aggregator learn on with labels (CoCon's protocol, section 4 of the paper)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cocon.config.schema import Clip
+from cocon.data.crops import centre_crop, crop_size
+from cocon.datasets.manifest import read_manifest
+from cocon.evaluation.classifier_trainer import ClassifierTrainer
+from cocon.evaluation.labelled_clips import LabelledClips
+from cocon.evaluation.metrics import Result, Task
+from cocon.evaluation.run import dataset_name
+from cocon.evaluation.scores import ClassScores, write_result
+from cocon.evaluation.settings import FinetuneSettings
+from cocon.evaluation.splits import labelled_split
+from cocon.evaluation.windows import mean_over_windows, usable_videos
+from cocon.files import fingerprint, sha256_of
+from cocon.models.classifier import Classifier
+from cocon.shards import ShardSet
+from cocon.training.checkpoint import load_encoder
+from cocon.training.log import Reporter, write_log
+from cocon.training.seeds import derived_seed
+from cocon.training.state import RunState
+
+_NO_EFFECT_ON_TRAINING = {"workers", "cache_megabytes"}
+
+
+@dataclass(frozen=True)
+class FinetuneJob:
+    """What ``cocon finetune`` is asked for.
+
+    Attributes:
+        manifest: The table of videos.
+        shards: Folder with one folder of shards per view.
+        view: The view to train and test on.
+        checkpoint: The encoder to start from.
+        split: Name of the split.
+        output: The ``.json`` of metrics; scores (.npz) and log (.log.jsonl) go beside it.
+        state: Folder for the states of unfinished runs.
+        settings: Schedule, clip and number of bootstrap resamples.
+        seed: Of everything random.
+    """
+
+    manifest: Path
+    shards: Path
+    view: str
+    checkpoint: Path
+    split: str
+    output: Path
+    state: Path
+    settings: FinetuneSettings
+    seed: int
+
+
+def finetune(job: FinetuneJob, device: torch.device) -> Result:
+    """Train a classifier, test it, and write metrics, scores and log.
+
+    The same call goes on with a run that was interrupted.
+
+    Raises:
+        CheckpointError: The encoder is missing or belongs to another view.
+        ConfigError: Frames are smaller than the crop.
+        DatasetError: Too few videos or classes, see `Split.available`.
+        TrainingInterruptedError: After a signal, with the state saved.
+        TrainingDivergedError: The loss is not finite.
+    """
+    settings = job.settings.finetune
+    network, info = load_encoder(job.checkpoint, view=job.view)
+    clip = job.settings.clip or info.clip
+    shards = ShardSet.of_folder(job.shards / job.view)
+    split = labelled_split(read_manifest(job.manifest), job.split)
+    train, test = split.available(set(usable_videos(shards, [*split.train, *split.test])))
+    _check_sizes(shards, test, clip)
+
+    task = Task(dataset_name(job.manifest), info.pretraining, job.view, "finetune", job.split, job.seed)
+    labels = {video: split.train[video] for video in train}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed(job.seed, "classifier", job.view))
+        classifier = Classifier(network, len(split.classes), settings.dropout).to(device)
+    state = RunState(job.state, _run_key(job, clip, shards, labels, split.classes))
+    trainer = ClassifierTrainer(
+        classifier,
+        LabelledClips(
+            shards,
+            labels,
+            clip,
+            seed=job.seed,
+            cache_bytes=settings.cache_megabytes * 2**20 // max(1, settings.workers),
+        ),
+        settings,
+        seed=job.seed,
+        state=state,
+        reporter=Reporter(f"finetune {info.pretraining} {job.view} split {job.split}", settings.epochs),
+    )
+    write_log(job.output.with_suffix(".log.jsonl"), trainer.fit())
+    probabilities_NC = class_probabilities(
+        classifier, shards, test, clip, device, settings.batch_size, settings.workers
+    )
+    scores = ClassScores.of(task, split, test, probabilities_NC)
+    result = write_result(scores, job.output, job.settings.bootstrap)
+    state.remove()
+    return result
+
+
+def class_probabilities(
+    classifier: nn.Module,
+    shards: ShardSet,
+    video_ids: list[str],
+    clip: Clip,
+    device: torch.device,
+    batch_size: int,
+    workers: int,
+) -> np.ndarray:
+    """Mean softmax over the centre-cropped, half-overlapping windows of each video, (n, classes)."""
+    classifier.eval()
+
+    def judge(x_BNCKHW: Tensor) -> dict[str, Tensor]:
+        return {"probabilities": classifier(x_BNCKHW).float().softmax(1)}
+
+    means, _ = mean_over_windows(
+        judge, shards, video_ids, clip, device=device, batch_size=batch_size, workers=workers
+    )
+    return means["probabilities"]
+
+
+def _check_sizes(shards: ShardSet, video_ids: list[str], clip: Clip) -> None:
+    """Refuse frames smaller than the crop now, not at the test after hours of training."""
+    infos = shards.videos
+    for video in video_ids:
+        centre_crop(infos[video].height, infos[video].width, crop_size(clip, shards.view))
+
+
+def _run_key(
+    job: FinetuneJob, clip: Clip, shards: ShardSet, labels: dict[str, int], classes: tuple[str, ...]
+) -> str:
+    """Identifies everything that the trained classifier depends on."""
+    infos = shards.videos
+    return fingerprint(
+        {
+            "protocol": "finetune",
+            "settings": job.settings.finetune.model_dump(mode="json", exclude=_NO_EFFECT_ON_TRAINING),
+            "clip": clip.model_dump(mode="json"),
+            "view": job.view,
+            "seed": job.seed,
+            "encoder": sha256_of(job.checkpoint),
+            "classes": classes,
+            "videos": [[video, label, infos[video].crc32] for video, label in labels.items()],
+            "parameters": [shard.parameters for shard in shards.shards],
+        }
+    )

@@ -1,0 +1,141 @@
+"""Clips with labels for fine-tuning, and their augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cocon.config.schema import Augmentation, Clip
+from cocon.data import colour
+from cocon.data.augmentation import mirror
+from cocon.data.cache import FrameCache
+from cocon.data.clips import Key
+from cocon.data.crops import crop_size
+from cocon.data.network_input import normalise, unit_range
+from cocon.data.sampling import clip_frames
+from cocon.shards import ShardSet
+
+_AREA = 0.5, 1.0
+_ASPECT = 3 / 4, 4 / 3
+_FLIP = 0.5
+
+
+class LabelledClip(NamedTuple):
+    """One training clip, or after collation a batch of them.
+
+    Attributes:
+        video_id: the id; in a batch a list of ids.
+        frames: ``uint8`` (T, C, crop, crop); in a batch (B, T, C, crop, crop).
+        label: number of the class; in a batch ``int64`` (B,).
+    """
+
+    video_id: str
+    frames: Tensor
+    label: int | Tensor
+
+
+class LabelledClips(Dataset[LabelledClip]):
+    """One clip per video and epoch: random in time, and a random resized crop of the frames.
+
+    The crop has 0.5 to 1 of the frame's area and an aspect of 3/4 to 4/3, as far as the frame allows, and
+    is the same for all frames of a clip. An item's key is (epoch, number of the video); all that is random
+    follows from it and the seed, so an interruption changes nothing.
+
+    Args:
+        shards: frames of one view.
+        labels: class number by id, one entry per training video.
+        clip: frames and crop size.
+        seed: seed of time and crop.
+        cache_bytes: memory for decoded frames.
+    """
+
+    def __init__(
+        self, shards: ShardSet, labels: Mapping[str, int], clip: Clip, *, seed: int, cache_bytes: int
+    ) -> None:
+        self.view = shards.view
+        self.labels = dict(labels)
+        self.video_ids = list(labels)
+        self.clip = clip
+        self.seed = seed
+        self._cache = FrameCache({self.view: shards}, cache_bytes)
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def __getitem__(self, key: Key) -> LabelledClip:
+        epoch, number = key
+        video = self.video_ids[number]
+        generator = np.random.default_rng([self.seed, epoch, number])
+        indices = clip_frames(self._cache.frames_of(self.view, video), self.clip, generator=generator)
+        frames_FHWC, rows = self._cache.read(self.view, video, indices)
+        clip_TCHW = _resized_crop(frames_FHWC, rows, crop_size(self.clip, self.view), generator)
+        return LabelledClip(video, clip_TCHW, self.labels[video])
+
+
+def _resized_crop(
+    frames_FHWC: np.ndarray, rows: np.ndarray, size: int, generator: np.random.Generator
+) -> Tensor:
+    """A random part of the T frames in ``rows``, scaled to ``size`` px: ``uint8`` (T, C, size, size)."""
+    height, width = frames_FHWC.shape[1:3]
+    area = generator.uniform(*_AREA) * height * width
+    aspect = np.exp(generator.uniform(*np.log(_ASPECT)))
+    crop_width = min(width, max(1, round(np.sqrt(area * aspect))))
+    crop_height = min(height, max(1, round(np.sqrt(area / aspect))))
+    top = generator.integers(height - crop_height + 1)
+    left = generator.integers(width - crop_width + 1)
+    part_THWC = frames_FHWC[:, top : top + crop_height, left : left + crop_width][rows]
+    part_TCHW = torch.from_numpy(np.ascontiguousarray(part_THWC.transpose(0, 3, 1, 2)))
+    return F.interpolate(part_TCHW, (size, size), mode="bilinear", antialias=True)
+
+
+def augment_clips(
+    x_u8_BTCHW: Tensor, view: str, clip: Clip, jitter: float, generator: torch.Generator
+) -> Tensor:
+    """Mirror every second clip and change the colours of some rgb clips, alike in all their frames.
+
+    Brightness, contrast, saturation and hue vary as much as in pretraining.
+
+    Args:
+        x_u8_BTCHW: ``uint8`` clips on any device.
+        view: name of the view.
+        clip: blocks and frames per block.
+        jitter: probability that a clip changes its colours.
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        Network input, ``float32`` (B, N, C, K, H, W).
+    """
+    x_BTCHW = unit_range(x_u8_BTCHW)
+    flipped = _drawn(len(x_BTCHW), _FLIP, generator).to(x_BTCHW.device)
+    x_BTCHW[flipped] = mirror(x_BTCHW[flipped], view)
+    if view == "rgb":
+        chosen = _drawn(len(x_BTCHW), jitter, generator)
+        if len(chosen):
+            x_BTCHW[chosen.to(x_BTCHW.device)] = _recoloured(x_BTCHW[chosen.to(x_BTCHW.device)], generator)
+    return normalise(x_BTCHW, view, clip)
+
+
+def _drawn(count: int, probability: float, generator: torch.Generator) -> Tensor:
+    return (torch.rand(count, generator=generator) < probability).nonzero().squeeze(1)
+
+
+def _recoloured(x_BTCHW: Tensor, generator: torch.Generator) -> Tensor:
+    strength = Augmentation()
+    count, frames = x_BTCHW.shape[:2]
+
+    def per_frame(spread: float) -> Tensor:
+        value_B = (2 * torch.rand(count, generator=generator) - 1) * spread
+        return value_B.repeat_interleave(frames).to(x_BTCHW.device)
+
+    x_FCHW = x_BTCHW.flatten(0, 1)
+    x_FCHW = colour.adjust_brightness(x_FCHW, 1 + per_frame(strength.brightness))
+    x_FCHW = colour.adjust_contrast(x_FCHW, 1 + per_frame(strength.contrast))
+    x_FCHW = colour.adjust_saturation(x_FCHW, 1 + per_frame(strength.saturation))
+    x_FCHW = colour.adjust_hue(x_FCHW, per_frame(strength.hue))
+    return x_FCHW.view_as(x_BTCHW)

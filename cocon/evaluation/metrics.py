@@ -1,0 +1,106 @@
+"""What an evaluation reports: accuracy, its interval, coverage and chance, as one typed row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cocon.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is judged: one encoder, on one view, by one protocol, on one split of one data set."""
+
+    dataset: str
+    pretraining: str
+    view: str
+    protocol: str
+    split: str
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of ``summary.json``. Accuracies are fractions in [0, 1].
+
+    ``coverage`` is the fraction of the test list that could be judged at all; ``chance`` is the
+    accuracy of a guess among the classes of the test list; ``recall`` maps k to R@k (retrieval only).
+    """
+
+    task: Task
+    top1: float
+    ci95: tuple[float, float]
+    coverage: float
+    n: int
+    chance: float
+    recall: Mapping[int, float] = field(default_factory=dict)
+
+    def row(self) -> dict[str, Any]:
+        """The result as a flat mapping that JSON can hold; R@k becomes the column ``r<k>``."""
+        identity = asdict(self.task)
+        seed = identity.pop("seed")
+        return {
+            **identity,
+            "top1": self.top1,
+            "ci95": list(self.ci95),
+            "coverage": self.coverage,
+            "n": self.n,
+            "chance": self.chance,
+            "seed": seed,
+            **{f"r{k}": value for k, value in sorted(self.recall.items())},
+        }
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Result:
+        """The inverse of `row`.
+
+        Raises:
+            DatasetError: The mapping is not a row of metrics.
+        """
+        try:
+            low, high = row["ci95"]
+            return cls(
+                task=Task(
+                    dataset=str(row["dataset"]),
+                    pretraining=str(row["pretraining"]),
+                    view=str(row["view"]),
+                    protocol=str(row["protocol"]),
+                    split=str(row["split"]),
+                    seed=int(row["seed"]),
+                ),
+                top1=float(row["top1"]),
+                ci95=(float(low), float(high)),
+                coverage=float(row["coverage"]),
+                n=int(row["n"]),
+                chance=float(row["chance"]),
+                recall={int(k[1:]): float(row[k]) for k in row if k[:1] == "r" and k[1:].isdigit()},
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"this is not a row of metrics: {error!r} while reading {dict(row)!r}",
+                "pass the .json files that `cocon linear`, `retrieval`, `finetune` and `ensemble` write",
+            ) from error
+
+
+def bootstrap_interval(
+    hits_N: np.ndarray, resamples: int, seed: int, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of an accuracy (Efron 1979), over test videos.
+
+    Drawing N videos with replacement, k of N being correct, gives Binomial(N, k / N) correct ones:
+    the number is drawn from that law directly, which is the same bootstrap in O(resamples).
+
+    Args:
+        hits_N: Whether each test video was classified correctly, bool.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resampling.
+        level: Probability mass between the two ends.
+    """
+    n = len(hits_N)
+    accuracies_R = np.random.default_rng(seed).binomial(n, hits_N.mean(), resamples) / n
+    low, high = np.quantile(accuracies_R, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

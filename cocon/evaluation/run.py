@@ -1,0 +1,115 @@
+"""From the paths on a command line to the files of a result, for protocols on cached files."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from cocon.config.schema import Section
+from cocon.datasets.manifest import read_manifest
+from cocon.errors import ConfigError, DatasetError
+from cocon.evaluation import PROTOCOLS
+from cocon.evaluation.ensemble import VIEW, fuse_probabilities, fuse_retrieval
+from cocon.evaluation.features import read_features
+from cocon.evaluation.metrics import Result, Task
+from cocon.evaluation.scores import ClassScores, write_result
+from cocon.evaluation.settings import EnsembleSettings
+from cocon.evaluation.splits import labelled_split
+
+
+def dataset_name(manifest: Path) -> str:
+    """The data set that a manifest belongs to: the name of its folder, as in results/demo/manifest.csv."""
+    return manifest.resolve().parent.name
+
+
+def add_features_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that all protocols on cached features share."""
+    parser.add_argument("--manifest", required=True, type=Path, help="table of the videos")
+    parser.add_argument("--features", required=True, type=Path, help="what `cocon features` wrote")
+    parser.add_argument("--split", required=True, help="name of the split, for instance 1")
+    parser.add_argument("--output", required=True, type=Path, help=".json of metrics; scores go beside it")
+    parser.add_argument("--settings", default="{}", help="keys of the recipe's evaluation: JSON or a file")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
+
+
+def evaluate_features(
+    protocol: str,
+    *,
+    manifest: Path,
+    features: Path,
+    split: str,
+    settings: Section,
+    bootstrap: int,
+    seed: int,
+    output: Path,
+) -> Result:
+    """Judge one file of features by ``protocol`` and write ``output`` (.json and .npz).
+
+    Args:
+        protocol: Name of a module of `cocon.evaluation` with ``evaluate(task, split, features, settings)``.
+        manifest: Table of the videos; its folder is the name of the data set.
+        features: What ``cocon features`` wrote.
+        split: Name of the split.
+        settings: The protocol's section of settings.
+        bootstrap: Resamples for the interval.
+        seed: Seed of the resampling.
+        output: The ``.json`` file.
+
+    Raises:
+        DatasetError: The inputs are missing, contradict each other or leave nothing to judge.
+    """
+    table = read_features(features)
+    task = Task(dataset_name(manifest), table.pretraining, table.view, protocol, split, seed)
+    chosen = labelled_split(read_manifest(manifest), split)
+    evaluate = import_module(f"cocon.evaluation.{protocol}").evaluate
+    return write_result(evaluate(task, chosen, table, settings), output, bootstrap)
+
+
+def evaluate_ensemble(
+    protocol: str,
+    *,
+    inputs: Mapping[str, Path],
+    settings: EnsembleSettings,
+    output: Path,
+    manifest: Path | None = None,
+    split: str | None = None,
+    seed: int = 0,
+) -> Result:
+    """Fuse the views and write ``output`` (.json and .npz).
+
+    Args:
+        protocol: Whose results are fused.
+        inputs: By view, the ``.npz`` of scores; for retrieval the file of features.
+        settings: Weights, ranks and resamples.
+        output: The ``.json`` file.
+        manifest: Needed with features only; scores know what was judged.
+        split: As ``manifest``.
+        seed: As ``manifest``.
+
+    Raises:
+        ConfigError: The weights or arguments do not fit.
+        DatasetError: The inputs are missing or do not belong together.
+    """
+    weights: dict[str, float] = dict(settings.ensemble.items())
+    if PROTOCOLS[protocol].fused_from == "scores":
+        loaded = {view: ClassScores.load(path) for view, path in inputs.items()}
+        _check_views({view: scores.task.view for view, scores in loaded.items()})
+        return write_result(fuse_probabilities(loaded, weights), output, settings.bootstrap)
+    if manifest is None or split is None:
+        raise ConfigError(f"the ensemble of {protocol} needs the labels", "give --manifest and --split")
+    tables = {view: read_features(path) for view, path in inputs.items()}
+    _check_views({view: features.view for view, features in tables.items()})
+    task = Task(dataset_name(manifest), "", VIEW, protocol, split, seed)
+    chosen = labelled_split(read_manifest(manifest), split)
+    scores = fuse_retrieval(task, chosen, tables, weights, settings.retrieval)
+    return write_result(scores, output, settings.bootstrap)
+
+
+def _check_views(found: Mapping[str, str]) -> None:
+    for view, actual in found.items():
+        if view != actual:
+            raise DatasetError(
+                f"the file given for the view {view} holds the view {actual}", "mend the paths after --inputs"
+            )

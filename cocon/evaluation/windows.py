@@ -1,0 +1,107 @@
+"""Judges whole videos: a network sees every half-overlapping window, and its outputs are averaged."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cocon.config.schema import Clip
+from cocon.data.clips import read_windows
+from cocon.data.network_input import to_network_input
+from cocon.shards import ShardSet
+
+log = logging.getLogger(__name__)
+
+Window = tuple[str, np.ndarray]
+
+
+def usable_videos(shards: ShardSet, video_ids: Iterable[str]) -> list[str]:
+    """Those of ``video_ids`` that the extraction did not skip, in the given order.
+
+    Videos that stand in no shard at all are left out too, with a warning; coverage tells of both.
+    """
+    infos = shards.videos
+    ids = list(video_ids)
+    missing = [video for video in ids if video not in infos]
+    if missing:
+        log.warning(
+            "%d videos of the manifest are in no shard of the view %s, '%s' for one",
+            len(missing),
+            shards.view,
+            missing[0],
+        )
+    return [video for video in ids if video in infos and infos[video].usable]
+
+
+class _Videos(Dataset[tuple[str, np.ndarray]]):
+    """All windows of one video per item, uint8 (W, T, C, crop, crop)."""
+
+    def __init__(self, shards: ShardSet, video_ids: Sequence[str], clip: Clip) -> None:
+        self.shards, self.video_ids, self.clip = shards, list(video_ids), clip
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def __getitem__(self, number: int) -> tuple[str, np.ndarray]:
+        video = self.video_ids[number]
+        return video, read_windows(self.shards, video, self.clip, self.shards.view)
+
+
+def mean_over_windows(
+    judge: Callable[[Tensor], Mapping[str, Tensor]],
+    shards: ShardSet,
+    video_ids: Sequence[str],
+    clip: Clip,
+    *,
+    device: torch.device,
+    batch_size: int,
+    workers: int = 0,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Apply ``judge`` to batches of windows and average what it returns over the windows of each video.
+
+    Args:
+        judge: From network input (B, N, C, K, H, W) to named outputs (B, D).
+        shards: The frames.
+        video_ids: The videos, n of them; none may have been skipped.
+        clip: Blocks, frames and crop of a window.
+        device: Where ``judge`` computes.
+        batch_size: Windows per call, across videos.
+        workers: Processes that decode; 0: this one.
+
+    Returns:
+        Each output as float32 (n, D), and the number of windows per video, (n,).
+    """
+    row = {video: index for index, video in enumerate(video_ids)}
+    sums: dict[str, np.ndarray] = {}
+    counts: Counter[str] = Counter()
+    loader = DataLoader(_Videos(shards, video_ids, clip), batch_size=None, num_workers=workers)
+    for batch in _batched(loader, batch_size):
+        x_u8_BTCHW = torch.from_numpy(np.stack([window for _, window in batch])).to(device)
+        with torch.inference_mode():
+            outputs = judge(to_network_input(x_u8_BTCHW, shards.view, clip))
+        rows = [row[video] for video, _ in batch]
+        counts.update(video for video, _ in batch)
+        for name, y_BD in outputs.items():
+            total = sums.setdefault(name, np.zeros((len(row), y_BD.shape[1])))
+            np.add.at(total, rows, y_BD.float().cpu().numpy())
+    windows = np.array([counts[video] for video in video_ids])
+    means = {name: (total / windows[:, None]).astype(np.float32) for name, total in sums.items()}
+    return means, windows
+
+
+def _batched(videos: Iterable[tuple[str, np.ndarray]], batch_size: int) -> Iterator[list[Window]]:
+    batch: list[Window] = []
+    for video, windows_WTCHW in videos:
+        for window_TCHW in np.asarray(windows_WTCHW):
+            batch.append((video, window_TCHW))
+            if len(batch) == batch_size:
+                yield batch
+                batch = []
+    if batch:
+        yield batch

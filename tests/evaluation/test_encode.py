@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cocon.cli import main
+from cocon.data.clips import read_windows
+from cocon.data.network_input import to_network_input
+from cocon.datasets.manifest import Video
+from cocon.errors import DatasetError
+from cocon.evaluation.encode import encode_videos, labelled_ids
+from cocon.evaluation.features import read_features
+from cocon.files import read_json
+from cocon.shards import ShardSet
+from cocon.training.checkpoint import load_encoder
+
+
+def _features(root: Path, *more: str, view: str = "mask", checkpoint: str = "mask.safetensors") -> int:
+    return main(
+        [
+            *("features", "--manifest", str(root / "manifest.csv"), "--shards", str(root / "shards")),
+            *("--view", view, "--checkpoint", str(root / checkpoint), "--output", str(root / "features.h5")),
+            *("--device", "cpu", "--threads", "1", *more),
+        ]
+    )
+
+
+def test_command_writes_the_features_of_a_slow_loop(striped: Path) -> None:
+    assert _features(striped, "--batch-size", "7") == 0
+    features = read_features(striped / "features.h5")
+    assert (features.view, features.pretraining) == ("mask", "random")
+    assert features.settings["clip"]["blocks"] == 2
+    assert len(features.ids) == 23
+    assert "run/test1" not in features.ids
+
+    network, info = load_encoder(striped / "mask.safetensors")
+    network.eval()
+    shards = ShardSet.of_folder(striped / "shards" / "mask")
+    for video in ("jump/train0", "walk/test1"):
+        windows = torch.from_numpy(read_windows(shards, video, info.clip, "mask"))
+        z_BNDSS = network.encode(to_network_input(windows, "mask", info.clip)).detach().numpy()
+        expected = {
+            "encoder": np.mean([z.mean((0, 2, 3)) for z in z_BNDSS], axis=0),
+            "encoder_max": np.mean([z.max((0, 2, 3)) for z in z_BNDSS], axis=0),
+            "context": network.context(torch.from_numpy(z_BNDSS)).mean((0, 2, 3)).detach().numpy(),
+        }
+        for name, value in expected.items():
+            np.testing.assert_allclose(features.select(name, [video])[0], value, rtol=1e-4, atol=1e-6)
+
+
+def test_features_serve_the_linear_probe_with_coverage(striped: Path) -> None:
+    assert _features(striped) == 0
+    output = striped / "linear.json"
+    arguments = ["--manifest", str(striped / "manifest.csv"), "--features", str(striped / "features.h5")]
+    assert main(["linear", *arguments, "--split", "1", "--output", str(output)]) == 0
+    row = read_json(output)
+    assert (row["n"], row["coverage"]) == (5, pytest.approx(5 / 6))
+    assert row["top1"] > 0.5
+
+
+def test_clip_of_the_settings_replaces_that_of_the_checkpoint(striped: Path) -> None:
+    clip = '{"clip": {"blocks": 3, "frames_per_block": 1, "predicted_blocks": 1, "crop": {"mask": 20}}}'
+    assert _features(striped, "--settings", clip) == 0
+    features = read_features(striped / "features.h5")
+    assert features.settings["clip"]["blocks"] == 3
+    assert features.settings["clip"]["crop"] == {"mask": 20}
+
+
+def test_mistakes_get_a_sentence(striped: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _features(striped, view="flow") == 2
+    assert "is an encoder of the view 'mask', not of 'flow'" in capsys.readouterr().err
+    assert _features(striped, checkpoint="none.safetensors") == 2
+    assert "there is no checkpoint" in capsys.readouterr().err
+    assert _features(striped, "--settings", '{"clips": {}}') == 2
+    assert "did you mean 'clip'?" in capsys.readouterr().err
+    assert not (striped / "features.h5").exists()
+
+
+def test_nothing_to_encode(striped: Path) -> None:
+    network, info = load_encoder(striped / "mask.safetensors")
+    shards = ShardSet.of_folder(striped / "shards" / "mask")
+    with pytest.raises(DatasetError, match="none of the 1 labelled videos"):
+        encode_videos(
+            network, shards, ["run/test1"], info.clip, pretraining="random", device=torch.device("cpu")
+        )
+
+
+def test_labelled_videos_of_any_split_are_encoded() -> None:
+    def video(name: str, label: str, **splits: str) -> Video:
+        return Video(name, Path(name), label, "", splits)
+
+    videos = [
+        video("a", "x", one="train", two=""),
+        video("b", "x", one="", two="test"),
+        video("c", "x", one="", two="validation"),
+        video("d", "", one="train", two="train"),
+    ]
+    assert labelled_ids(videos) == ["a", "b"]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cocon.cli import main
+from cocon.errors import DatasetError
+from cocon.evaluation.metrics import Result, Task
+from cocon.evaluation.summary import format_tables, read_results, read_summary, write_summary
+from cocon.files import read_csv, read_json, write_json
+
+
+def _result(pretraining: str, view: str, protocol: str, top1: float, split: str = "1") -> Result:
+    recall = {5: 0.9, 10: 0.95} if protocol == "retrieval" else {}
+    task = Task("demo", pretraining, view, protocol, split, 0)
+    return Result(task, top1, (top1 - 0.1, top1 + 0.1), 0.975, 78, 0.1, recall)
+
+
+RESULTS = [
+    _result("cocon", "ensemble", "linear", 0.875),
+    _result("cocon", "rgb", "linear", 0.5),
+    _result("random", "rgb", "linear", 0.25),
+    _result("cocon", "rgb", "retrieval", 0.375),
+]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.json" for number in range(len(RESULTS))]
+    for path, result in zip(paths, RESULTS, strict=True):
+        write_json(path, result.row())
+    return paths
+
+
+def test_summary_has_the_rows_of_all_files_in_order(files: list[Path], tmp_path: Path) -> None:
+    results = read_results(files)
+    write_summary(results, tmp_path / "summary.json", tmp_path / "summary.csv")
+    document = read_json(tmp_path / "summary.json")
+    assert list(document) == ["rows"]
+    ordered = [(row["protocol"], row["pretraining"], row["view"]) for row in document["rows"]]
+    assert ordered == [
+        ("linear", "random", "rgb"),
+        ("linear", "cocon", "rgb"),
+        ("linear", "cocon", "ensemble"),
+        ("retrieval", "cocon", "rgb"),
+    ]
+    keys = ["dataset", "pretraining", "view", "protocol", "split", "top1", "ci95", "coverage", "n"]
+    assert list(document["rows"][0]) == [*keys, "chance", "seed"]
+    assert list(document["rows"][3]) == [*keys, "chance", "seed", "r5", "r10"]
+    assert read_summary(tmp_path / "summary.json") == results
+
+
+def test_csv_has_one_number_per_column(files: list[Path], tmp_path: Path) -> None:
+    write_summary(read_results(files), tmp_path / "summary.json", tmp_path / "summary.csv")
+    rows = read_csv(tmp_path / "summary.csv")
+    assert ",".join(rows[0]) == (
+        "dataset,pretraining,view,protocol,split,top1,ci95_low,ci95_high,coverage,n,chance,seed,r5,r10"
+    )
+    assert (rows[0]["top1"], rows[0]["ci95_low"], rows[0]["r5"]) == ("0.25", "0.15", "")
+    assert (rows[3]["ci95_high"], rows[3]["r10"]) == ("0.475", "0.95")
+
+
+def test_table_is_aligned_and_in_per_cent() -> None:
+    linear, retrieval = format_tables(RESULTS).split("\n\n")
+    assert linear.splitlines() == [
+        "demo: Linear probe, top-1, % (split 1, 78 test videos)",
+        "pretraining          rgb     ensemble  cover",
+        "--------------------------------------------",
+        "random        25.0 ±10.0      -         98 %",
+        "cocon         50.0 ±10.0   87.5 ±10.0   98 %",
+        "chance        10.0         10.0",
+    ]
+    assert retrieval.splitlines()[0].startswith("demo: Retrieval, R@1, %")
+
+
+def test_table_averages_over_splits() -> None:
+    text = format_tables(
+        [_result("cocon", "rgb", "linear", 0.5), _result("cocon", "rgb", "linear", 0.6, split="2")]
+    )
+    assert "mean of splits 1, 2" in text
+    assert "55.0 ±10.0" in text
+
+
+def test_same_row_twice_is_refused(files: list[Path], tmp_path: Path) -> None:
+    write_json(tmp_path / "again.json", RESULTS[0].row())
+    with pytest.raises(DatasetError, match=r"0\.json and .*again\.json hold the same row"):
+        read_results([*files, tmp_path / "again.json"])
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"rows": 3}', '{"top1": 1}'])
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(DatasetError):
+        read_results([path])
+    with pytest.raises(DatasetError):
+        read_summary(path)
+
+
+def test_command_writes_prints_and_shows(
+    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, table = tmp_path / "out" / "summary.json", tmp_path / "out" / "summary.csv"
+    assert main(["summary", "--metrics", *map(str, files), "--output", str(out), "--csv", str(table)]) == 0
+    written = capsys.readouterr().out
+    assert "87.5 ±10.0" in written
+    assert main(["summary", "--show", str(out)]) == 0
+    assert capsys.readouterr().out == written
+    assert json.loads(out.read_text())["rows"]
+
+
+def test_command_explains_what_is_missing(
+    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["summary", "--metrics", str(files[0])]) == 2
+    assert "give --output and --csv" in capsys.readouterr().err
+    assert main(["summary", "--show", str(tmp_path / "none.json")]) == 2
+    assert "there is no file" in capsys.readouterr().err
