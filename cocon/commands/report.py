@@ -1,0 +1,53 @@
+"""``cocon report``: everything that was measured, in one HTML file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cocon.errors import ConfigError
+from cocon.report.build import write_report
+from cocon.report.inputs import load_inputs
+from cocon.views import VIEWS
+
+HELP = "write a self-contained HTML report about a data set's results"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of ``cocon report``."""
+    parser.add_argument("--results", type=Path, required=True, help="folder results/<dataset>")
+    parser.add_argument("--manifest", type=Path, help="table of the videos; default: <results>/manifest.csv")
+    parser.add_argument(
+        "--shards", type=Path, help="folder with one folder per view; default: <results>/shards"
+    )
+    parser.add_argument("--summary", type=Path, help="collected accuracies; default: <results>/summary.json")
+    parser.add_argument("--output", type=Path, help="the file to write; default: <results>/report.html")
+    parser.add_argument("--title", default="", help="name of the data set; default: that of the folder")
+    parser.add_argument(
+        "--views", nargs="+", choices=list(VIEWS), default=(), help="views to show; default: all"
+    )
+    parser.add_argument(
+        "--pretraining", default="", help="what curves, confusion and neighbours show; default: the furthest"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the report; whatever is absent is named in it.
+
+    Raises:
+        ConfigError: when the results folder does not exist.
+    """
+    if not args.results.is_dir():
+        raise ConfigError(f"there is no folder {args.results}", "run the workflow first: snakemake eval_demo")
+    inputs = load_inputs(
+        args.results,
+        manifest=args.manifest,
+        shards=args.shards,
+        summary=args.summary,
+        title=args.title,
+        views=args.views,
+        pretraining=args.pretraining,
+    )
+    output = args.output or args.results / "report.html"
+    write_report(inputs, output)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

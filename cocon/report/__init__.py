@@ -1,0 +1,1 @@
+"""The report: one self-contained HTML page about a data set's results (see :mod:`cocon.report.build`)."""

@@ -1,0 +1,80 @@
+"""Puts the sections into one HTML file that needs nothing else: no network, no folder beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from cocon.files import atomic_path
+from cocon.report import (
+    confusion,
+    curves,
+    headline,
+    neighbours,
+    resources,
+    setup,
+    sheets,
+    status,
+    wording,
+)
+from cocon.report.charts import marker_path
+from cocon.report.inputs import Inputs, Section
+
+_SECTIONS = (
+    headline.section,
+    setup.section,
+    curves.section,
+    sheets.section,
+    confusion.section,
+    neighbours.section,
+    resources.section,
+    status.section,
+)
+
+
+def build_sections(inputs: Inputs) -> list[Section]:
+    """All sections in their order on the page."""
+    return [section(inputs) for section in _SECTIONS]
+
+
+def render(inputs: Inputs) -> str:
+    """The page as text.
+
+    Its content security policy allows the one script and data URIs, and nothing else: even a file name
+    that got past the escaping could neither run nor load anything.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cocon.report", "assets"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        per_cent=wording.per_cent,
+        points=wording.signed_points,
+        duration=wording.duration,
+        file_size=wording.file_size,
+        marker=marker_path,
+    )
+    assets = Path(__file__).with_name("assets")
+    script = (assets / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template("report.html.jinja").render(
+        inputs=inputs,
+        sections=build_sections(inputs),
+        script=Markup(script),
+        script_hash=digest,
+        style=Markup((assets / "report.css").read_text(encoding="utf-8")),
+    )
+
+
+def write_report(inputs: Inputs, output: Path) -> None:
+    """Render and write the page atomically."""
+    with atomic_path(output) as temporary:
+        # A file name that is not valid UTF-8 must not keep the report from being written.
+        temporary.write_bytes(render(inputs).encode("utf-8", "replace"))

@@ -1,0 +1,254 @@
+"""Line charts and interval plots as inline SVG; colours come from the page's style sheet."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from markupsafe import Markup
+
+Scale = Literal["number", "percent", "log"]
+
+_WIDTH, _HEIGHT = 370.0, 210.0
+_LEFT, _TOP, _BOTTOM = 42.0, 8.0, 26.0
+_LABEL_HEIGHT = 13.0
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: ``styles`` are classes that set ``--series``; a second one is dashed over the first."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    styles: tuple[str, ...]
+    dashed: bool = False
+
+
+def ticks(low: float, high: float, count: int = 4) -> list[float]:
+    """About ``count`` round numbers from at or below ``low`` to at or above ``high``."""
+    if high <= low:
+        high = low + (abs(low) or 1.0)
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    first, last = math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9)
+    return [10.0**power for power in range(first, max(last, first + 1) + 1)]
+
+
+def show(value: float, scale: Scale) -> str:
+    """A value as it stands on an axis or in a tooltip."""
+    if scale == "percent":
+        return f"{100 * value:.3g} %"
+    if scale == "log":
+        return f"{value:.2g}".replace("e-0", "e-")
+    return f"{value:.4g}"
+
+
+def line_chart(series: Sequence[Series], *, scale: Scale = "number", x_label: str = "epoch") -> Markup:
+    """Draw lines over a common x axis, each with its name at its right end.
+
+    Args:
+        series: at least one line; points that are not finite are left out.
+        scale: numbers, fractions shown as per cent, or a logarithmic axis.
+        x_label: what x counts.
+    """
+    series = [kept for line in series if (kept := _finite(line, scale)).x]
+    if not series:
+        raise ValueError("a chart needs at least one finite point")
+    named = [line for line in series if not line.dashed]
+    right = _WIDTH - 12 - 6.4 * max(len(x_label), *(len(line.name) for line in named), 0)
+    values = [y for line in series for y in line.y]
+    y_ticks = _log_ticks(min(values), max(values)) if scale == "log" else ticks(min(values), max(values))
+    x_values = [x for line in series for x in line.x]
+    x_low, x_high = min(x_values), max(max(x_values), min(x_values) + 1)
+    y_at = _axis(y_ticks[0], y_ticks[-1], _HEIGHT - _BOTTOM, _TOP, scale)
+    x_at = _axis(x_low, x_high, _LEFT, right, "number")
+
+    parts = [_grid(y_ticks, y_at, right, scale), _x_axis(x_low, x_high, x_at, x_label, right)]
+    parts += [_line(line, x_at, y_at) for line in series]
+    parts += _end_labels(named, y_at, right)
+    hover = {
+        "x": [x_low, x_high, _LEFT, right],
+        "label": x_label,
+        "series": [
+            {"name": _hover_name(line), "style": line.styles[0], "x": list(line.x),
+             "y": [round(y_at(y), 1) for y in line.y], "text": [show(y, scale) for y in line.y]}
+            for line in series
+        ],
+    }  # fmt: skip
+    names = ", ".join(line.name for line in named)
+    return Markup(
+        '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}" data-chart="{}">{}'
+        '<line class="cursor" y1="{}" y2="{}" visibility="hidden"/></svg>'
+    ).format(
+        _WIDTH, _HEIGHT, names, json.dumps(hover), Markup("").join(parts), _TOP, _HEIGHT - _BOTTOM
+    )  # fmt: skip
+
+
+def _finite(line: Series, scale: Scale) -> Series:
+    lowest = 0.0 if scale == "log" else -math.inf
+    kept = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y) and y > lowest]
+    return Series(line.name, [x for x, _ in kept], [y for _, y in kept], line.styles, line.dashed)
+
+
+def _hover_name(line: Series) -> str:
+    return f"{line.name}, validation" if line.dashed else line.name
+
+
+def _axis(low: float, high: float, start: float, stop: float, scale: Scale) -> Callable[[float], float]:
+    of = math.log10 if scale == "log" else float
+
+    def at(value: float) -> float:
+        return start + (of(value) - of(low)) / (of(high) - of(low)) * (stop - start)
+
+    return at
+
+
+def _grid(y_ticks: Sequence[float], y_at: Callable[[float], float], right: float, scale: Scale) -> Markup:
+    return Markup("").join(
+        Markup('<line class="grid" x1="{}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>').format(_LEFT, right, y=y)
+        + Markup('<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
+            _LEFT - 6, y + 4, show(value, scale)
+        )
+        for value in y_ticks
+        for y in [y_at(value)]
+    )
+
+
+def _x_axis(low: float, high: float, x_at: Callable[[float], float], label: str, right: float) -> Markup:
+    inside = [value for value in ticks(low, high, 5) if low <= value <= high and value == int(value)]
+    marks = Markup("").join(
+        Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{:g}</text>').format(
+            x_at(value), _HEIGHT - _BOTTOM + 16, value
+        )
+        for value in inside
+    )
+    return marks + Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="start">{}</text>').format(
+        right + 8, _HEIGHT - _BOTTOM + 16, label
+    )
+
+
+def _line(line: Series, x_at: Callable[[float], float], y_at: Callable[[float], float]) -> Markup:
+    points = " ".join(f"{x_at(x):.1f},{y_at(y):.1f}" for x, y in zip(line.x, line.y, strict=True))
+    if len(line.x) == 1:
+        return Markup('<circle class="point {}" cx="{:.1f}" cy="{:.1f}" r="3"/>').format(
+            line.styles[0], x_at(line.x[0]), y_at(line.y[0])
+        )
+    kinds = ["validation" if line.dashed else "line", *["over"] * (len(line.styles) - 1)]
+    return Markup("").join(
+        Markup('<polyline class="{} {}" points="{}"/>').format(kind, style, points)
+        for kind, style in zip(kinds, line.styles, strict=False)
+    )
+
+
+def _end_labels(series: Sequence[Series], y_at: Callable[[float], float], right: float) -> list[Markup]:
+    wanted = sorted((y_at(line.y[-1]), index) for index, line in enumerate(series))
+    placed = spread([y for y, _ in wanted], _LABEL_HEIGHT, _TOP, _HEIGHT - _BOTTOM)
+    return [
+        Markup('<text class="name {}" x="{:.1f}" y="{:.1f}">{}</text>').format(
+            series[index].styles[-1], right + 7, y + 4, series[index].name
+        )
+        for y, (_, index) in zip(placed, wanted, strict=True)
+    ]
+
+
+def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Move sorted positions apart until neighbours are ``gap`` away, within [low, high] where possible."""
+    placed = list(positions)
+    for index in range(1, len(placed)):
+        placed[index] = max(placed[index], placed[index - 1] + gap)
+    overshoot = placed[-1] - high if placed else 0.0
+    if overshoot > 0:
+        placed[-1] = high
+        for index in range(len(placed) - 2, -1, -1):
+            placed[index] = min(placed[index], placed[index + 1] - gap)
+    if placed and placed[0] < low:
+        placed = [position + low - placed[0] for position in placed]
+    return placed
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A value with its interval in one row of an interval plot; ``style`` picks colour and marker."""
+
+    row: str
+    name: str
+    style: str
+    value: float
+    low: float
+    high: float
+
+
+_MARKERS = {"circle": "M-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0-8.4 0z", "diamond": "M0-5L5 0 0 5-5 0z",
+            "up": "M0-5L5 4H-5z", "down": "M0 5L5-4H-5z", "square": "M-4-4H4V4H-4z"}  # fmt: skip
+
+
+def marker_path(shape: str) -> str:
+    """The SVG path of a marker around the origin."""
+    return _MARKERS[shape]
+
+
+def interval_plot(dots: Sequence[Dot], rows: Sequence[str], markers: dict[str, str], chance: float) -> Markup:
+    """Values in [0, 1] with 95 % intervals: one band per row, one marker shape per style, chance dashed.
+
+    Args:
+        dots: in the order in which they stand within a row, from top to bottom.
+        rows: names of the rows, from top to bottom.
+        markers: shape by style.
+        chance: where the dashed line stands.
+    """
+    per_row = max((sum(dot.row == row for dot in dots) for row in rows), default=1)
+    band = 13.0 * max(1, per_row) + 12
+    left, right, top = 74.0, _WIDTH - 16, 6.0
+    bottom = top + band * len(rows)
+    x_at = _axis(0, 1, left, right, "number")
+    parts = [
+        Markup('<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{}"/>'
+               '<text class="tick" x="{x:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+            top, bottom, bottom + 16, f"{round(100 * tick)}" + (" %" if tick == 1 else ""), x=x_at(tick))
+        for tick in (0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    ]  # fmt: skip
+    parts.append(
+        Markup('<line class="chance" x1="{x:.1f}" x2="{x:.1f}" y1="{}" y2="{}"/>').format(
+            top, bottom, x=x_at(chance)
+        )
+    )
+    for index, row in enumerate(rows):
+        parts.append(
+            _band(row, [dot for dot in dots if dot.row == row], top + band * index, band, x_at, markers)
+        )
+    return Markup(
+        '<svg class="intervals" viewBox="0 0 {} {:.0f}" role="img" aria-label="{}">{}</svg>'
+    ).format(_WIDTH, bottom + 22, "Accuracy with 95 % intervals per view", Markup("").join(parts))
+
+
+def _band(
+    row: str,
+    dots: Sequence[Dot],
+    top: float,
+    band: float,
+    x_at: Callable[[float], float],
+    markers: dict[str, str],
+) -> Markup:
+    drawn = Markup('<line class="grid" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(_WIDTH - 16, y=top)
+    drawn += Markup('<text class="row" x="0" y="{:.1f}">{}</text>').format(top + band / 2 + 4, row)
+    for index, dot in enumerate(dots):
+        y = top + 12 + 13 * index
+        drawn += Markup(
+            '<g class="dot {}"><title>{}: {:.1f} % ({:.1f} to {:.1f})</title>'
+            '<line x1="{:.1f}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            '<path d="{}" transform="translate({:.1f} {y:.1f})"/></g>'
+        ).format(
+            dot.style, dot.name, 100 * dot.value, 100 * dot.low, 100 * dot.high,
+            x_at(dot.low), x_at(dot.high), _MARKERS[markers[dot.style]], x_at(dot.value), y=y,
+        )  # fmt: skip
+    return drawn

@@ -1,0 +1,140 @@
+"""Section 3: how the losses fell, from the ``log.jsonl`` files of pretraining."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markupsafe import Markup
+
+from cocon.report.charts import Scale, Series, line_chart
+from cocon.report.inputs import Inputs, Section, order_pretrainings, read_lines
+
+_TITLES: dict[str, tuple[str, Scale, str]] = {
+    "cpc": ("L_cpc", "number", "dense predictive coding, per view"),
+    "accuracy": ("Accuracy of the prediction", "percent", "right location among all candidates, per view"),
+    "sync": ("L_sync", "number", "distance of similarity matrices, per pair of views"),
+    "sim": ("L_sim", "number", "hinge over distances between views, per pair"),
+    "loss": ("Total loss", "number", "weighted sum of all terms"),
+    "learning_rate": ("Learning rate", "log", "after each epoch, logarithmic"),
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One chart with its caption."""
+
+    title: str
+    note: str
+    chart: Markup
+
+
+@dataclass(frozen=True)
+class Run:
+    """The charts of one log (or, for stage 1, of one log per view)."""
+
+    name: str
+    epochs: int
+    panels: list[Panel]
+    first: bool
+    dashed: bool
+
+
+@dataclass
+class Curves(Section):
+    """Stage 1, then every pretraining of stage 2."""
+
+    runs: list[Run] = field(default_factory=list)
+
+
+@dataclass
+class Log:
+    """What ``cocon.training.log`` wrote: ``terms[term][(name, validation)]`` is a list of (epoch, value)."""
+
+    terms: defaultdict[str, defaultdict[tuple[str, bool], list[tuple[float, float]]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+
+    def read(self, path: Path, view: str = "") -> None:
+        """Add the lines of a log; ``view`` names lines that do not name their view themselves."""
+        for number, line in enumerate(read_lines(path), start=1):
+            epoch = line.get("epoch", number)
+            if not isinstance(epoch, int | float):
+                continue
+            for key, value in line.items():
+                validation = key.startswith("validation/")
+                term, _, name = key.removeprefix("validation/").partition("/")
+                if term in _TITLES and isinstance(value, int | float):
+                    self.terms[term][name or view, validation].append((float(epoch), float(value)))
+
+
+def section(inputs: Inputs) -> Curves:
+    """Find the logs of stage 1 and stage 2 and draw them."""
+    page = Curves("curves", "Loss curves", "Curves")
+    folder = inputs.results / "pretrain"
+    stage1 = Log()
+    for path in sorted((folder / "stage1").glob("*.log.jsonl")):
+        stage1.read(path, view=path.name.removesuffix(".log.jsonl"))
+    stage1.terms.pop("loss", None)  # a single term: the same as L_cpc
+    if stage1.terms:
+        page.runs.append(_run(inputs, "Stage 1: every view alone", stage1, first=True))
+    else:
+        page.missing.append(f"There is no stage-1 log ({folder / 'stage1'}/<view>.log.jsonl).")
+    logs = {path.parent.name: path for path in folder.glob("*/log.jsonl")}
+    if not logs:
+        page.missing.append(f"There is no stage-2 log ({folder}/<pretraining>/log.jsonl).")
+    names = order_pretrainings(set(logs))
+    for name in sorted(names, key=lambda name: name != inputs.pretraining):
+        log = Log()
+        log.read(logs[name])
+        if log.terms:
+            shown = name == inputs.pretraining or len(names) == 1
+            page.runs.append(_run(inputs, f"Stage 2: all views together, {name}", log, first=shown))
+        else:
+            page.missing.append(f"The log {logs[name]} has no epoch yet.")
+    return page
+
+
+def _run(inputs: Inputs, name: str, log: Log, *, first: bool) -> Run:
+    panels, epochs, dashed = [], 0, False
+    for term, (title, scale, note) in _TITLES.items():
+        lines = _lines(log.terms.get(term, {}), inputs.views)
+        if not any(y == y for line in lines for y in line.y):
+            continue
+        panels.append(Panel(title, note, line_chart(lines, scale=scale)))
+        epochs = max(epochs, *(len(line.x) for line in lines))
+        dashed = dashed or any(line.dashed for line in lines)
+    return Run(name, epochs, panels, first, dashed)
+
+
+def _lines(
+    term: Mapping[tuple[str, bool], list[tuple[float, float]]], views: tuple[str, ...]
+) -> list[Series]:
+    """One line per view or pair; a single neutral one when all are the same, as learning rates are."""
+    if len(term) > 1 and all(points == next(iter(term.values())) for points in term.values()):
+        term = {("", False): next(iter(term.values()))}
+    return [
+        Series(
+            label.replace("-", "\N{EN DASH}"), [x for x, _ in points], [y for _, y in points],
+            styles(label, views), validation,
+        )
+        for (label, validation), points in _ordered(term, views)
+    ]  # fmt: skip
+
+
+def _ordered(
+    term: Mapping[tuple[str, bool], list[tuple[float, float]]], views: tuple[str, ...]
+) -> list[tuple[tuple[str, bool], list[tuple[float, float]]]]:
+    places = {view: place for place, view in enumerate(views)}
+    return sorted(
+        term.items(),
+        key=lambda item: ([places.get(view, len(places)) for view in item[0][0].split("-")], item[0]),
+    )
+
+
+def styles(label: str, views: tuple[str, ...]) -> tuple[str, ...]:
+    """Classes that colour a line: that of its view, those of both views of a pair, or neutral ink."""
+    named = [view for view in label.split("-") if view in views]
+    return tuple(f"view-{view}" for view in named) or ("view-all",)

@@ -1,0 +1,197 @@
+"""What the report is made from: files of a results folder, any of which may be absent."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cocon.config.schema import PRETRAININGS
+from cocon.datasets.manifest import Video, read_manifest
+from cocon.errors import CoConError
+from cocon.files import read_json
+from cocon.shards import ShardSet, VideoInfo
+from cocon.views import VIEWS
+
+ENSEMBLE = "ensemble"
+RANDOM = "random"
+PROTOCOLS = {"linear": "Linear probe", "finetune": "Fine-tuning", "retrieval": "Retrieval"}
+
+UNREADABLE = (CoConError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+"""What reading a missing or damaged file of results raises; a section turns it into a sentence."""
+
+
+@dataclass
+class Section:
+    """A part of the page: ``key`` names its template, ``missing`` says what could not be shown and why.
+
+    ``short`` is the title in the list of sections.
+    """
+
+    key: str
+    title: str
+    short: str
+    missing: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Inputs:
+    """Everything that the sections read.
+
+    Args:
+        results: folder ``results/<dataset>``.
+        title: name of the data set as shown.
+        views: names of the views, in the order in which they are shown.
+        pretraining: the pretraining that the detailed sections are about.
+        videos: the manifest by id; empty when it is absent.
+        shards: the shards of each view that has any.
+        rows: rows of ``summary.json``; empty when it is absent.
+        missing: a sentence for each of the above that could not be read.
+    """
+
+    results: Path
+    title: str
+    views: tuple[str, ...]
+    pretraining: str
+    videos: dict[str, Video] = field(default_factory=dict)
+    shards: dict[str, ShardSet] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, dict[str, VideoInfo]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tables = {view: shards.videos for view, shards in self.shards.items()}
+
+    @property
+    def views_and_ensemble(self) -> tuple[str, ...]:
+        """The views, and the fusion of all of them."""
+        return (*self.views, ENSEMBLE)
+
+    def label(self, video_id: str) -> str:
+        """The label of a video; empty when the manifest does not know it."""
+        video = self.videos.get(video_id)
+        return video.label if video else ""
+
+    def scores(self, pretraining: str, view: str, protocol: str) -> tuple[str, dict[str, np.ndarray]]:
+        """The arrays of the first split's score file.
+
+        Returns:
+            The split's name and the arrays by name, strings decoded.
+
+        Raises:
+            FileNotFoundError: when there is no such file; other errors when it is damaged.
+        """
+        folder = self.results / "evaluation" / pretraining / view
+        paths = sorted(folder.glob(f"{protocol}_split*.npz"))
+        if not paths:
+            raise FileNotFoundError(f"there is no {protocol}_split*.npz in {folder}")
+        with np.load(paths[0], allow_pickle=False) as file:
+            return paths[0].stem.split("_split", 1)[1], {key: _decoded(file[key]) for key in file.files}
+
+
+def _decoded(array: np.ndarray) -> np.ndarray:
+    return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON lines file; a line that a killed run left unfinished is passed over."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(value, dict):
+            yield value
+
+
+def order_pretrainings(names: set[str]) -> list[str]:
+    """Known pretrainings from the least to the most trained, then any others by name."""
+    known = [name for name in PRETRAININGS if name in names]
+    return known + sorted(names - set(known))
+
+
+def load_inputs(
+    results: Path,
+    *,
+    manifest: Path | None = None,
+    shards: Path | None = None,
+    summary: Path | None = None,
+    title: str = "",
+    views: Sequence[str] = (),
+    pretraining: str = "",
+) -> Inputs:
+    """Read what there is; the paths default to their places in ``results``.
+
+    Args:
+        results: folder ``results/<dataset>``.
+        manifest: table of the videos.
+        shards: folder with one folder of shards per view.
+        summary: the collected accuracies.
+        title: name to show; by default that of the folder.
+        views: views to show; by default all that have shards or accuracies.
+        pretraining: what the detailed sections are about; by default ``cocon``, or whatever was
+            trained furthest.
+    """
+    missing: dict[str, str] = {}
+    videos = _read_videos(manifest or results / "manifest.csv", missing)
+    rows = _read_rows(summary or results / "summary.json", missing)
+    shard_sets = _read_shards(shards or results / "shards", views or tuple(VIEWS), missing)
+    found = {row["view"] for row in rows} | set(shard_sets)
+    trained = order_pretrainings({row["pretraining"] for row in rows})
+    return Inputs(
+        results=results,
+        title=title or results.name,
+        views=tuple(views) or tuple(view for view in VIEWS if view in found),
+        pretraining=pretraining or (trained[-1] if trained else "cocon"),
+        videos=videos,
+        shards=shard_sets,
+        rows=rows,
+        missing=missing,
+    )
+
+
+def _read_videos(path: Path, missing: dict[str, str]) -> dict[str, Video]:
+    try:
+        return {video.id: video for video in read_manifest(path)}
+    except UNREADABLE as error:
+        missing["manifest"] = f"The table of videos {path} cannot be read ({reason(error)})."
+        return {}
+
+
+def _read_rows(path: Path, missing: dict[str, str]) -> list[dict[str, Any]]:
+    try:
+        rows = read_json(path)["rows"]
+        needed = {"pretraining", "view", "protocol", "top1"}
+        complete = [row for row in rows if needed <= row.keys() and row["top1"] is not None]
+    except (*UNREADABLE, TypeError, AttributeError) as error:
+        missing["summary"] = f"The summary {path} cannot be read ({reason(error)})."
+        return []
+    if not complete:
+        missing["summary"] = f"The summary {path} has no accuracies yet."
+    return complete
+
+
+def _read_shards(folder: Path, views: Sequence[str], missing: dict[str, str]) -> dict[str, ShardSet]:
+    shard_sets = {}
+    for view in views:
+        try:
+            shard_sets[view] = ShardSet.of_folder(folder / view)
+        except UNREADABLE as error:
+            missing[f"shards/{view}"] = f"The view {view} has no shards to show ({reason(error)})."
+    return shard_sets
+
+
+def reason(error: Exception) -> str:
+    """An error in a few words, for a sentence of the report."""
+    if isinstance(error, CoConError):
+        return error.message
+    if isinstance(error, FileNotFoundError):
+        return "it does not exist" if error.strerror else str(error)
+    if isinstance(error, KeyError):
+        return f"it has no entry {error}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,187 @@
+"""Section 2: what was run, on what, with which settings and versions."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from cocon.report.inputs import UNREADABLE, Inputs, Section, order_pretrainings
+from cocon.report.resources import read_benchmarks
+from cocon.report.wording import duration
+
+_PACKAGES = ("cocon", "torch", "numpy", "opencv-contrib-python-headless", "av", "h5py", "numba",
+             "scikit-learn", "ai-edge-litert", "snakemake")  # fmt: skip
+
+
+@dataclass
+class Setup(Section):
+    """Groups of (name, value) facts, and the splits and views as small tables."""
+
+    facts: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
+    splits: list[tuple[str, Counter[str]]] = field(default_factory=list)
+    views: list[dict[str, Any]] = field(default_factory=list)
+    settings: list[tuple[str, str]] = field(default_factory=list)
+
+
+def section(inputs: Inputs) -> Setup:
+    """Collect the facts from the manifest, the shards, the checkpoints and this machine."""
+    page = Setup("setup", "What ran", "What ran")
+    if "manifest" in inputs.missing:
+        page.missing.append(inputs.missing["manifest"])
+    page.missing += [text for key, text in inputs.missing.items() if key.startswith("shards/")]
+    checkpoints = _checkpoints(inputs)
+    if not checkpoints:
+        page.missing.append(
+            f"There are no checkpoints in {inputs.results / 'pretrain'}: settings are not known."
+        )
+    page.splits = _splits(inputs)
+    page.views = [_view(inputs, view) for view in inputs.views if view in inputs.tables]
+    page.facts = [
+        ("Data", _data(inputs)),
+        ("Learning", _learning(inputs, checkpoints)),
+        ("Machine", _machine(inputs)),
+        ("Software", _software()),
+    ]
+    page.settings = [(name, json.dumps(value, indent=2)) for name, value in _settings(inputs, checkpoints)]
+    return page
+
+
+def _data(inputs: Inputs) -> list[tuple[str, str]]:
+    videos = inputs.videos.values()
+    frames = max((sum(row.frames for row in table.values()) for table in inputs.tables.values()), default=0)
+    labels = {video.label for video in videos if video.label}
+    facts = [("Data set", inputs.title)]
+    if inputs.videos:
+        groups = {(video.label, video.group) for video in videos}
+        facts += [("Videos", f"{len(videos):,}"), ("Classes", f"{len(labels):,}")]
+        if all(video.group for video in videos):
+            facts.append(("Groups", f"{len({group for _, group in groups}):,}"))
+    if frames:
+        facts.append(("Frames per view", f"{frames:,}"))
+    return facts
+
+
+def _splits(inputs: Inputs) -> list[tuple[str, Counter[str]]]:
+    names = sorted({name for video in inputs.videos.values() for name in video.splits})
+    return [
+        (name, Counter(video.splits.get(name) or "unused" for video in inputs.videos.values()))
+        for name in names
+    ]
+
+
+def _view(inputs: Inputs, view: str) -> dict[str, Any]:
+    shards, usable = inputs.shards[view].shards, [row for row in inputs.tables[view].values() if row.usable]
+    sizes = Counter((row.width, row.height) for row in usable).most_common(2)
+    size = f"{sizes[0][0][0]} × {sizes[0][0][1]}" if sizes else "none"
+    return {
+        "name": view,
+        "videos": len(usable),
+        "shards": len(shards),
+        "size": size + (" and others" if len(sizes) > 1 else ""),
+        "codec": shards[0].codec,
+        "method": str(shards[0].parameters.get("backend", "decoder")),
+    }
+
+
+def _learning(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    names = order_pretrainings({row["pretraining"] for row in inputs.rows})
+    facts = [("Shown in detail", inputs.pretraining), ("Pretrainings", ", ".join(names))] if names else []
+    seeds = {str(row["seed"]) for row in inputs.rows if "seed" in row}
+    seeds |= {str(info["seed"]) for info in checkpoints.values() if "seed" in info}
+    if seeds:
+        facts.append(("Seeds", ", ".join(sorted(seeds))))
+    info = next((info for key, info in checkpoints.items() if key.startswith(f"{inputs.pretraining}/")), {})
+    clip = info.get("clip", {})
+    if {"blocks", "frames_per_block", "stride"} <= clip.keys():
+        facts.append(
+            ("Clip", f"{clip['blocks']} blocks of {clip['frames_per_block']} frames, stride {clip['stride']}")
+        )
+    if "crop" in clip:
+        facts.append(("Crop", ", ".join(f"{view} {px} px" for view, px in clip["crop"].items())))
+    network = info.get("network", {})
+    if {"layers", "width", "features"} <= network.keys():
+        layers = "-".join(str(count) for count in network["layers"])
+        facts.append(("Network", f"2D3D-ResNet {layers}, width {network['width']}, D {network['features']}"))
+    if "epoch" in info:
+        facts.append(("Epochs", str(info["epoch"])))
+    return facts
+
+
+def read_checkpoint_info(path: Path) -> dict[str, Any]:
+    """What the header of a checkpoint says, without torch and without reading a tensor.
+
+    Raises:
+        SafetensorError: when the file is damaged.
+    """
+    with safe_open(path, framework="numpy") as file:
+        info = json.loads((file.metadata() or {}).get("cocon", "{}"))
+    return info if isinstance(info, dict) else {}
+
+
+def _checkpoints(inputs: Inputs) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path in sorted((inputs.results / "pretrain").glob("*/*.safetensors")):
+        try:
+            found[f"{path.parent.name}/{path.stem}"] = read_checkpoint_info(path)
+        except (*UNREADABLE, SafetensorError):
+            continue
+    return found
+
+
+def _settings(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> list[tuple[str, Any]]:
+    extraction = [
+        (f"extraction of {view}", inputs.shards[view].shards[0].parameters)
+        for view in inputs.views
+        if view in inputs.shards
+    ]
+    networks = [
+        (f"checkpoint {name}", info)
+        for name, info in checkpoints.items()
+        if name.startswith(f"{inputs.pretraining}/")
+    ]
+    return extraction + networks
+
+
+def _machine(inputs: Inputs) -> list[tuple[str, str]]:
+    facts = [("Processor", f"{_processor()}, {len(os.sched_getaffinity(0))} cores in use")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    facts.append(("Memory", f"{memory / 2**30:.0f} GiB"))
+    facts.append(("GPU", ", ".join(_gpus()) or "none"))
+    seconds = sum(job.seconds for job in read_benchmarks(inputs.results / "benchmarks"))
+    if seconds:
+        facts.append(("Time of all jobs", duration(seconds)))
+    facts.append(("Report written", datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z")))
+    return facts
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _gpus() -> list[str]:
+    paths = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    lines = [line for path in paths for line in path.read_text(errors="replace").splitlines()]
+    return [line.split(":", 1)[1].strip() for line in lines if line.startswith("Model")]
+
+
+def _software() -> list[tuple[str, str]]:
+    facts = [("Python", platform.python_version())]
+    for package in _PACKAGES:
+        try:
+            facts.append((package.removesuffix("-contrib-python-headless"), metadata.version(package)))
+        except metadata.PackageNotFoundError:
+            continue
+    return [*facts, ("System", f"{platform.system()} {platform.release().split('-')[0]}")]

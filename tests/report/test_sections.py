@@ -1,0 +1,210 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import SafetensorError
+
+from cocon.datasets.manifest import Video
+from cocon.files import write_text
+from cocon.report import confusion, curves, headline, neighbours, resources, setup, sheets, status, wording
+from cocon.report.inputs import Inputs, load_inputs, order_pretrainings
+
+
+def row(**changes: object) -> dict[str, object]:
+    base = {"dataset": "d", "pretraining": "cocon", "view": "rgb", "protocol": "linear", "split": "1",
+            "top1": 0.5, "ci95": [0.4, 0.6], "coverage": 1.0, "n": 80, "chance": 0.1, "seed": 0}  # fmt: skip
+    return base | changes
+
+
+def inputs_with(rows: list[dict[str, object]], tmp_path: Path) -> Inputs:
+    return Inputs(tmp_path, "d", ("rgb", "flow"), "cocon", rows=rows)
+
+
+def test_headline_averages_splits_and_combines_their_intervals(tmp_path: Path) -> None:
+    rows = [row(), row(split="2", top1=0.7, ci95=[0.6, 0.8], n=70), row(pretraining="random", top1=0.2)]
+    page = headline.section(inputs_with(rows, tmp_path))
+    (table,) = page.tables
+    cell = table.cells["cocon"]["rgb"]
+    assert cell.value == pytest.approx(0.6)
+    assert cell.half_width == pytest.approx(0.1 / 2**0.5)
+    assert cell.n == 150
+    assert table.pretrainings == ["random", "cocon"]
+    assert table.best == {"rgb": "cocon"}
+    assert table.chance == pytest.approx(0.1)
+    assert page.figures[0].note == "random initialisation 20.0 %, chance 10 %"
+
+
+def test_headline_shows_the_best_figure_when_the_usual_ones_are_absent(tmp_path: Path) -> None:
+    rows = [row(pretraining="other", view="flow", protocol="finetune", top1=0.9), row(pretraining="other")]
+    (figure,) = headline.section(inputs_with(rows, tmp_path)).figures
+    assert figure.cell.value == 0.5
+    assert figure.label == "Linear probe, rgb, other"
+
+
+def test_pretrainings_stand_from_least_to_most_trained() -> None:
+    assert order_pretrainings({"cocon", "mine", "random", "cpc"}) == ["random", "cpc", "cocon", "mine"]
+
+
+def test_setup_reads_checkpoints_without_tensors(inputs: Inputs) -> None:
+    page = setup.section(inputs)
+    facts = {key: value for _, group in page.facts for key, value in group}
+    assert facts["Clip"] == "4 blocks of 3 frames, stride 1"
+    assert facts["Network"] == "2D3D-ResNet 1-1-1-1, width 16, D 64"
+    assert facts["Videos"] == "25"
+    assert facts["Classes"] == "4"
+    assert facts["Frames per view"] == "240"
+    assert dict(page.splits)["1"] == {"train": 17, "test": 8}
+    assert [view["videos"] for view in page.views] == [24] * 4
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").write_bytes(b"\xff" * 64)
+    with pytest.raises(SafetensorError):
+        setup.read_checkpoint_info(tmp_path / "x.safetensors")
+
+
+def test_curves_show_both_stages_and_survive_an_unfinished_line(inputs: Inputs) -> None:
+    page = curves.section(inputs)
+    assert [run.name for run in page.runs] == [
+        "Stage 1: every view alone",
+        "Stage 2: all views together, cocon",
+    ]
+    titles = ["L_cpc", "Accuracy of the prediction", "L_sync", "L_sim", "Total loss", "Learning rate"]
+    assert [panel.title for panel in page.runs[1].panels] == titles
+    assert page.runs[1].epochs == 12
+    assert page.runs[1].dashed
+    assert not page.missing
+
+
+def test_a_log_is_sorted_by_term_view_and_validation(tmp_path: Path) -> None:
+    line = {"epoch": 3, "cpc/rgb": 2.0, "validation/cpc/rgb": 2.5, "learning_rate": 1e-3, "data_seconds": 1.0}
+    write_text(tmp_path / "log.jsonl", json.dumps(line) + '\n{"epoch": 4, "cpc/r')
+    log = curves.Log()
+    log.read(tmp_path / "log.jsonl", view="rgb")
+    assert log.terms["cpc"] == {("rgb", False): [(3.0, 2.0)], ("rgb", True): [(3.0, 2.5)]}
+    assert log.terms["learning_rate"] == {("rgb", False): [(3.0, 1e-3)]}
+    assert set(log.terms) == {"cpc", "learning_rate"}
+
+
+def test_sheets_show_one_test_video_per_class_in_all_views(inputs: Inputs) -> None:
+    page = sheets.section(inputs)
+    assert [sheet.label for sheet in page.sheets] == ["box", "jump", "walk", "wave"]
+    assert page.sheets[0].id == "box/box_s04"
+    for sheet in page.sheets:
+        assert list(sheet.pictures) == ["rgb", "flow", "mask", "pose"]
+        assert {len(pictures) for pictures in sheet.pictures.values()} == {len(sheet.frames)} == {8}
+        assert sheet.frames[0] == 0
+        assert sheet.frames[-1] == sheet.length - 1
+        assert sheet.flow_scale is not None
+        assert 1 < sheet.flow_scale < 10
+
+
+def test_many_classes_are_thinned_evenly() -> None:
+    assert sheets.spaced([str(i) for i in range(11)], 6) == ["0", "2", "4", "6", "8", "10"]
+    assert sheets.spaced(["a"], 6) == ["a"]
+
+
+def test_unlabelled_videos_are_shown_too(inputs: Inputs) -> None:
+    unlabelled = dataclasses.replace(inputs, videos={})
+    assert len(sheets.section(unlabelled).sheets) == 6
+
+
+def test_confusion_counts_by_hand() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])
+    counts, names = confusion.count(
+        {"classes": np.array(["a", "b"]), "labels": np.array([0, 0, 1]), "probabilities": probabilities}
+    )
+    assert names == ["a", "b"]
+    np.testing.assert_array_equal(counts, [[1, 1], [0, 1]])
+
+
+def test_confusion_compares_with_random_and_covers_every_view(inputs: Inputs) -> None:
+    page = confusion.section(inputs)
+    assert [matrix.view for matrix in page.matrices] == ["ensemble", "rgb", "flow", "mask", "pose"]
+    for matrix in page.matrices:
+        assert sum(row.n for row in matrix.rows) == 8
+        assert all(row.gain is not None for row in matrix.rows)
+        gains = [row.gain for row in matrix.rows]
+        assert gains == sorted(gains, reverse=True)
+    rows = {
+        r["view"]: r["top1"] for r in inputs.rows if r["pretraining"] == "cocon" and r["protocol"] == "linear"
+    }
+    assert {matrix.view: matrix.accuracy for matrix in page.matrices} == pytest.approx(rows)
+
+
+def test_a_matrix_of_400_classes_stays_small() -> None:
+    rng = np.random.default_rng(0)
+    counts = np.eye(400, dtype=int) * 30
+    np.add.at(counts, (rng.integers(0, 400, 8000), rng.integers(0, 400, 8000)), 1)
+    assert len(confusion.draw(counts, [f"class {i}" for i in range(400)])) < 400_000
+
+
+def test_neighbours_are_marked_right_or_wrong(inputs: Inputs) -> None:
+    page = neighbours.section(inputs)
+    assert [view.name for view in page.views] == ["rgb", "flow", "mask", "pose", "ensemble"]
+    for view in page.views:
+        assert len(view.queries) == 4
+        for query in view.queries:
+            assert len(query.neighbours) == 5
+            for near in query.neighbours:
+                assert near.right == (near.label == query.video.label)
+                assert near.picture is not None
+                assert inputs.videos[near.id].splits["1"] == "train"
+    assert len(page.thumbnails) == len(set(page.thumbnails)) <= 24
+
+
+def test_resources_sum_by_stage_and_by_kind(inputs: Inputs) -> None:
+    page = resources.section(inputs)
+    assert [(stage.name, stage.jobs, stage.seconds) for stage in page.stages] == [
+        ("extract mask + pose", 1, 140.0),
+        ("pretrain cpc_sync", 1, 90.0),
+        ("extract rgb", 2, 63.0),
+        ("pretrain stage1, rgb", 1, 44.0),
+        ("features", 1, 5.0),
+        ("linear", 2, 4.0),
+        ("index", 1, 0.4),
+    ]
+    assert page.seconds == pytest.approx(346.4)
+    rgb = inputs.results / "shards/rgb/00000.h5"
+    assert page.storage[0].size == rgb.stat().st_size
+    assert page.storage[0].per_video == pytest.approx(rgb.stat().st_size / 24)
+
+
+def test_a_job_too_short_to_measure_counts_as_nothing(tmp_path: Path) -> None:
+    write_text(tmp_path / "index.tsv", "s\th:m:s\tmax_rss\n0.04\t0:00:00\t-\n0.06\t0:00:00\tNA\n")
+    (job,) = resources.read_benchmarks(tmp_path)
+    assert job == resources.Job("index", pytest.approx(0.05), 0.0)
+
+
+def test_status_lists_what_is_not_ok(inputs: Inputs) -> None:
+    page = status.section(inputs)
+    assert page.counts == [(view, 23, 1, 1) for view in ("rgb", "flow", "mask", "pose")]
+    assert [(row.id, row.status) for row in page.troubles[::4]] == [
+        ("walk/broken", "skipped"),
+        ("box/box_s01", "repaired"),
+    ]
+    assert "moov" in page.troubles[0].reason
+
+
+def test_status_counts_videos_that_no_shard_has(inputs: Inputs) -> None:
+    extra = {"new": Video("new", Path("new.mp4"), "walk", "", {"1": "train"})}
+    more = dataclasses.replace(inputs, videos=inputs.videos | extra)
+    assert status.section(more).unextracted == [(view, 1) for view in ("rgb", "flow", "mask", "pose")]
+
+
+def test_the_furthest_pretraining_is_shown_by_default(results: Path) -> None:
+    assert load_inputs(results).pretraining == "cocon"
+    assert load_inputs(results, pretraining="stage1").pretraining == "stage1"
+
+
+def test_quantities_in_words() -> None:
+    assert [wording.duration(s) for s in (8.25, 59.99, 125, 12_000)] == [
+        "8.2 s",
+        "1 min 00 s",
+        "2 min 05 s",
+        "3 h 20 min",
+    ]
+    assert [wording.file_size(s) for s in (512, 3_400_000, 999_700)] == ["512 B", "3.4 MB", "1 MB"]
+    assert [wording.signed_points(d) for d in (0.125, -0.03, 0.0)] == ["+12.5", "−3.0", "0.0"]
