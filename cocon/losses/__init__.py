@@ -1,0 +1,1 @@
+"""The terms of the CoCon loss, one per file."""

@@ -1,0 +1,51 @@
+"""L_cpc: the contrastive loss of dense predictive coding, within one view.
+
+Source: Han et al. 2019, arXiv 1909.04656; Rai et al. 2021, arXiv 2104.14764.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cocon.training.distributed import gather_with_gradient, rank_and_world_size
+
+
+def cpc_loss(p_BPDSS: Tensor, z_BPDSS: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of each prediction against the features of the whole batch.
+
+    Row i is one (clip, predicted block, location). Its candidates are the features of every such row in
+    the batch of all processes, the right one is the feature at the row itself, and the score is
+    p_i . z_j / temperature. Gradient flows into predictions and features.
+
+    Args:
+        p_BPDSS: predictions, L2-normalised over D.
+        z_BPDSS: features of the same blocks, L2-normalised over D.
+        temperature: tau, > 0.
+
+    Returns:
+        The loss, a mean over this process's rows, and the fraction of rows whose right candidate scores
+        highest (top-1 accuracy, no gradient).
+
+    Raises:
+        ValueError: if the shapes differ or the temperature is not positive.
+    """
+    if p_BPDSS.dim() != 5 or p_BPDSS.shape != z_BPDSS.shape:
+        raise ValueError(
+            "predictions and features must have one shape (B, P, D, S, S), "
+            f"not {tuple(p_BPDSS.shape)} and {tuple(z_BPDSS.shape)}"
+        )
+    if temperature <= 0:
+        raise ValueError(f"the temperature must be positive, not {temperature}")
+    p_RD = _rows(p_BPDSS)
+    candidates = gather_with_gradient(_rows(z_BPDSS))
+    scores = p_RD @ candidates.t() / temperature
+    first = rank_and_world_size()[0] * len(p_RD)
+    targets = torch.arange(first, first + len(p_RD), device=scores.device)
+    accuracy = (scores.detach().argmax(1) == targets).to(scores.dtype).mean()
+    return F.cross_entropy(scores, targets), accuracy
+
+
+def _rows(x_BPDSS: Tensor) -> Tensor:
+    return x_BPDSS.permute(0, 1, 3, 4, 2).flatten(0, 3)

@@ -1,0 +1,34 @@
+"""L_sim: an instance should be near itself in the other view, and away from all others.
+
+Source: Rai et al. 2021, arXiv 2104.14764; the equation is printed in US 2022/0180101.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from cocon.losses.instances import check_instances
+
+
+def sim_loss(ha_MD: Tensor, hb_MD: Tensor) -> Tensor:
+    """Balanced hinge on the distance 1 - cos between instances of two views.
+
+    With margin 1 and equal weight for the M positive and the M (M - 1) negative pairs it is
+    0.5 * mean over i of (1 - cos_ii) + 0.5 * mean over i != j of max(0, cos_ij). Other blocks of the same
+    video are negatives. When all cosines are equal and positive the loss is 0.5.
+
+    Args:
+        ha_MD: instances of one view, L2-normalised.
+        hb_MD: the same instances in another view, L2-normalised.
+
+    Raises:
+        ValueError: if the shapes differ or M < 2, so that there is no negative pair.
+    """
+    check_instances(ha_MD, hb_MD)
+    instances = len(ha_MD)
+    if instances < 2:
+        raise ValueError("L_sim needs at least 2 instances: with one there is nothing to be different from")
+    cosines = ha_MD @ hb_MD.t()
+    same = cosines.diagonal()
+    different = (cosines.relu().sum() - same.relu().sum()) / (instances * (instances - 1))
+    return 0.5 * (1 - same).mean() + 0.5 * different

@@ -1,0 +1,1 @@
+"""The networks: one encoder, aggregator and predictor per view."""
