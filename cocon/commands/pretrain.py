@@ -1,0 +1,61 @@
+"""``cocon pretrain``: learn representations without labels.
+
+Stage 1 trains one view from scratch with L_cpc; stage 2 trains several views together, from the encoders
+of stage 1. The same command goes on with a run that was interrupted. Under ``torchrun`` every process takes
+its part of the batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cocon.config.settings import parse_settings
+from cocon.views import VIEWS
+
+HELP = "pretrain encoders (stage 1: one view, stage 2: views together)"
+PRESETS = ("cpc", "cpc_sync", "cpc_sim", "cocon")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``cocon pretrain``."""
+    add = parser.add_argument
+    add("--manifest", type=Path, required=True, help="table of videos")
+    add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
+    add("--split", default="1", help="the split whose training videos are used")
+    add("--views", nargs="+", choices=tuple(VIEWS), required=True)
+    add("--stage", choices=("stage1", "stage2"), required=True)
+    add("--preset", choices=PRESETS, help="terms of the loss; stage 1: cpc, stage 2: cocon")
+    add("--init", type=Path, help="folder with the encoders that stage 2 starts from")
+    add("--output-dir", type=Path, required=True, help="folder for <view>.safetensors")
+    add("--log", type=Path, required=True, help="file for one JSON object per epoch")
+    add("--state", type=Path, required=True, help="folder for unfinished runs")
+    add("--settings", default="{}", help="JSON or a file: clip, network, pretraining")
+    add("--seed", type=int, default=0)
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--threads", type=int, help="threads of this process")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Pretrain, and write encoders and log."""
+    from cocon.training.launch import world
+    from cocon.training.pretrain import PretrainJob, pretrain
+    from cocon.training.settings import PretrainSettings
+
+    job = PretrainJob(
+        manifest=args.manifest,
+        shards=args.shards,
+        split=args.split,
+        views=args.views,
+        stage=args.stage,
+        preset=args.preset,
+        init=args.init,
+        output=args.output_dir,
+        log=args.log,
+        state=args.state,
+        settings=parse_settings(args.settings, PretrainSettings),
+        seed=args.seed,
+    )
+    job.check()
+    with world(args.device, args.threads) as processes:
+        pretrain(job, processes)

@@ -1,0 +1,1 @@
+"""From shards to network input: sampling, cropping, caching and augmentation."""

@@ -1,0 +1,76 @@
+"""Which clips make which batch: a permutation per epoch, the same in every process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from cocon.data.clips import Key
+from cocon.errors import DatasetError
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """Batches of keys for :class:`~cocon.data.clips.ClipDataset`, a new random order in every epoch.
+
+    Process r of W takes the r-th part of every batch of W * ``batch_size`` clips, so that W processes see
+    what one process with batches of that size would see. What is left over is dropped for this epoch.
+
+    Args:
+        videos: number of videos.
+        batch_size: clips per process.
+        seed: seed of the order.
+        rank: number of this process.
+        size: number of processes.
+
+    Attributes:
+        epoch: which epoch to iterate over.
+        first: batches of it to leave out, because an interrupted run has already taken them.
+
+    Raises:
+        DatasetError: when there are too few videos for one batch.
+    """
+
+    def __init__(self, videos: int, batch_size: int, *, seed: int, rank: int = 0, size: int = 1) -> None:
+        self._videos = videos
+        self._batch_size = batch_size
+        self._seed = seed
+        self._rank = rank
+        self._size = size
+        self.epoch = 0
+        self.first = 0
+        if self.steps == 0:
+            raise DatasetError(
+                f"{videos} training videos do not fill one batch of {batch_size * size} clips",
+                "lower pretraining.<stage>.batch_size, use fewer processes, or add videos",
+            )
+
+    @property
+    def steps(self) -> int:
+        """Batches per epoch."""
+        return self._videos // (self._batch_size * self._size)
+
+    def __len__(self) -> int:
+        return self.steps - self.first
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        order = np.random.default_rng([self._seed, self.epoch]).permutation(self._videos).tolist()
+        whole = self._batch_size * self._size
+        for step in range(self.first, self.steps):
+            begin = step * whole + self._rank * self._batch_size
+            yield [(self.epoch, number) for number in order[begin : begin + self._batch_size]]
+
+
+def fixed_batches(videos: int, batch_size: int, *, rank: int = 0, size: int = 1) -> list[list[Key]]:
+    """Batches for validation: always the same, in the given order.
+
+    A last, smaller batch is left out (the loss depends on the number of candidates), unless it is the only
+    one: then every process takes an equal share of it.
+    """
+    share = min(batch_size, videos // size)
+    if share == 0:
+        return []
+    count = videos // (share * size)
+    starts = [(step * size + rank) * share for step in range(count)]
+    return [[(0, number) for number in range(begin, begin + share)] for begin in starts]

@@ -1,0 +1,133 @@
+"""Clips of several views of the same instants, read from shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from cocon.config.schema import Augmentation, Clip
+from cocon.data.cache import FrameCache
+from cocon.data.crops import Crop, best_crop, centre_crop, crop_at, crop_size
+from cocon.data.sampling import clip_frames, eval_windows
+from cocon.errors import ShardError
+from cocon.shards import ShardSet
+from cocon.views import VIEWS
+
+Key = tuple[int, int]
+
+
+class Clips(NamedTuple):
+    """One clip, or after collation a batch of them.
+
+    Attributes:
+        video_id: the id; in a batch a list of ids.
+        views: ``uint8`` (T, C, crop, crop) per view; in a batch (B, T, C, crop, crop).
+    """
+
+    video_id: str
+    views: dict[str, Tensor]
+
+
+class ClipDataset(Dataset[Clips]):
+    """One random clip per video and epoch; every view shows the same frames of the video.
+
+    An item's key is (epoch, number of the video): all that is random about a clip follows from the seed and
+    that key, so neither the number of worker processes nor an interruption changes it.
+
+    Args:
+        shards: the shards by view; each must hold all of ``video_ids``.
+        video_ids: the videos.
+        clip: frames and crop sizes.
+        augmentation: how crops are drawn; None takes the middle of the video, in time and in space.
+        seed: seed of sampling.
+        cache_bytes: memory for decoded frames, see :class:`FrameCache`.
+
+    Raises:
+        ShardError: when two views disagree about the number of frames of a video.
+        ConfigError: when frames are smaller than the crop (at the first such clip).
+    """
+
+    def __init__(
+        self,
+        shards: dict[str, ShardSet],
+        video_ids: Sequence[str],
+        clip: Clip,
+        augmentation: Augmentation | None,
+        *,
+        seed: int = 0,
+        cache_bytes: int = 0,
+    ) -> None:
+        self.video_ids = list(video_ids)
+        self.clip = clip
+        self.augmentation = augmentation
+        self.seed = seed
+        self.views = list(shards)
+        self._cache = FrameCache(shards, cache_bytes)
+        for video_id in self.video_ids:
+            lengths = {view: self._cache.frames_of(view, video_id) for view in self.views}
+            if len(set(lengths.values())) != 1:
+                raise ShardError(
+                    f"the views of video '{video_id}' differ in their number of frames: {lengths}",
+                    "extract all views again from the same file",
+                )
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def __getitem__(self, key: Key) -> Clips:
+        epoch, number = key
+        video_id = self.video_ids[number]
+        length = self._cache.frames_of(self.views[0], video_id)
+        drawn = self.augmentation is not None
+        generator = np.random.default_rng([self.seed, epoch, number]) if drawn else None
+        indices = clip_frames(length, self.clip, generator=generator)
+        shared = generator.random(2) if generator is not None else np.zeros(2)
+        views = {}
+        for view in self.views:
+            frames_FHWC, rows = self._cache.read(view, video_id, indices)
+            crop = self._crop(frames_FHWC, rows, view, generator, shared)
+            views[view] = _to_tensor(crop.of(frames_FHWC)[rows])
+        return Clips(video_id, views)
+
+    def _crop(
+        self,
+        frames_FHWC: np.ndarray,
+        rows: np.ndarray,
+        view: str,
+        generator: np.random.Generator | None,
+        shared: np.ndarray,
+    ) -> Crop:
+        height, width = frames_FHWC.shape[1:3]
+        size = crop_size(self.clip, view)
+        if generator is None or self.augmentation is None:
+            return centre_crop(height, width, size)
+        if self.augmentation.shared_crop:
+            return crop_at(height, width, size, (shared[0], shared[1]))
+        candidates = self.augmentation.crop_candidates if VIEWS[view].sparse else 1
+        positions = generator.random((candidates, 2))
+        crops = [crop_at(height, width, size, (y, x)) for y, x in positions]
+        return best_crop(frames_FHWC[rows], view, crops) if candidates > 1 else crops[0]
+
+
+def read_windows(shards: ShardSet, video_id: str, clip: Clip, view: str) -> np.ndarray:
+    """The evaluation windows of a whole video, cut out of the middle.
+
+    Returns:
+        ``uint8`` (W, T, C, crop, crop), W half-overlapping windows (see :func:`eval_windows`).
+    """
+    info = shards.videos[video_id]
+    windows_WT = np.stack(eval_windows(info.frames, clip))
+    needed, rows = np.unique(windows_WT, return_inverse=True)
+    crop = centre_crop(info.height, info.width, crop_size(clip, view))
+    frames_FHWC = crop.of(shards.read(video_id, needed))
+    return np.ascontiguousarray(frames_FHWC[rows.reshape(windows_WT.shape)].transpose(0, 1, 4, 2, 3))
+
+
+def _to_tensor(frames_THWC: np.ndarray) -> Tensor:
+    # The channels stay last in memory, as they are stored; collation keeps that.
+    return torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(0, 3, 1, 2)

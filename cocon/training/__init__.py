@@ -1,0 +1,1 @@
+"""Pretraining: trainer, checkpoints, logging and several processes."""

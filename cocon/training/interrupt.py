@@ -1,0 +1,50 @@
+"""Signals that ask a run to stop: it finishes its step, saves its state and says how to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from cocon.errors import CoConError
+
+#: SIGUSR1 is what SLURM can be asked to send some time before the limit
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+class TrainingInterruptedError(CoConError):
+    """A run that was asked to stop, and did so with its state saved."""
+
+
+class StopRequest:
+    """Whether a signal has asked the run to stop, and which."""
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Note the first signal instead of dying from it; a second one has its usual effect."""
+    request = StopRequest()
+    previous: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        request.signal = signal.Signals(number)
+        restore()
+
+    for number in SIGNALS:
+        previous[number] = signal.signal(number, note)
+    try:
+        yield request
+    finally:
+        restore()

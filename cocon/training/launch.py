@@ -1,0 +1,111 @@
+"""Device, threads and processes of a run; ``torchrun`` is recognised by its environment variables."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import distributed
+
+from cocon.errors import ConfigError
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all that train together.
+
+    Attributes:
+        device: where its networks run.
+        rank: its number.
+        size: how many there are.
+    """
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes files and talks."""
+        return self.rank == 0
+
+    def any(self, flag: bool) -> bool:
+        """Whether ``flag`` is set in any process; the same answer in all."""
+        if self.size == 1:
+            return flag
+        votes = torch.tensor(int(flag), device=self.device)
+        distributed.all_reduce(votes, distributed.ReduceOp.MAX)
+        return bool(votes.item())
+
+    def mean(self, values: dict[str, float]) -> dict[str, float]:
+        """The mean of each value over all processes, which must have the same keys."""
+        if self.size == 1:
+            return values
+        total = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return dict(zip(values, (total / self.size).tolist(), strict=True))
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+def resolve_device(name: str, local_rank: int = 0) -> torch.device:
+    """``auto`` is a GPU if there is one.
+
+    Raises:
+        ConfigError: when ``cuda`` is asked for and there is none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda":
+        if not torch.cuda.is_available():
+            raise ConfigError("there is no CUDA device", "use --device cpu, or auto")
+        return torch.device("cuda", local_rank % torch.cuda.device_count())
+    return torch.device(name)
+
+
+def keep_freed_memory() -> None:
+    """Let malloc reuse large blocks instead of handing them back to the system after every use.
+
+    A training step frees and takes hundreds of megabytes, and each time the kernel clears the pages anew.
+    On a CPU this cost nearly half of the time of a step (measured: 0.75 s against 0.42 s).
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+            libc = ctypes.CDLL(None)
+            libc.mallopt(_M_MMAP_MAX, 0)
+            libc.mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+@contextlib.contextmanager
+def world(device: str = "auto", threads: int | None = None) -> Iterator[World]:
+    """Set up device, threads and, under ``torchrun``, the process group.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        threads: threads of this process; None leaves torch's choice.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    keep_freed_memory()
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(resolve_device(device))
+        return
+    chosen = resolve_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield World(chosen, distributed.get_rank(), size)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,100 @@
+"""What a run tells while it works: averages, a progress bar or plain lines, and rows of a log file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from cocon.files import write_text
+
+Row = dict[str, Any]
+ItemT = TypeVar("ItemT")
+
+
+class Averages:
+    """Running means of named values over the steps of an epoch."""
+
+    def __init__(self, sums: dict[str, float] | None = None, count: int = 0) -> None:
+        self.sums = dict(sums or {})
+        self.count = count
+
+    def add(self, values: dict[str, float]) -> None:
+        """Take in the values of one step; every step must bring the same names."""
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+
+    def means(self) -> dict[str, float]:
+        """The mean of every value."""
+        return {name: total / self.count for name, total in self.sums.items()}
+
+
+class Stopwatch:
+    """Splits time into named shares: each :meth:`lap` gives the time since the last one to a name."""
+
+    def __init__(self) -> None:
+        self._last = perf_counter()
+
+    def start(self) -> None:
+        """Begin anew, giving the time that has passed to nobody."""
+        self._last = perf_counter()
+
+    def lap(self) -> float:
+        """Seconds since the last lap."""
+        now = perf_counter()
+        seconds, self._last = now - self._last, now
+        return seconds
+
+
+class Reporter:
+    """Progress on standard error: a bar per epoch on a terminal, one plain line per epoch anywhere.
+
+    Args:
+        name: what is trained, at the beginning of every line.
+        epochs: number of epochs.
+        silent: say nothing (every process but the first).
+    """
+
+    def __init__(self, name: str, epochs: int, *, silent: bool = False) -> None:
+        self._name = name
+        self._epochs = epochs
+        self._silent = silent
+        self._bar = not silent and sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        """One line."""
+        if not self._silent:
+            tqdm.write(f"{self._name}: {text}", file=sys.stderr)
+            sys.stderr.flush()
+
+    def steps(self, items: Iterable[ItemT], epoch: int, done: int, total: int) -> Iterator[ItemT]:
+        """Pass on the batches of an epoch, counted from 0, and move the bar."""
+        title = f"{self._name} epoch {epoch + 1}/{self._epochs}"
+        yield from tqdm(
+            items, title, total, initial=done, leave=False, disable=not self._bar, file=sys.stderr
+        )
+
+    def epoch(self, row: Row) -> None:
+        """The line of a finished epoch."""
+        parts = [f"epoch {row['epoch']}/{self._epochs}", f"loss {row['loss']:.3f}"]
+        if "validation/loss" in row:
+            parts.append(f"validation {row['validation/loss']:.3f}")
+        parts += [f"{key.split('/')[1]} {row[key]:.0%}" for key in row if key.startswith("accuracy/")]
+        parts.append(f"data {row['data_seconds']:.1f} s, compute {row['compute_seconds']:.1f} s")
+        self.say(", ".join(parts))
+
+
+def write_log(path: Path, rows: list[Row]) -> None:
+    """Write one JSON object per line, atomically."""
+    write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+
+def read_log(path: Path) -> list[Row]:
+    """Read what :func:`write_log` wrote."""
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,185 @@
+"""Pretraining as a whole: from a manifest and shards to encoders and a log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from cocon.data.clips import ClipDataset
+from cocon.data.selection import Selection, select_videos
+from cocon.datasets.manifest import read_manifest
+from cocon.errors import ConfigError
+from cocon.files import fingerprint, sha256_of
+from cocon.losses.cocon import canonical_order
+from cocon.models.network import ViewNetwork
+from cocon.shards import ShardSet
+from cocon.training.checkpoint import load_encoder, save_encoder
+from cocon.training.initialise import initial_network
+from cocon.training.launch import World
+from cocon.training.log import Reporter, write_log
+from cocon.training.settings import PretrainSettings
+from cocon.training.state import RunState
+from cocon.training.trainer import Trainer
+
+_NO_EFFECT_ON_RESULT = {"checkpoint_every", "workers", "cache_megabytes"}
+
+
+@dataclass(frozen=True)
+class PretrainJob:
+    """What ``cocon pretrain`` is asked for.
+
+    Attributes:
+        manifest: the table of videos.
+        shards: folder with one folder of shards per view.
+        split: whose training videos are used.
+        views: the views that are trained, together.
+        stage: ``stage1`` (from scratch, L_cpc only) or ``stage2`` (from the encoders of ``init``).
+        preset: terms of the loss; None: what belongs to the stage.
+        init: folder with ``<view>.safetensors`` to start from.
+        output: folder for ``<view>.safetensors``.
+        log: file for one row per epoch.
+        state: folder for the states of unfinished runs.
+        settings: clip, network and schedule.
+        seed: of everything random.
+    """
+
+    manifest: Path
+    shards: Path
+    split: str
+    views: Sequence[str]
+    stage: Literal["stage1", "stage2"]
+    preset: str | None
+    init: Path | None
+    output: Path
+    log: Path
+    state: Path
+    settings: PretrainSettings
+    seed: int
+
+    @property
+    def terms(self) -> str:
+        """The preset of the loss."""
+        return self.preset or ("cpc" if self.stage == "stage1" else "cocon")
+
+    @property
+    def pretraining(self) -> str:
+        """How the result is called in tables."""
+        return "stage1" if self.stage == "stage1" else self.terms
+
+    def check(self) -> None:
+        """Refuse what contradicts itself.
+
+        Raises:
+            ConfigError: with the argument that is wrong.
+        """
+        if self.stage == "stage1" and self.terms != "cpc":
+            raise ConfigError(
+                f"stage1 trains every view by itself; the preset '{self.terms}' has nothing to act on",
+                "leave --preset out, or use --stage stage2",
+            )
+        if self.stage == "stage1" and self.init is not None:
+            raise ConfigError("stage1 starts from scratch", "leave --init out, or use --stage stage2")
+        if self.stage == "stage2" and self.init is None:
+            raise ConfigError("stage2 needs encoders to start from", "give the folder of stage 1 as --init")
+        if len(set(self.views)) != len(self.views):
+            raise ConfigError(f"a view is named twice: {' '.join(self.views)}")
+
+
+def pretrain(job: PretrainJob, world: World) -> None:
+    """Train, then write the encoders and the log; an interrupted run goes on where it stopped.
+
+    Raises:
+        CoConError: for contradicting arguments, missing shards or encoders, too few videos, a loss that
+            is not finite, and after a signal that asks to stop.
+    """
+    job.check()
+    job = replace(job, views=canonical_order(job.views))  # so that the order of --views changes nothing
+    schedule = job.settings.pretraining
+    stage = schedule.stage1 if job.stage == "stage1" else schedule.stage2
+    reporter = Reporter(f"{job.pretraining} {'+'.join(job.views)}", stage.epochs, silent=not world.leads)
+
+    shards = {view: ShardSet.of_folder(job.shards / view) for view in job.views}
+    videos = read_manifest(job.manifest)
+    selection = select_videos(videos, job.split, shards, schedule.validation_fraction, job.seed)
+    _tell(selection, reporter)
+    networks = _networks(job)
+    key = _run_key(job, shards, selection, world)
+    state = RunState(job.state, key)
+
+    trainer = Trainer(
+        networks,
+        _clips(job, shards, selection.train, augmented=True),
+        _clips(job, shards, selection.validation, augmented=False) if selection.validation else None,
+        stage=stage,
+        settings=schedule,
+        preset=job.terms,
+        seed=job.seed,
+        state=state,
+        world=world,
+        reporter=reporter,
+    )
+    rows = trainer.fit()
+    if world.leads:
+        for view, network in networks.items():
+            path = job.output / f"{view}.safetensors"
+            extra = {"epoch": stage.epochs, "seed": job.seed, "config_hash": key}
+            save_encoder(path, network, view, job.settings.clip, job.pretraining, **extra)
+        write_log(job.log, rows)
+        state.remove()
+    world.wait()
+
+
+def _networks(job: PretrainJob) -> dict[str, ViewNetwork]:
+    if job.init is None:
+        return {view: initial_network(view, job.settings.network, job.seed) for view in job.views}
+    return {
+        view: load_encoder(job.init / f"{view}.safetensors", view=view, network=job.settings.network)[0]
+        for view in job.views
+    }
+
+
+def _clips(
+    job: PretrainJob, shards: dict[str, ShardSet], video_ids: list[str], *, augmented: bool
+) -> ClipDataset:
+    schedule = job.settings.pretraining
+    return ClipDataset(
+        shards,
+        video_ids,
+        job.settings.clip,
+        schedule.augmentation if augmented else None,
+        seed=job.seed,
+        cache_bytes=schedule.cache_megabytes * 2**20 // max(1, schedule.workers) if augmented else 0,
+    )
+
+
+def _tell(selection: Selection, reporter: Reporter) -> None:
+    text = f"{len(selection.train)} videos"
+    if selection.validation:
+        text += f", {len(selection.validation)} held out for validation"
+    reporter.say(text)
+    for reason, count in selection.left_out.items():
+        reporter.say(f"{count} training videos left out: {reason}")
+
+
+def _run_key(job: PretrainJob, shards: dict[str, ShardSet], selection: Selection, world: World) -> str:
+    """Identifies everything that the result depends on."""
+    document: dict[str, Any] = job.settings.model_dump(mode="json")
+    for name in _NO_EFFECT_ON_RESULT:
+        del document["pretraining"][name]
+    ids = [*selection.train, *selection.validation]
+    tables = {view: shard_set.videos for view, shard_set in shards.items()}
+    return fingerprint(
+        {
+            "settings": document,
+            "stage": job.stage,
+            "preset": job.terms,
+            "seed": job.seed,
+            "processes": world.size,
+            "videos": {view: [[name, table[name].crc32] for name in ids] for view, table in tables.items()},
+            "validation": selection.validation,
+            "parameters": {view: [s.parameters for s in shards[view].shards] for view in job.views},
+            "init": {v: sha256_of(job.init / f"{v}.safetensors") for v in job.views} if job.init else None,
+        }
+    )

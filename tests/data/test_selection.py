@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cocon.data.selection import select_videos
+from cocon.datasets.manifest import Video
+from cocon.errors import DatasetError
+
+
+def video(name: str, group: str = "", role: str = "train", label: str = "walk") -> Video:
+    return Video(name, Path(f"{name}.mp4"), label, group, {"1": role, "2": "test"})
+
+
+def shards(*usable: str, skipped: tuple[str, ...] = ()) -> Any:
+    rows = {name: SimpleNamespace(usable=True) for name in usable}
+    return SimpleNamespace(videos=rows | {name: SimpleNamespace(usable=False) for name in skipped})
+
+
+PEOPLE = [video(f"p{person}_{take}", f"p{person}") for person in range(10) for take in range(4)]
+ALL = {"rgb": shards(*(v.id for v in PEOPLE))}
+
+
+def test_training_videos_of_the_split_labelled_or_not() -> None:
+    videos = [video("a"), video("b", label=""), video("c", role="test"), video("d", role="validation")]
+    selection = select_videos(videos, "1", {"rgb": shards("a", "b", "c", "d")}, 0, 0)
+    assert selection.train == ["a", "b"]
+    assert selection.validation == []
+    assert selection.left_out == {}
+
+
+def test_every_view_must_have_the_video() -> None:
+    views = {"rgb": shards("a", "b", "c"), "flow": shards("a", "c", skipped=("d",)), "mask": shards("a", "d")}
+    selection = select_videos([video(name) for name in "abcd"], "1", views, 0, 0)
+    assert selection.train == ["a"]
+    assert selection.left_out == {
+        "not in the shards of flow, mask": 1,
+        "not in the shards of mask": 1,
+        "not in the shards of rgb": 1,
+    }
+
+
+def test_skipped_videos_are_reported() -> None:
+    selection = select_videos([video("a"), video("b")], "1", {"rgb": shards("a", skipped=("b",))}, 0, 0)
+    assert selection.train == ["a"]
+    assert selection.left_out == {"skipped by the extraction of rgb": 1}
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.25, 0.9, 0.999])
+def test_validation_holds_whole_groups(fraction: float) -> None:
+    selection = select_videos(PEOPLE, "1", ALL, fraction, 0)
+    assert sorted(selection.train + selection.validation) == sorted(v.id for v in PEOPLE)
+    train, held_out = (
+        {name.split("_")[0] for name in ids} for ids in (selection.train, selection.validation)
+    )
+    assert train
+    assert held_out
+    assert not train & held_out
+    assert fraction * 40 <= len(selection.validation) < fraction * 40 + 4 or len(train) == 1
+
+
+def test_validation_never_from_test() -> None:
+    videos = [*PEOPLE, *(video(f"t{i}", f"t{i}", role="test") for i in range(20))]
+    views = {"rgb": shards(*(v.id for v in videos))}
+    selection = select_videos(videos, "1", views, 0.5, 0)
+    assert not [name for name in selection.train + selection.validation if name.startswith("t")]
+
+
+def test_the_seed_decides_who_is_held_out() -> None:
+    assert select_videos(PEOPLE, "1", ALL, 0.2, 0) == select_videos(PEOPLE[::-1], "1", ALL, 0.2, 0)
+    assert len({tuple(select_videos(PEOPLE, "1", ALL, 0.2, seed).validation) for seed in range(9)}) > 4
+
+
+def test_videos_without_a_group_stand_for_themselves() -> None:
+    videos = [video(f"v{i}") for i in range(20)]
+    selection = select_videos(videos, "1", {"rgb": shards(*(v.id for v in videos))}, 0.25, 0)
+    assert len(selection.validation) == 5
+
+
+def test_one_group_cannot_be_divided() -> None:
+    videos = [video("a", "one"), video("b", "one")]
+    with pytest.raises(DatasetError, match="belong to one group"):
+        select_videos(videos, "1", {"rgb": shards("a", "b")}, 0.1, 0)
+
+
+def test_no_training_videos() -> None:
+    with pytest.raises(DatasetError, match="split '2' has no training videos"):
+        select_videos([video("a")], "2", {"rgb": shards("a")}, 0, 0)
+    with pytest.raises(DatasetError, match="1 not in the shards of rgb"):
+        select_videos([video("a")], "1", {"rgb": shards("b")}, 0, 0)
+    with pytest.raises(DatasetError, match="no split '3'; there are: 1, 2"):
+        select_videos([video("a")], "3", {"rgb": shards("a")}, 0, 0)

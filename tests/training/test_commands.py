@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cocon.cli import main
+from cocon.commands.pretrain import PRESETS
+from cocon.losses import cocon as losses
+from cocon.training.checkpoint import read_info
+from cocon.training.log import read_log
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def arguments(dataset: Path, tmp_path: Path, settings: Any) -> list[str]:
+    return [
+        *("pretrain", "--manifest", f"{dataset}/manifest.csv", "--shards", f"{dataset}/shards"),
+        *("--views", "rgb", "--stage", "stage1", "--device", "cpu", "--threads", "1"),
+        *("--output-dir", f"{tmp_path}/stage1", "--log", f"{tmp_path}/stage1/rgb.log.jsonl"),
+        *("--state", f"{tmp_path}/state", "--settings", settings().model_dump_json()),
+    ]
+
+
+def test_pretrain(arguments: list[str], tmp_path: Path) -> None:
+    assert main(arguments) == 0
+    assert read_info(tmp_path / "stage1" / "rgb.safetensors").pretraining == "stage1"
+    assert len(read_log(tmp_path / "stage1" / "rgb.log.jsonl")) == 3
+
+
+def test_a_mistake_is_told_without_a_traceback(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--preset", "cocon"]) == 2
+    assert "nothing to act on" in capsys.readouterr().err
+
+
+def test_init(tmp_path: Path, settings: Any) -> None:
+    document = settings().model_dump(mode="json", include={"clip", "network"})
+    settings_ = ["--settings", json.dumps(document)]
+    assert main(["init", "--views", "rgb", "mask", "--output-dir", str(tmp_path), *settings_]) == 0
+    assert {read_info(path).view for path in tmp_path.glob("*.safetensors")} == {"rgb", "mask"}
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys, cocon.commands.pretrain, cocon.commands.init; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
+
+
+def test_presets_are_those_of_the_loss() -> None:
+    assert tuple(losses.PRESETS) == PRESETS
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_command_goes_on(
+    arguments: list[str], tmp_path: Path, settings: Any, number: signal.Signals
+) -> None:
+    longer = settings(stage1={"epochs": 15, "batch_size": 4})
+    arguments[arguments.index("--settings") + 1] = longer.model_dump_json()
+    command = [sys.executable, "-m", "cocon", *arguments]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "epoch 2/15" in line:
+                process.send_signal(number)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == (2 if number == signal.SIGTERM else -signal.SIGKILL)
+    assert ("run the same command again" in rest) == (number == signal.SIGTERM)
+    assert not (tmp_path / "stage1").exists()
+    assert main(arguments) == 0
+    resumed = load_file(tmp_path / "stage1" / "rgb.safetensors")
+    assert main(arguments) == 0
+    whole = load_file(tmp_path / "stage1" / "rgb.safetensors")
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in resumed.items())
