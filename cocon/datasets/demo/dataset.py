@@ -1,0 +1,172 @@
+"""Which clips the demo has, and how they get onto the disk: in parallel, resumable, all at once visible."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from cocon.config.schema import DemoDataset
+from cocon.datasets.manifest import TEST, TRAIN, Video
+from cocon.errors import DatasetError
+from cocon.files import file_lock, fingerprint, write_csv
+
+ACTIONS = ("walk", "run", "jump", "jumping_jack", "wave", "squat", "bow", "clap", "box", "kick")
+
+_RENDERER = 1
+"""To be raised when the same settings give other clips, so that no unfinished work of before is reused."""
+
+
+def list_files(settings: DemoDataset) -> list[Path]:
+    """Nothing: the list follows from the settings alone."""
+    return []
+
+
+def list_videos(settings: DemoDataset) -> list[Video]:
+    """All clips, whether they are rendered or not. A group is a person; people are in one split only."""
+    videos = []
+    for subject in range(1, settings.train_subjects + settings.test_subjects + 1):
+        role = TRAIN if subject <= settings.train_subjects else TEST
+        for action in ACTIONS:
+            for take in range(1, settings.takes + 1):
+                name = f"{action}/{action}_s{subject:02d}_t{take}"
+                path = settings.root / "videos" / f"{name}.mp4"
+                videos.append(Video(name, path, action, f"s{subject:02d}", {"1": role}))
+    return videos
+
+
+def truth_path(settings: DemoDataset, video_id: str) -> Path:
+    """Where the true joints, masks and flow of a clip are (see ``truth.Truth``)."""
+    return settings.root / "truth" / f"{video_id}.npz"
+
+
+def render(settings: DemoDataset, processes: int = 1) -> None:
+    """Render all clips and their truth below ``settings.root``.
+
+    Clips are first made in a work folder beside the root, which a killed run leaves behind and the next
+    one continues; they are moved to their names when all are there. A table ``videos.csv`` like that of
+    anybody's own folder of videos is written last.
+
+    Args:
+        settings: of the data set.
+        processes: number of clips rendered at the same time.
+
+    Raises:
+        DatasetError: if the size cannot be encoded.
+        AssetError: if the data of the human body cannot be had.
+    """
+    if settings.size % 2:
+        raise DatasetError(f"size {settings.size} is odd", "H.264 needs an even number of pixels")
+    videos = list_videos(settings)
+    what = settings.model_dump(mode="json", include=set(DemoDataset.__annotations__) - {"root", "kind"})
+    work = settings.root.parent / f".{settings.root.name}-{fingerprint([_RENDERER, what])}"
+    with file_lock(work.with_suffix(".lock")):
+        waiting = [video for video in videos if not _is_done(settings, work, video)]
+        progress = _progress(_rendered(settings, work, waiting, processes), len(waiting), len(videos))
+        for video_id in progress:
+            (work / f"{video_id}.done").touch()
+        for video in videos:
+            for made, final in _files(settings, work, video):
+                if made.exists():
+                    final.parent.mkdir(parents=True, exist_ok=True)
+                    made.replace(final)
+        rows = [
+            {
+                "video": f"{video.id}.mp4",
+                "label": video.label,
+                "split": video.splits["1"],
+                "group": video.group,
+            }
+            for video in videos
+        ]
+        write_csv(settings.root / "videos.csv", rows, ["video", "label", "split", "group"])
+        shutil.rmtree(work, ignore_errors=True)
+    work.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _files(settings: DemoDataset, work: Path, video: Video) -> list[tuple[Path, Path]]:
+    """The files of a clip in the work folder and under their final names."""
+    return [
+        (work / f"{video.id}.npz", truth_path(settings, video.id)),
+        (work / f"{video.id}.mp4", video.path),
+    ]
+
+
+def _is_done(settings: DemoDataset, work: Path, video: Video) -> bool:
+    """Whether an interrupted run made the clip, and it has not been lost since."""
+    marked = (work / f"{video.id}.done").exists()
+    return marked and all(made.exists() or final.exists() for made, final in _files(settings, work, video))
+
+
+def _rendered(settings: DemoDataset, work: Path, videos: list[Video], processes: int) -> Iterator[str]:
+    """Render into the work folder; yields the id of every clip that is finished."""
+    tasks = [(video.id, _clip_key(settings, video), work, settings.truth_flow_every) for video in videos]
+    if processes <= 1 or len(tasks) <= 1:
+        yield from map(_make, tasks)
+        return
+    # Fresh interpreters: forking a process that may have threads is not safe.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(processes, len(tasks)), context, _die_with_parent) as pool:
+        for finished in as_completed([pool.submit(_make, task) for task in tasks]):
+            yield finished.result()
+
+
+def _clip_key(settings: DemoDataset, video: Video) -> dict[str, Any]:
+    take = int(video.id.rpartition("_t")[2])
+    subject = int(video.group.removeprefix("s"))
+    return {
+        "seed": settings.seed,
+        "action": video.label,
+        "subject": subject,
+        "take": take,
+        "frames": settings.frames,
+        "size": settings.size,
+    }
+
+
+def _make(task: tuple[str, dict[str, Any], Path, int]) -> str:
+    """Render one clip; runs in a worker process."""
+    import cv2
+
+    from cocon.datasets.demo.clip import ClipKey, make_clip, write_video
+
+    cv2.setNumThreads(1)
+    video_id, key, work, flow_every = task
+    frames, truth = make_clip(ClipKey(**key), flow_every)
+    truth.save(work / f"{video_id}.npz")
+    write_video(work / f"{video_id}.mp4", frames)
+    return video_id
+
+
+def _die_with_parent() -> None:
+    """End this worker when the process that started it is gone, even if it was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _progress(items: Iterable[str], count: int, total: int) -> Iterator[str]:
+    """Pass items on; a bar on a terminal, about ten lines elsewhere."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(
+            items, "rendering clips", total, initial=total - count, unit=" clips", file=sys.stderr
+        )
+        return
+    for number, item in enumerate(items, start=total - count + 1):
+        if number == total or number % max(total // 10, 1) == 0:
+            print(f"rendered {number} of {total} clips", file=sys.stderr, flush=True)
+        yield item
