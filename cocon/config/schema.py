@@ -174,6 +174,9 @@ class Pretraining(Section):
     loss: Loss = Loss()
     augmentation: Augmentation = Augmentation()
     weight_decay: float = Field(1e-5, ge=0)
+    schedule: Literal["plateau", "cosine"] = Field(
+        "plateau", description="plateau: lower when validation stalls; cosine: to the minimum, epoch by epoch"
+    )
     plateau_factor: float = Field(0.1, gt=0, lt=1)
     plateau_patience: PositiveInt = Field(10, description="epochs without improvement")
     minimum_learning_rate: float = Field(1e-5, ge=0)

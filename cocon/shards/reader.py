@@ -121,7 +121,7 @@ class ShardSet:
             raise ShardError(f"there is no shard in {folder}", "run the extraction first")
         return cls(paths)
 
-    @property
+    @cached_property
     def videos(self) -> dict[str, VideoInfo]:
         """All rows by id, skipped videos included."""
         return {video_id: shard.videos[video_id] for video_id, shard in self._home.items()}

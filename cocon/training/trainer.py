@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from cocon.config.schema import Pretraining, Stage
@@ -54,7 +54,7 @@ class Trainer:
     Args:
         networks: the networks by view; they are trained in place.
         train: training clips.
-        validation: clips for the learning rate's plateau; None: the learning rate stays.
+        validation: clips for the validation loss and the learning rate's plateau; None: neither.
         stage: epochs, batch size and learning rate.
         settings: everything else.
         preset: which terms the loss has.
@@ -95,12 +95,7 @@ class Trainer:
         self.optimiser = torch.optim.Adam(
             self.networks.parameters(), lr=stage.learning_rate, weight_decay=settings.weight_decay
         )
-        self.plateau = ReduceLROnPlateau(
-            self.optimiser,
-            factor=settings.plateau_factor,
-            patience=settings.plateau_patience,
-            min_lr=settings.minimum_learning_rate,
-        )
+        self.schedule = self._schedule()
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.amp == "fp16")
 
         self.order = EpochBatches(len(train), stage.batch_size, seed=seed, rank=world.rank, size=world.size)
@@ -116,6 +111,17 @@ class Trainer:
         self.averages = Averages()
         self.seconds = {"data": 0.0, "compute": 0.0}
         self.rows: list[Row] = []
+
+    def _schedule(self) -> CosineAnnealingLR | ReduceLROnPlateau:
+        settings, minimum = self.settings, self.settings.minimum_learning_rate
+        if settings.schedule == "cosine":
+            return CosineAnnealingLR(self.optimiser, self.stage.epochs, minimum)
+        return ReduceLROnPlateau(
+            self.optimiser,
+            factor=settings.plateau_factor,
+            patience=settings.plateau_patience,
+            min_lr=minimum,
+        )
 
     def _loader(self, clips: ClipDataset, batches: Any, workers: int) -> DataLoader[Clips]:
         return DataLoader(
@@ -222,7 +228,10 @@ class Trainer:
         if self.validation_batches:
             validation = self.validate()
             row |= {f"validation/{name}": value for name, value in validation.items()}
-            self.plateau.step(validation["loss"])
+            if isinstance(self.schedule, ReduceLROnPlateau):
+                self.schedule.step(validation["loss"])
+        if isinstance(self.schedule, CosineAnnealingLR):
+            self.schedule.step()
         self.rows.append(row)
         self.reporter.epoch(row)
         self.epoch, self.step = self.epoch + 1, 0
@@ -255,7 +264,7 @@ class Trainer:
                 {
                     "networks": self.networks.state_dict(),
                     "optimiser": self.optimiser.state_dict(),
-                    "plateau": self.plateau.state_dict(),
+                    "schedule": self.schedule.state_dict(),
                     "scaler": self.scaler.state_dict(),
                     "epoch": self.epoch,
                     "step": self.step,
@@ -271,7 +280,7 @@ class Trainer:
             return
         self.networks.load_state_dict(stored["networks"])
         self.optimiser.load_state_dict(stored["optimiser"])
-        self.plateau.load_state_dict(stored["plateau"])
+        self.schedule.load_state_dict(stored["schedule"])
         self.scaler.load_state_dict(stored["scaler"])
         self.epoch, self.step = stored["epoch"], stored["step"]
         self.averages = Averages(stored["sums"], self.step)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import shutil
 import signal
@@ -156,6 +157,19 @@ def test_plateau_lowers_the_learning_rate(job: Job, run: Run, settings: Settings
     assert rates[-1] < 1e-6
     assert min(rates) >= 2e-7
     assert all("validation/cpc/rgb" in row for row in read_log(this.log))
+
+
+def test_cosine_reaches_the_minimum_also_when_resumed(job: Job, run: Run, settings: Settings) -> None:
+    stage = {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3}
+    this = job(settings=settings(stage1=stage, schedule="cosine", minimum_learning_rate=1e-4))
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(6, patch)
+        with pytest.raises(TrainingInterruptedError):
+            run(this)
+    run(this)
+    rates = [row["learning_rate"] for row in read_log(this.log)]
+    expected = [1e-4 + 0.9e-3 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]
+    assert rates == pytest.approx(expected)
 
 
 def test_loss_that_is_no_number_names_the_videos(job: Job, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
