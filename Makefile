@@ -30,18 +30,21 @@ schema: .venv/run
 	$(BIN)/cocon schema --output workflow/schemas/config.schema.json
 
 # What a run needs. The versions are pinned in requirements.txt.
-.venv/run: pyproject.toml requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or newer is needed; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+.venv/run: .venv/bin/python pyproject.toml requirements.txt
 	@echo "installing into .venv ..."
 	@$(PIP) --editable '.[blazepose]'
 	@touch $@
 
 # What developing needs on top.
-.venv/dev: .venv/run
+.venv/dev: .venv/bin/python pyproject.toml requirements.txt
+	@echo "installing into .venv, tools for developers included ..."
 	@$(PIP) --editable '.[blazepose,dev]'
-	@touch $@
+	@touch $@ .venv/run
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv
 
 clean:
 	rm -rf results data/demo

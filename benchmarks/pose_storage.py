@@ -1,6 +1,6 @@
 """Are heatmaps read faster when they are drawn from keypoints, or when they are stored as pictures?
 
-    python benchmarks/pose_storage.py [--quick]
+    python -m benchmarks.pose_storage [--quick]
 
 Writes the same poses three ways - keypoints, 17 stacked heatmaps as JPEG, the same as PNG - and reads random
 clips of 40 frames from each in turn. The last line is one JSON object; ``ratio`` is the time of the faster

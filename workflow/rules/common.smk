@@ -51,9 +51,15 @@ def recipe_of(wildcards):
     return CONFIG.recipes[dataset_of(wildcards).recipe]
 
 
+def listing_settings(settings):
+    """A data set's section as JSON, with what does not change its videos set aside."""
+    aside = {"recipe": "", "shards": 1, "pretrain_on": "", "pretrain_split": "", "track_videos": True}
+    return dump_settings(settings.model_copy(update=aside))
+
+
 def dataset_settings(wildcards):
-    """A data set's section, less what does not change which videos there are."""
-    return dump_settings(dataset_of(wildcards))
+    """What the videos of a data set depend on."""
+    return listing_settings(dataset_of(wildcards))
 
 
 def extraction_settings(view):

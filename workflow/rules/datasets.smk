@@ -19,7 +19,7 @@ for name, settings in CONFIG.datasets.items():
                 mem_mb=job("render", "memory_mb"),
                 runtime=job("render", "runtime_minutes"),
             params:
-                settings=dump_settings(settings),
+                settings=listing_settings(settings),
             message:
                 "Rendering the videos of the embedded demo"
             shell:

@@ -97,7 +97,7 @@ class Filming:
             elevation=rng.uniform(-0.03, 0.3),
             orbit=rng.normal(0, 0.15),
             field_of_view=np.radians(rng.uniform(32, 52)),
-            fill=rng.uniform(0.5, 0.64) if static else rng.uniform(0.6, 0.76),
+            fill=rng.uniform(0.56, 0.68) if static else rng.uniform(0.64, 0.76),
             offset=rng.normal(0, 0.05, 3),
             drift=rng.normal(0, 0.1, 3),
         )
