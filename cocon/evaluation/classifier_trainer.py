@@ -14,12 +14,11 @@ from cocon.config.schema import Finetune
 from cocon.data.batches import EpochBatches
 from cocon.evaluation.labelled_clips import LabelledClip, LabelledClips, augment_clips
 from cocon.training.interrupt import StopRequest, TrainingInterruptedError, stop_requests
+from cocon.training.launch import autocast
 from cocon.training.log import Averages, Reporter, Row, Stopwatch
 from cocon.training.seeds import derived_seed
 from cocon.training.state import RunState
 from cocon.training.trainer import TrainingDivergedError
-
-_AMP_TYPES = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class ClassifierTrainer:
@@ -114,8 +113,7 @@ class ClassifierTrainer:
             x_u8_BTCHW, self.clips.view, self.clips.clip, self.settings.jitter, generator
         )
         labels_B = torch.as_tensor(batch.label, device=self.device)
-        amp = self.settings.amp
-        with torch.autocast(self.device.type, _AMP_TYPES[amp], enabled=amp != "off"):
+        with autocast(self.device, self.settings.amp):
             logits_BC = self.classifier(x_BNCKHW)
         loss = F.cross_entropy(logits_BC.float(), labels_B)
         if not math.isfinite(loss.item()):

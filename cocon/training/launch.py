@@ -73,6 +73,12 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
     return torch.device(name)
 
 
+def autocast(device: torch.device, amp: str) -> torch.autocast:
+    """The mixed precision of the setting ``amp``: off, bf16 or fp16."""
+    precision = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[amp]
+    return torch.autocast(device.type, precision, enabled=amp != "off")
+
+
 def keep_freed_memory() -> None:
     """Let malloc reuse large blocks instead of handing them back to the system after every use.
 

@@ -20,12 +20,10 @@ from cocon.errors import CoConError
 from cocon.losses.cocon import CoConLoss
 from cocon.models.network import ViewNetwork
 from cocon.training.interrupt import StopRequest, TrainingInterruptedError, stop_requests
-from cocon.training.launch import World
+from cocon.training.launch import World, autocast
 from cocon.training.log import Averages, Reporter, Row, Stopwatch
 from cocon.training.seeds import derived_seed
 from cocon.training.state import RunState
-
-_AMP_TYPES = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class TrainingDivergedError(CoConError):
@@ -190,8 +188,7 @@ class Trainer:
         return values
 
     def _forward(self, inputs: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        amp = self.settings.amp
-        with torch.autocast(self.world.device.type, _AMP_TYPES[amp], enabled=amp != "off"):
+        with autocast(self.world.device, self.settings.amp):
             outputs = self.model(inputs)
         terms = self.loss(outputs)
         names = ["loss", *terms.terms]

@@ -2,12 +2,12 @@
 
 import json
 import os
-import sys
 from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from cocon.config.machine import has_gpu, put_commands_on_path
 from cocon.config.schema import PRETRAININGS
 from cocon.config.settings import dump_settings, load_config
 from cocon.datasets.checks import check_files
@@ -16,8 +16,7 @@ from cocon.errors import CoConError
 from cocon.files import fingerprint
 from cocon.shards import shard_of
 
-# The commands stand beside the Python that runs Snakemake, also when its environment is not activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+put_commands_on_path()
 
 try:
     CONFIG = load_config(Path(workflow.configfiles[-1]), config)
@@ -28,7 +27,7 @@ RESULTS = str(CONFIG.results)
 VIEWS = list(CONFIG.views)
 # One BlazePose pass gives a person's mask and pose at once.
 ONE_PASS = ["mask", "pose"] if {"mask", "pose"} <= set(VIEWS) else []
-GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or Path("/dev/nvidia0").exists())
+GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or has_gpu())
 
 
 def one_of(names):
@@ -155,6 +154,11 @@ def encoder_of(wildcards):
     """The checkpoint that is evaluated; it may have been pretrained on another data set."""
     trained_on = dataset_of(wildcards).pretrain_on or wildcards.dataset
     return f"{RESULTS}/{trained_on}/pretrain/{wildcards.pretraining}/{wildcards.view}.safetensors"
+
+
+def folder_of_output(wildcards, output):
+    """Where a rule's outputs lie, for a command that takes a folder."""
+    return os.path.dirname(output[0])
 
 
 def metrics_of(dataset):

@@ -17,11 +17,12 @@ rule initialise:
         settings=recipe_settings("clip", "network"),
         views=VIEWS,
         seed=CONFIG.seed,
+        folder=folder_of_output,
     message:
         "Initialising encoders at random for {wildcards.dataset}"
     shell:
         "cocon init --views {params.views} --seed {params.seed} --settings {params.settings:q}"
-        " --output-dir $(dirname {output[0]:q}) > {log} 2>&1"
+        " --output-dir {params.folder:q} > {log} 2>&1"
 
 
 rule pretrain_stage1:
@@ -49,13 +50,14 @@ rule pretrain_stage1:
         state=f"{RESULTS}/{{dataset}}/pretrain/.state",
         seed=CONFIG.seed,
         device=CONFIG.device,
+        folder=folder_of_output,
     message:
         "Pretraining {wildcards.view} of {wildcards.dataset} alone (stage 1)"
     shell:
         "cocon pretrain --stage stage1 --preset cpc --views {wildcards.view} --manifest {input.manifest:q}"
         " --shards {params.shards:q} --split {params.split:q} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --threads {threads} --state {params.state:q}"
-        " --output-dir $(dirname {output.encoder:q}) --log {output.curve:q} > {log} 2>&1"
+        " --output-dir {params.folder:q} --log {output.curve:q} > {log} 2>&1"
 
 
 rule pretrain_stage2:
@@ -88,16 +90,18 @@ rule pretrain_stage2:
     params:
         settings=recipe_settings("clip", "network", "pretraining"),
         views=VIEWS,
+        init=lambda wildcards, input: os.path.dirname(input.stage1[0]),
         split=lambda wildcards: dataset_of(wildcards).pretrain_split,
         shards=f"{RESULTS}/{{dataset}}/shards",
         state=f"{RESULTS}/{{dataset}}/pretrain/.state",
         seed=CONFIG.seed,
         device=CONFIG.device,
+        folder=folder_of_output,
     message:
         "Pretraining all views of {wildcards.dataset} together with the loss {wildcards.pretraining} (stage 2)"
     shell:
         "cocon pretrain --stage stage2 --preset {wildcards.pretraining} --views {params.views}"
         " --manifest {input.manifest:q} --shards {params.shards:q} --split {params.split:q}"
-        " --init $(dirname {input.stage1[0]:q}) --settings {params.settings:q} --seed {params.seed}"
+        " --init {params.init:q} --settings {params.settings:q} --seed {params.seed}"
         " --device {params.device} --threads {threads} --state {params.state:q}"
-        " --output-dir $(dirname {output.curve:q}) --log {output.curve:q} > {log} 2>&1"
+        " --output-dir {params.folder:q} --log {output.curve:q} > {log} 2>&1"

@@ -23,7 +23,7 @@ rule page:
         mem_mb=4000,
         runtime=60,
     params:
-        results=f"{RESULTS}/{{dataset}}",
+        results=folder_of_output,
         shards=f"{RESULTS}/{{dataset}}/shards",
         views=VIEWS,
     message:
