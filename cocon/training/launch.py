@@ -103,6 +103,7 @@ def world(device: str = "auto", threads: int | None = None) -> Iterator[World]:
     if threads is not None:
         torch.set_num_threads(threads)
     keep_freed_memory()
+    torch.set_flush_denormal(True)  # numbers below 1e-38 are zero: a CPU computes with them far slower
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World(resolve_device(device))
