@@ -20,6 +20,10 @@ wildcard_constraints:
 report: "workflow/report/workflow.rst"
 
 
+onstart:
+    keep_to_ourselves(Path.cwd())
+
+
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/views.smk"

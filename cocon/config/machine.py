@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 from pathlib import Path
+
+from cocon.errors import ConfigError
+
+_held = []
 
 
 def has_gpu() -> bool:
@@ -16,3 +21,24 @@ def put_commands_on_path() -> None:
     """Let jobs find the commands that stand beside this Python, also when its environment is not activated."""
     folder = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+
+
+def keep_to_ourselves(folder: Path) -> None:
+    """Keep other runs out of a working folder until this process ends, in whatever way it ends.
+
+    Snakemake's own lock outlives a process that was killed, and then asks for ``--unlock``; this one does not.
+
+    Raises:
+        ConfigError: when another process works in the folder.
+    """
+    path = folder / ".snakemake" / "cocon.lock"
+    path.parent.mkdir(exist_ok=True)
+    handle = path.open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise ConfigError(
+            f"another run works in {folder.resolve()}", "wait until it is done, or stop it"
+        ) from None
+    _held.append(handle)  # closed, and thereby released, by the end of the process

@@ -84,6 +84,7 @@ def kill_during_extraction(workflow) -> None:
             assert process.poll() is None, "the run ended before it extracted anything"
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        assert "another run works in" in workflow.fail("eval_demo")
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

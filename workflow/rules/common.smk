@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from cocon.config.machine import has_gpu, put_commands_on_path
+from cocon.config.machine import has_gpu, keep_to_ourselves, put_commands_on_path
 from cocon.config.schema import PRETRAININGS
 from cocon.config.settings import dump_settings, load_config
 from cocon.datasets.checks import check_files
