@@ -6,10 +6,11 @@ import fcntl
 import os
 import sys
 from pathlib import Path
+from typing import IO
 
 from cocon.errors import ConfigError
 
-_held = []
+_held: list[IO[str]] = []
 
 
 def has_gpu() -> bool:
@@ -18,7 +19,7 @@ def has_gpu() -> bool:
 
 
 def put_commands_on_path() -> None:
-    """Let jobs find the commands that stand beside this Python, also when its environment is not activated."""
+    """Let jobs find the commands beside this Python, also when its environment is not activated."""
     folder = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
 
@@ -26,7 +27,8 @@ def put_commands_on_path() -> None:
 def keep_to_ourselves(folder: Path) -> None:
     """Keep other runs out of a working folder until this process ends, in whatever way it ends.
 
-    Snakemake's own lock outlives a process that was killed, and then asks for ``--unlock``; this one does not.
+    Snakemake's own lock outlives a process that was killed, and then asks for ``--unlock``; this one is
+    gone with its process.
 
     Raises:
         ConfigError: when another process works in the folder.

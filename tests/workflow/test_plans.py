@@ -182,5 +182,6 @@ def test_a_config_typo_is_named(workflow) -> None:
 def test_the_shipped_demo(workflow, repository: Path) -> None:
     shutil.copy(repository / "config.yaml", workflow.folder)
     plan = workflow.plan("eval_demo")
-    assert plan == whole_plan("demo", 4, 1) | {"render_demo": 1}
+    two_encoders = {"features": 8, "linear": 8, "retrieval": 8, "ensemble_scores": 4, "ensemble_retrieval": 2}
+    assert plan == whole_plan("demo", 4, 1) | two_encoders | {"render_demo": 1}
     assert workflow.plan() == plan, "the demo is what runs without a target"
