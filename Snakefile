@@ -24,6 +24,13 @@ onstart:
     keep_to_ourselves(Path.cwd())
 
 
+# Without a target: the report of the first data set.
+rule all:
+    default_target: True
+    input:
+        [f"{RESULTS}/{name}/report.html" for name in list(CONFIG.datasets)[:1]],
+
+
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/views.smk"

@@ -184,4 +184,5 @@ def test_the_shipped_demo(workflow, repository: Path) -> None:
     plan = workflow.plan("eval_demo")
     two_encoders = {"features": 8, "linear": 8, "retrieval": 8, "ensemble_scores": 4, "ensemble_retrieval": 2}
     assert plan == whole_plan("demo", 4, 1) | two_encoders | {"render_demo": 1}
-    assert workflow.plan() == plan, "the demo is what runs without a target"
+    del plan["eval_demo"]
+    assert workflow.plan() == plan | {"all": 1}, "the demo is what runs without a target"
