@@ -19,7 +19,6 @@ class View:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    ensemble_weight: float
     #: a view that is mostly background: its crop is the best of several (see method.md)
     sparse: bool
 
@@ -51,10 +50,10 @@ FLOW_ZERO = 128
 VIEWS: dict[str, View] = {
     view.name: view
     for view in (
-        View("rgb", 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 2.0, sparse=False),
+        View("rgb", 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), sparse=False),
         # 128 -> 0 and +-bound -> +-1: (128 + 127 u / bound) is what the extractor stores.
-        View("flow", 2, (128 / 255,) * 2, (127 / 255,) * 2, 2.0, sparse=True),
-        View("mask", 1, (0.0,), (1.0,), 1.0, sparse=True),
-        View("pose", 17, (0.0,) * 17, (1.0,) * 17, 1.0, sparse=True),
+        View("flow", 2, (128 / 255,) * 2, (127 / 255,) * 2, sparse=True),
+        View("mask", 1, (0.0,), (1.0,), sparse=True),
+        View("pose", 17, (0.0,) * 17, (1.0,) * 17, sparse=True),
     )
 }

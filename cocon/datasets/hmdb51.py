@@ -12,7 +12,7 @@ from cocon.errors import DatasetError
 SPLITS = ("1", "2", "3")
 ROLE_OF_FLAG = {"0": UNUSED, "1": TRAIN, "2": TEST}
 ADVICE = (
-    "get hmdb51_org.rar (the original server is gone; mirrors exist, see docs/datasets.md) and unpack it, "
+    "get hmdb51_org.rar (the original server is gone, mirrors exist) and unpack it, "
     "and the archives inside it, so that the folders of the classes lie in {videos}"
 )
 _LIST = re.compile(r"(?P<label>.+)_test_split(?P<split>[123])\.txt")
