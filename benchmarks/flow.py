@@ -25,7 +25,7 @@ from cocon.config.settings import load_config
 from cocon.datasets.demo import list_videos, render, truth_path
 from cocon.datasets.demo.truth import Truth
 from view_extractors.base import resize, scaled_size
-from view_extractors.flow.base import bytes_to_flow, flow_to_bytes, rescale_flow
+from view_extractors.flow.base import FlowExtractor, bytes_to_flow, flow_to_bytes, rescale_flow
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
 from view_extractors.video import decode
 
@@ -62,6 +62,10 @@ def measure(method: Method, side: int, settings: FlowExtraction, known: list) ->
     }
 
 
+def of_pair(extractor: FlowExtractor) -> Method:
+    return lambda first, second: extractor.flows(np.stack([first, second]))[0]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -89,8 +93,8 @@ def main() -> None:
     dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     figures = {
         "zero": measure(lambda a, _: np.zeros((*a.shape, 2), np.float32), 0, default, known),
-        "default": measure(Tvl1OpenCv(default).flow, 0, default, known),
-        "demo": measure(Tvl1OpenCv(demo).flow, demo.compute_short_side, demo, known),
+        "default": measure(of_pair(Tvl1OpenCv(default)), 0, default, known),
+        "demo": measure(of_pair(Tvl1OpenCv(demo)), demo.compute_short_side, demo, known),
         "dis": measure(lambda a, b: dis.calc(a, b, None), 0, default, known),
     }
     for name, row in figures.items():

@@ -16,24 +16,39 @@ from pydantic import BaseModel
 
 from cocon.errors import ShardError
 from cocon.shards import Shard, ShardWriter, VideoRecord
+from cocon.shards.codecs import encode
 from cocon.shards.verify import verify
 from cocon.shards.writer import source_state
 from view_extractors.video import Video, VideoError, open_video
 
 
+@dataclass(frozen=True)
+class Resources:
+    """What a run may use.
+
+    Attributes:
+        threads: of the CPU, for decoding, OpenCV and networks.
+        device: where networks run: ``cpu``, ``cuda``, or ``auto``: on a GPU if there is one.
+    """
+
+    threads: int = 1
+    device: str = "auto"
+
+
 class Network(ABC):
     """Something costly that several views of a frame can share.
 
-    It is created once per run with the number of threads it may use, and sees each frame once.
+    It is created once per run and for all extractors with equal :attr:`Extractor.options`, and sees each
+    frame once.
 
     Attributes:
         weights: names the weights; stored among the shard's parameters.
     """
 
-    weights: ClassVar[str]
+    weights: str
 
     @abstractmethod
-    def __init__(self, threads: int = 1) -> None: ...
+    def __init__(self, options: Any, resources: Resources) -> None: ...
 
     @abstractmethod
     def start(self) -> None:
@@ -47,7 +62,8 @@ class Network(ABC):
 class Extractor(ABC):
     """Turns the frames of one video into stored frames of one view.
 
-    Its life per video: :meth:`start`, :meth:`process` for every batch, :meth:`finish`.
+    Once per run: :meth:`prepare`; then per video: :meth:`start`, :meth:`process` for every batch,
+    :meth:`finish`.
 
     Attributes:
         view: name of the view.
@@ -66,15 +82,24 @@ class Extractor(ABC):
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
+        self.resources = Resources()
         self.frame_size = (0, 0)
         self.stored_size = (0, 0)
 
     @property
+    def options(self) -> Any:
+        """The backend's own part of the settings; None if it has none."""
+        return getattr(self.settings, self.backend, None)
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Everything that the stored bytes depend on, for the shard's attributes."""
-        settings = self.settings.model_dump(mode="json", by_alias=True)
         weights = {"weights": self.network.weights} if self.network else {}
-        return {**settings, **weights, "backend": self.backend, "opencv": cv2.__version__}
+        return {**self.settings.in_use(), **weights, "backend": self.backend, "opencv": cv2.__version__}
+
+    def prepare(self, resources: Resources) -> None:
+        """A run begins; a backend makes here what is costly and needed for all videos."""
+        self.resources = resources
 
     def start(self, height: int, width: int) -> None:
         """A new video begins; its frames have this size (px)."""
@@ -84,6 +109,10 @@ class Extractor(ABC):
     @abstractmethod
     def process(self, batch: Sequence[Any]) -> list[Any]:
         """Take the next frames (or the network's results for them); return what can be stored already."""
+
+    def encode(self, picture_HWC: np.ndarray) -> bytes:
+        """A stored frame from a ``uint8`` picture (H, W, C)."""
+        return encode(picture_HWC, self.settings.jpeg_quality)
 
     def finish(self) -> list[Any]:
         """The stored frames that were still missing; as many in all as the video has frames."""
@@ -133,7 +162,7 @@ def extract(
     outputs: Sequence[Output],
     *,
     max_failed_fraction: float = 0.0,
-    threads: int = 1,
+    resources: Resources | None = None,
     batch_size: int = 16,
     progress: Progress | None = None,
 ) -> None:
@@ -147,15 +176,15 @@ def extract(
         videos: path of every video by its id, in the order of the shard.
         outputs: the views to write.
         max_failed_fraction: largest fraction of skipped videos that still gives a shard.
-        threads: for decoding, OpenCV and the networks.
+        resources: threads and device.
         batch_size: frames that are decoded before the networks see them.
         progress: is told what happens.
 
     Raises:
         ShardError: more than ``max_failed_fraction`` of the videos failed, or a file cannot be written.
     """
-    cv2.setNumThreads(threads)
-    progress = progress or Progress()
+    resources, progress = resources or Resources(), progress or Progress()
+    cv2.setNumThreads(resources.threads)
     wanted = []
     for output in outputs:
         if _up_to_date(output, videos):
@@ -164,8 +193,11 @@ def extract(
             wanted.append(output)
     with contextlib.ExitStack() as stack:
         writers = {stack.enter_context(_writer(output, videos)): output.extractor for output in wanted}
-        classes = {extractor.network for extractor in writers.values() if extractor.network}
-        run = _Run({network: network(threads) for network in classes}, threads, batch_size, progress)
+        for extractor in writers.values():
+            extractor.prepare(resources)
+        keys = {key for key in map(_network_key, writers.values()) if key}
+        networks = {key: key[0](key[1], resources) for key in keys}
+        run = _Run(networks, resources, batch_size, progress)
         pending = {writer: set(writer.pending) for writer in writers}
         todo = [video_id for video_id in videos if any(video_id in ids for ids in pending.values())]
         progress.start(len(todo))
@@ -175,6 +207,14 @@ def extract(
             )
         for writer in writers:
             writer.finish(max_failed_fraction)
+
+
+_NetworkKey = tuple[type[Network], BaseModel | None]
+
+
+def _network_key(extractor: Extractor) -> _NetworkKey | None:
+    """Extractors with the same key share a network."""
+    return (extractor.network, extractor.options) if extractor.network else None
 
 
 def _writer(output: Output, videos: Mapping[str, Path]) -> ShardWriter:
@@ -205,8 +245,8 @@ def _up_to_date(output: Output, videos: Mapping[str, Path]) -> bool:
 class _Run:
     """One call of :func:`extract`: the networks it loaded and how it works."""
 
-    networks: Mapping[type[Network], Network]
-    threads: int
+    networks: Mapping[_NetworkKey, Network]
+    resources: Resources
     batch_size: int
     progress: Progress
 
@@ -215,7 +255,7 @@ class _Run:
         try:
             if not path.exists():
                 raise VideoError("file is missing")
-            with open_video(path, self.threads) as video:
+            with open_video(path, self.resources.threads) as video:
                 stored = self._infer(video, list(writers.values()))
         except VideoError as error:
             for writer in writers:
@@ -228,17 +268,18 @@ class _Run:
 
     def _infer(self, video: Video, extractors: Sequence[Extractor]) -> list[list[Any]]:
         """One list of stored frames per extractor."""
-        used = {extractor.network for extractor in extractors if extractor.network}
+        keys = [_network_key(extractor) for extractor in extractors]
+        used = {key: self.networks[key] for key in keys if key}
         stored: list[list[Any]] = [[] for _ in extractors]
         for number, frames in enumerate(_batches(video, self.batch_size)):
             if number == 0:
                 for extractor in extractors:
                     extractor.start(video.height, video.width)
-                for network in used:
-                    self.networks[network].start()
-            results = {network: self.networks[network].infer(frames) for network in used}
-            for extractor, kept in zip(extractors, stored, strict=True):
-                kept += extractor.process(results[extractor.network] if extractor.network else frames)
+                for network in used.values():
+                    network.start()
+            results = {key: network.infer(frames) for key, network in used.items()}
+            for extractor, key, kept in zip(extractors, keys, stored, strict=True):
+                kept += extractor.process(results[key] if key else frames)
             self.progress.frames(len(frames))
         for extractor, kept in zip(extractors, stored, strict=True):
             kept += extractor.finish()

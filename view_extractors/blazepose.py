@@ -19,7 +19,7 @@ import numpy as np
 
 from cocon import assets
 from cocon.errors import AssetError
-from view_extractors.base import Network
+from view_extractors.base import Network, Resources
 
 DETECTOR_PX = 224
 CROP_PX = 256
@@ -88,9 +88,9 @@ class BlazePose(Network):
 
     weights = "mediapipe 0.10.21: pose_detection.tflite, pose_landmark_full.tflite"
 
-    def __init__(self, threads: int = 1) -> None:
-        self._detector = _Model(assets.fetch("blazepose_detector"), threads)
-        self._landmarks = _Model(assets.fetch("blazepose_landmarks"), threads)
+    def __init__(self, options: None, resources: Resources) -> None:
+        self._detector = _Model(assets.fetch("blazepose_detector"), resources.threads)
+        self._landmarks = _Model(assets.fetch("blazepose_landmarks"), resources.threads)
         self._anchors_A2 = _anchors()
         self._crop: Crop | None = None
 

@@ -13,7 +13,7 @@ from cocon.config.settings import parse_settings
 from cocon.errors import CoConError
 from cocon.files import read_csv, write_json
 from cocon.shards import shard_of
-from view_extractors.base import Extractor, Output, extract
+from view_extractors.base import Extractor, Output, Resources, extract
 from view_extractors.console import ConsoleProgress
 from view_extractors.registry import EXTRACTORS, extractor_class
 
@@ -96,6 +96,12 @@ def _add_view(parser: argparse.ArgumentParser, view: str) -> None:
         help="write the shard if at most this fraction of its videos failed (default %(default)s)",
     )
     add("--threads", type=int, default=1, help="CPU threads (default 1)")
+    add(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where networks run; auto (the default): on a GPU if there is one",
+    )
 
 
 def _extract(options: argparse.Namespace) -> None:
@@ -115,7 +121,7 @@ def _extract(options: argparse.Namespace) -> None:
             {key: path for key, path in videos.items() if shard_of(key, options.shards) == options.shard},
             outputs,
             max_failed_fraction=options.max_failed_fraction,
-            threads=options.threads,
+            resources=Resources(options.threads, options.device),
             progress=progress,
         )
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from cocon.config.schema import RgbExtraction
-from cocon.shards.codecs import encode
 from view_extractors.base import Extractor, resize
 
 
@@ -20,4 +19,4 @@ class Rgb(Extractor):
 
     def process(self, batch: Sequence[np.ndarray]) -> list[bytes]:
         """Scale and encode RGB frames."""
-        return [encode(resize(frame, self.stored_size), self.settings.jpeg_quality) for frame in batch]
+        return [self.encode(resize(frame, self.stored_size)) for frame in batch]

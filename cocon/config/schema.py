@@ -7,10 +7,12 @@ The same classes validate the file, generate ``workflow/schemas/config.schema.js
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+#: backends that use a GPU where there is one
+GPU_BACKENDS = ("tvl1", "raft", "torchvision", "detectron2", "mmpose")
 ViewName = Literal["rgb", "flow", "mask", "pose"]
 PRETRAININGS = ("random", "stage1", "cpc", "cpc_sync", "cpc_sim", "cocon")
 PretrainingName = Literal["random", "stage1", "cpc", "cpc_sync", "cpc_sim", "cocon"]
@@ -29,7 +31,16 @@ class Section(BaseModel):
 # ------------------------------------------------------------------------------------ extraction
 
 
-class RgbExtraction(Section):
+class ViewExtraction(Section):
+    """Base of the sections of the views; each backend has a sub-section of its name, if it has options."""
+
+    def in_use(self) -> dict[str, Any]:
+        """The settings as a JSON document, without the sub-sections of backends that are not used."""
+        other = {name for name, value in self if isinstance(value, Section)} - {getattr(self, "backend", "")}
+        return self.model_dump(mode="json", by_alias=True, exclude=other)
+
+
+class RgbExtraction(ViewExtraction):
     """Decoded frames, stored as JPEG."""
 
     short_side: PositiveInt = Field(150, description="stored size of the shorter side, px")
@@ -53,33 +64,82 @@ class Tvl1Parameters(Section):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class FlowExtraction(Section):
+class DisParameters(Section):
+    """Dense inverse search (Kroeger et al. 2016)."""
+
+    preset: Literal["ultrafast", "fast", "medium"] = Field("medium", description="OpenCV's preset")
+
+
+class FarnebackParameters(Section):
+    """Polynomial expansion (Farneback 2003) by the names that OpenCV gives its parameters."""
+
+    scale_step: float = Field(0.5, gt=0, lt=1, description="size of a level relative to the one below")
+    levels: PositiveInt = Field(3, description="levels of the image pyramid")
+    window: PositiveInt = Field(15, description="width of the averaging window, px")
+    iterations: PositiveInt = Field(3, description="iterations per level")
+    neighbourhood: Literal[5, 7] = Field(5, description="width of the polynomial's neighbourhood, px")
+    sigma: PositiveFloat = Field(1.2, description="width of the Gaussian of the polynomial, px")
+
+
+class RaftParameters(Section):
+    """RAFT (Teed and Deng 2020) through torchvision, with its published weights."""
+
+    model: Literal["large", "small"] = "large"
+    updates: PositiveInt = Field(12, description="updates of the recurrent network")
+
+
+class FlowExtraction(ViewExtraction):
     """Optical flow from frame i to frame i + 1, 2 channels, 8 bit, zero = 128."""
 
-    backend: Literal["tvl1_opencv"] = "tvl1_opencv"
+    backend: Literal["tvl1", "tvl1_opencv", "dis", "farneback", "raft"] = "tvl1_opencv"
     short_side: PositiveInt = Field(150, description="stored size of the shorter side, px")
     compute_short_side: int = Field(
         0, ge=0, description="frames are scaled to this before the flow is computed, px; 0: full size"
     )
     bound: PositiveFloat = Field(20.0, description="flow is clipped to +-bound px at stored size")
     jpeg_quality: int = Field(95, ge=1, le=100)
-    tvl1: Tvl1Parameters = Tvl1Parameters()
+    tvl1_opencv: Tvl1Parameters = Tvl1Parameters()
+    dis: DisParameters = DisParameters()
+    farneback: FarnebackParameters = FarnebackParameters()
+    raft: RaftParameters = RaftParameters()
 
 
-class MaskExtraction(Section):
+class RcnnParameters(Section):
+    """Mask R-CNN or Keypoint R-CNN (He et al. 2017)."""
+
+    score: Fraction = Field(0.8, description="detections below this score are left out")
+    persons: PositiveInt = Field(10, description="at most so many persons per frame, the best first")
+    frame_short_side: PositiveInt = Field(
+        480, description="frames are scaled to this for the network, px; the published weights expect 800"
+    )
+
+
+class MaskExtraction(ViewExtraction):
     """Confidence that a pixel shows a person, 1 channel."""
 
-    backend: Literal["blazepose"] = "blazepose"
+    backend: Literal["blazepose", "torchvision", "detectron2"] = "blazepose"
     short_side: PositiveInt = Field(75, description="stored size of the shorter side, px")
     jpeg_quality: int = Field(95, ge=1, le=100)
+    torchvision: RcnnParameters = RcnnParameters()
+    detectron2: RcnnParameters = RcnnParameters()
 
 
-class PoseExtraction(Section):
+class MmposeParameters(Section):
+    """A top-down pose network of MMPose, e.g. RTMPose (Jiang et al. 2023)."""
+
+    model: Literal["rtmpose-t", "rtmpose-s", "rtmpose-m", "rtmpose-l"] = "rtmpose-m"
+    score: Fraction = Field(0.3, description="persons below this mean score are left out")
+
+
+class PoseExtraction(ViewExtraction):
     """Persons x 17 COCO keypoints; the reader renders them as 17 heatmaps."""
 
-    backend: Literal["blazepose"] = "blazepose"
+    backend: Literal["blazepose", "torchvision", "detectron2", "mmpose"] = "blazepose"
     short_side: PositiveInt = Field(75, description="size of the heatmaps' shorter side, px")
     sigma: PositiveFloat = Field(1.5, description="width of a keypoint's Gaussian, px of the heatmap")
+    torchvision: RcnnParameters = RcnnParameters()
+    detectron2: RcnnParameters = RcnnParameters()
+    mmpose: MmposeParameters = MmposeParameters()
 
 
 class Extraction(Section):

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from cocon.config.problems import sentences
-from cocon.config.schema import Config
+from cocon.config.schema import Config, ViewExtraction
 from cocon.errors import ConfigError
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
@@ -85,5 +85,8 @@ def parse_settings(text: str, section: type[SectionT]) -> SectionT:
 
 def dump_settings(section: BaseModel) -> str:
     """The section as canonical JSON, as :func:`parse_settings` reads it back."""
-    document = section.model_dump(mode="json", by_alias=True)
+    if isinstance(section, ViewExtraction):
+        document = section.in_use()
+    else:
+        document = section.model_dump(mode="json", by_alias=True)
     return json.dumps(document, sort_keys=True, separators=(",", ":"))

@@ -78,10 +78,10 @@ def test_a_missing_or_empty_file(tmp_path: Path) -> None:
 
 def test_settings_are_json_or_a_file(tmp_path: Path) -> None:
     assert parse_settings('{"bound": 8}', FlowExtraction).bound == 8
-    (tmp_path / "s.yaml").write_text("bound: 9\ntvl1: {lambda: 0.2}\n")
+    (tmp_path / "s.yaml").write_text("bound: 9\ntvl1_opencv: {lambda: 0.2}\n")
     settings = parse_settings(str(tmp_path / "s.yaml"), FlowExtraction)
     assert settings.bound == 9
-    assert settings.tvl1.lambda_ == 0.2
+    assert settings.tvl1_opencv.lambda_ == 0.2
     assert parse_settings("", FlowExtraction) == FlowExtraction()
     with pytest.raises(ConfigError, match="neither JSON nor a file"):
         parse_settings("bound", FlowExtraction)
@@ -90,7 +90,7 @@ def test_settings_are_json_or_a_file(tmp_path: Path) -> None:
 
 
 def test_what_a_rule_passes_a_command_reads_back() -> None:
-    recipe = parse_settings('{"extraction": {"flow": {"tvl1": {"lambda": 0.3}}}}', Recipe)
+    recipe = parse_settings('{"extraction": {"flow": {"tvl1_opencv": {"lambda": 0.3}}}}', Recipe)
     assert parse_settings(dump_settings(recipe.extraction), Extraction) == recipe.extraction
 
 

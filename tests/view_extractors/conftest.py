@@ -65,9 +65,10 @@ def write_video() -> Writer:
 @pytest.fixture(scope="session")
 def blazepose_weights() -> None:
     """Skips when the weights of BlazePose cannot be had."""
+    from view_extractors.base import Resources
     from view_extractors.blazepose import BlazePose
 
     try:
-        BlazePose()
+        BlazePose(None, Resources())
     except AssetError as error:
         pytest.skip(f"no BlazePose: {error}")

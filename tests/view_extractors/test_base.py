@@ -23,7 +23,7 @@ class Counter(Network):
     weights = "none"
     created = started = seen = 0
 
-    def __init__(self, threads=1):
+    def __init__(self, options, resources):
         Counter.created += 1
 
     def start(self):
@@ -101,7 +101,7 @@ def test_every_view_has_the_frames_of_the_video(tmp_path, videos):
         assert (row.status, row.reason, row.fps) == ("ok", "", 10.0)
         assert shard.read("a", [0, 4]).shape == (2, 24, 32, channels)
     assert (Shard(tmp_path / "flow.h5").read("b", [0]) == 128).all()
-    assert Shard(tmp_path / "flow.h5").parameters["tvl1"]["lambda"] == 0.15
+    assert Shard(tmp_path / "flow.h5").parameters["tvl1_opencv"]["lambda"] == 0.15
     assert Shard(tmp_path / "rgb.h5").parameters["backend"] == "decode"
 
 

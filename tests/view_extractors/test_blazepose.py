@@ -9,6 +9,7 @@ from cocon.config.schema import MaskExtraction, PoseExtraction
 from cocon.errors import AssetError
 from cocon.shards.codecs import decode
 from cocon.views import COCO_KEYPOINTS
+from view_extractors.base import Resources
 from view_extractors.blazepose import (
     COCO_LANDMARKS,
     CROP_PX,
@@ -133,10 +134,10 @@ def test_missing_interpreter_is_named(blazepose_weights, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(AssetError, match="ai-edge-litert"):
-        BlazePose()
+        BlazePose(None, Resources())
 
 
 def test_nobody_in_an_empty_scene(blazepose_weights, moving):
-    network = BlazePose()
+    network = BlazePose(None, Resources())
     network.start()
     assert network.infer([np.zeros((47, 63, 3), np.uint8), moving(1)[0]]) == [None, None]

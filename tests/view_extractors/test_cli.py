@@ -34,13 +34,13 @@ def test_flow_of_a_video_in_one_command(tmp_path, video):
 def test_two_views_in_one_pass_with_their_own_settings(tmp_path, video):
     rgb, flow = tmp_path / "rgb.h5", tmp_path / "flow.h5"
     settings = tmp_path / "flow.yaml"
-    settings.write_text("short_side: 30\ntvl1: {warps: 1}\n")
+    settings.write_text("short_side: 30\ntvl1_opencv: {warps: 1}\n")
     assert (
         run("rgb", video, "--output", rgb, "--also", "flow", flow, "--also-settings", "flow", settings) == 0
     )
     assert Shard(rgb).parameters["short_side"] == 150
     assert Shard(flow).parameters["short_side"] == 30
-    assert Shard(flow).parameters["tvl1"]["warps"] == 1
+    assert Shard(flow).parameters["tvl1_opencv"]["warps"] == 1
 
 
 def test_part_of_a_manifest(tmp_path, moving, write_video):

@@ -47,7 +47,7 @@ def test_metadata_that_is_no_utf8(shared_data):
 
 def test_rgb_and_flow(clips, tmp_path):
     tvl1 = {"warps": 1, "outer_iterations": 2, "inner_iterations": 10}
-    flow = FlowExtraction.model_validate({"short_side": 60, "compute_short_side": 60, "tvl1": tvl1})
+    flow = FlowExtraction.model_validate({"short_side": 60, "compute_short_side": 60, "tvl1_opencv": tvl1})
     outputs = [
         Output(Rgb(RgbExtraction(short_side=60)), tmp_path / "rgb.h5"),
         Output(Tvl1OpenCv(flow), tmp_path / "flow.h5"),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
 
 from cocon.config.schema import FlowExtraction
-from cocon.shards.codecs import encode
 from cocon.views import FLOW_ZERO
 from view_extractors.base import Extractor, resize, scaled_size
 
@@ -21,11 +21,15 @@ class FlowExtractor(Extractor):
     """Flow from frame i to frame i + 1, in pixels of the stored size.
 
     The last frame repeats the flow before it, so that every view has as many frames as the video; the only
-    frame of a one-frame video has zero flow. A backend defines :meth:`flow`.
+    frame of a one-frame video has zero flow. A backend defines :meth:`flows`.
+
+    Attributes:
+        colour: whether :meth:`flows` gets RGB pictures; else grey ones.
     """
 
     view = "flow"
     section = FlowExtraction
+    colour: ClassVar[bool] = False
 
     def start(self, height: int, width: int) -> None:
         """A new video begins."""
@@ -36,27 +40,38 @@ class FlowExtractor(Extractor):
         self._last: bytes | None = None
 
     @abstractmethod
-    def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Motion in px, float32 (h, w, 2), between two grey ``uint8`` pictures (h, w)."""
+    def flows(self, pictures: np.ndarray) -> np.ndarray:
+        """Motion between neighbours.
+
+        Args:
+            pictures: ``uint8`` (T, h, w), or (T, h, w, 3) if :attr:`colour`; T is at least 2. Within a video
+                the first picture is the last one of the call before.
+
+        Returns:
+            ``float32`` (T - 1, h, w, 2): u to the right and v downwards, px of these pictures.
+        """
 
     def process(self, batch: Sequence[np.ndarray]) -> list[bytes]:
         """Encode the flow of every pair of neighbours that is complete."""
-        stored = []
-        for frame in batch:
-            picture = resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), self.compute_size)
-            if self._previous is not None:
-                self._last = self._encode(self.flow(self._previous, picture))
-                stored.append(self._last)
-            self._previous = picture
+        pictures = [resize(self._picture(frame), self.compute_size) for frame in batch]
+        if self._previous is not None:
+            pictures.insert(0, self._previous)
+        self._previous = pictures[-1]
+        if len(pictures) < 2:
+            return []
+        stored = [self._stored(flow) for flow in self.flows(np.stack(pictures))]
+        self._last = stored[-1]
         return stored
 
     def finish(self) -> list[bytes]:
         """The last frame's flow."""
-        return [self._last or self._encode(np.zeros((*self.compute_size, 2), np.float32))]
+        return [self._last or self._stored(np.zeros((*self.compute_size, 2), np.float32))]
 
-    def _encode(self, flow_HW2: np.ndarray) -> bytes:
-        flow_HW2 = rescale_flow(flow_HW2, self.stored_size)
-        return encode(flow_to_bytes(flow_HW2, self.settings.bound), self.settings.jpeg_quality)
+    def _picture(self, frame: np.ndarray) -> np.ndarray:
+        return frame if self.colour else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+
+    def _stored(self, flow_HW2: np.ndarray) -> bytes:
+        return self.encode(flow_to_bytes(rescale_flow(flow_HW2, self.stored_size), self.settings.bound))
 
 
 def rescale_flow(flow_HW2: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import cv2
@@ -28,7 +29,7 @@ class Tvl1OpenCv(FlowExtractor):
                 "pip uninstall the other opencv-* packages, then "
                 "pip install --force-reinstall opencv-contrib-python-headless",
             )
-        tvl1 = settings.tvl1
+        tvl1 = self.options
         optflow: Any = cv2.optflow
         self._method = optflow.DualTVL1OpticalFlow_create(
             tau=tvl1.tau,
@@ -43,6 +44,8 @@ class Tvl1OpenCv(FlowExtractor):
             medianFiltering=tvl1.median_filter,
         )
 
-    def flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Motion in px, float32 (h, w, 2), between two grey pictures."""
-        return self._method.calc(first, second, None)
+    def flows(self, pictures: np.ndarray) -> np.ndarray:
+        """Motion between neighbours, see the base class."""
+        return np.stack(
+            [self._method.calc(first, second, None) for first, second in itertools.pairwise(pictures)]
+        )

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from cocon.config.schema import MaskExtraction
-from cocon.shards.codecs import encode
 from view_extractors.base import Extractor
 from view_extractors.blazepose import BlazePose, Person, pixel_centres, sigmoid
 
@@ -23,7 +22,7 @@ class BlazePoseMask(Extractor):
 
     def process(self, batch: Sequence[Person | None]) -> list[bytes]:
         """Warp each mask from the network's crop to the stored size."""
-        return [encode(self._mask(person), self.settings.jpeg_quality) for person in batch]
+        return [self.encode(self._mask(person)) for person in batch]
 
     def _mask(self, person: Person | None) -> np.ndarray:
         height, width = self.stored_size

@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from cocon.config.machine import has_gpu, keep_to_ourselves, put_commands_on_path
-from cocon.config.schema import PRETRAININGS
+from cocon.config.schema import GPU_BACKENDS, PRETRAININGS
 from cocon.config.settings import dump_settings, load_config
 from cocon.datasets.checks import check_files
 from cocon.datasets.registry import list_videos, source
@@ -26,7 +26,12 @@ except CoConError as error:
 RESULTS = str(CONFIG.results)
 VIEWS = list(CONFIG.views)
 # One BlazePose pass gives a person's mask and pose at once.
-ONE_PASS = ["mask", "pose"] if {"mask", "pose"} <= set(VIEWS) else []
+ONE_PASS = {
+    name
+    for name, dataset in CONFIG.datasets.items()
+    for extraction in [CONFIG.recipes[dataset.recipe].extraction]
+    if {"mask", "pose"} <= set(VIEWS) and extraction.mask.backend == extraction.pose.backend == "blazepose"
+}
 GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or has_gpu())
 
 
@@ -68,6 +73,12 @@ def extraction_settings(view):
         return dump_settings(getattr(recipe_of(wildcards).extraction, view or wildcards.view))
 
     return settings
+
+
+def extraction_gpus(wildcards):
+    """GPUs of the job that extracts a view."""
+    backend = getattr(getattr(recipe_of(wildcards).extraction, wildcards.view), "backend", "")
+    return GPUS_PER_JOB if backend in GPU_BACKENDS else 0
 
 
 def recipe_settings(*names):

@@ -17,7 +17,9 @@ rule extract:
     resources:
         mem_mb=job("extract", "memory_mb"),
         runtime=job("extract", "runtime_minutes"),
+        gpu=extraction_gpus,
     params:
+        device=CONFIG.device,
         settings=extraction_settings(None),
         shards=lambda wildcards: dataset_of(wildcards).shards,
         failed=lambda wildcards: recipe_of(wildcards).extraction.max_failed_fraction,
@@ -27,7 +29,7 @@ rule extract:
     shell:
         "view-extractors {wildcards.view} --manifest {input.manifest:q} --shard {wildcards.shard}"
         " --shards {params.shards} --max-failed-fraction {params.failed} --threads {threads}"
-        " --settings {params.settings:q} --output {output:q} > {log} 2>&1"
+        " --device {params.device} --settings {params.settings:q} --output {output:q} > {log} 2>&1"
 
 
 if ONE_PASS:
@@ -45,6 +47,8 @@ if ONE_PASS:
             f"{RESULTS}/{{dataset}}/logs/extract/mask_pose_{{shard}}.log",
         benchmark:
             f"{RESULTS}/{{dataset}}/benchmarks/extract/mask_pose_{{shard}}.tsv"
+        wildcard_constraints:
+            dataset=one_of(sorted(ONE_PASS)),
         conda:
             "../../environment.yml"
         threads: job("extract", "threads")

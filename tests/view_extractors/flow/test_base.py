@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -17,9 +19,12 @@ class Constant(FlowExtractor):
         super().start(height, width)
         self.pairs = []
 
-    def flow(self, first, second):
-        self.pairs.append((first, second))
-        return np.broadcast_to(np.float32([2 + len(self.pairs), -1]), (*first.shape, 2))
+    def flows(self, pictures):
+        flows = []
+        for first, second in itertools.pairwise(pictures):
+            self.pairs.append((first, second))
+            flows.append(np.broadcast_to(np.float32([2 + len(self.pairs), -1]), (*first.shape, 2)))
+        return np.stack(flows)
 
 
 def run(settings, batches, size=(40, 60)):

@@ -49,7 +49,7 @@ def test_every_parameter_reaches_the_method():
         "outer_iterations": 4,
         "median_filter": 3,
     }
-    method = Tvl1OpenCv(FlowExtraction.model_validate({"tvl1": changed}))._method
+    method = Tvl1OpenCv(FlowExtraction.model_validate({"tvl1_opencv": changed}))._method
     found = {
         "tau": method.getTau(),
         "lambda": method.getLambda(),
