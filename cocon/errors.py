@@ -6,8 +6,10 @@ from __future__ import annotations
 class CoConError(Exception):
     """Something a user can mend: one sentence that says what is wrong, and one that says what to do.
 
-    The command line prints both without a traceback and exits with status 2.
+    The command line prints both without a traceback and exits with :attr:`exit_code`.
     """
+
+    exit_code = 2
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

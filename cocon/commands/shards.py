@@ -1,34 +1,177 @@
-"""``cocon shards``: look into shards, and check that they are whole."""
+"""Look into shards, check that they are whole, and show what is in them."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from cocon.shards import Shard
-from cocon.shards.verify import verify
+from cocon.errors import ShardError
+from cocon.views import VIEWS
 
-HELP = "describe or verify HDF5 shards"
+HELP = "verify, describe or show HDF5 shards"
+
+_EXAMPLES = """examples:
+  cocon shards verify results/demo/shards
+  cocon shards info results/demo/shards/rgb/00000.h5 --json
+  cocon shards show results/demo/shards --status
+  cocon shards show results/demo/shards --video wave/s01_t1 --output sheet.png"""
+_WHERE = "shard, or a folder in which all *.h5 files are meant"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon shards``."""
-    parser.add_argument("action", choices=("info", "verify"))
-    parser.add_argument("shards", type=Path, nargs="+", metavar="SHARD")
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    verify = actions.add_parser(
+        "verify",
+        help="compare every checksum",
+        description="Read every byte and compare all checksums; exit with 2 if a shard is bad.",
+    )
+    verify.add_argument("shards", type=Path, nargs="+", metavar="SHARD", help=_WHERE)
+
+    info = actions.add_parser(
+        "info",
+        help="say what is inside",
+        description="View, codec, numbers of videos and frames, size, settings, and which videos are not ok.",
+    )
+    info.add_argument("shards", type=Path, nargs="+", metavar="SHARD", help=_WHERE)
+    info.add_argument("--json", action="store_true", help="one JSON document, with every row of the tables")
+
+    show = actions.add_parser(
+        "show",
+        help="draw a video's views as a contact sheet, or list all videos",
+        description="Draw a contact sheet: a row per view, a column per frame. Or list the videos.",
+    )
+    show.add_argument("shards", type=Path, nargs="+", metavar="SHARD", help=_WHERE)
+    what = show.add_mutually_exclusive_group(required=True)
+    what.add_argument("--video", metavar="ID", help="the video to draw")
+    what.add_argument("--status", action="store_true", help="list frames and status of every video")
+    show.add_argument("--frames", type=int, default=8, metavar="N", help="columns (default 8)")
+    show.add_argument("--height", type=int, default=150, metavar="PX", help="of a picture (default 150)")
+    show.add_argument("--output", type=Path, default=Path("sheet.png"), help="PNG (default sheet.png)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print one line per shard (and, for info, one per video that is not ok)."""
-    for path in args.shards:
-        if args.action == "verify":
-            print(f"{path}: whole, {len(verify(path))} videos")
+    """Do one action with all shards that are named."""
+    paths = shard_files(args.shards)
+    if args.action == "verify":
+        verify_all(paths)
+    elif args.action == "info":
+        info(paths, as_json=args.json)
+    elif args.status:
+        status(paths)
+    else:
+        from cocon.report.contact_sheet import write_sheet
+
+        if args.frames < 1 or args.height < 16:
+            raise ShardError("a sheet needs at least one column, and pictures of 16 px")
+        write_sheet(paths, args.video, args.output, columns=args.frames, height=args.height)
+        print(args.output)
+
+
+def shard_files(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are, folders as the ``*.h5`` files below them.
+
+    Raises:
+        ShardError: for a folder without any.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            files.append(path)
             continue
+        found = sorted(path.rglob("[!.]*.h5"))
+        if not found:
+            raise ShardError(f"there is no shard in {path}", "run the extraction first")
+        files += found
+    return files
+
+
+def verify_all(paths: Sequence[Path]) -> None:
+    """Print a line per shard and a summary; raises ShardError when one is bad."""
+    from cocon.shards.verify import verify
+
+    bad = 0
+    for path in paths:
+        try:
+            rows = verify(path)
+        except ShardError as error:
+            bad += 1
+            print(f"BAD    {error.message}", flush=True)
+        else:
+            print(f"whole  {path}: {_count(rows)}", flush=True)
+    if bad:
+        raise ShardError(
+            f"{bad} of {len(paths)} shards are bad",
+            "delete them and run the workflow again; it makes them anew",
+        )
+    print(f"{len(paths)} shards, all whole")
+
+
+def _count(rows: Sequence[Any]) -> str:
+    statuses = Counter(row.status for row in rows)
+    parts = [f"{statuses[name]} {name}" for name in ("ok", "repaired", "skipped") if statuses[name]]
+    return f"{len(rows)} videos ({', '.join(parts) or 'none'})"
+
+
+def info(paths: Sequence[Path], *, as_json: bool) -> None:
+    """Describe shards."""
+    from cocon.shards import Shard
+
+    documents = []
+    for path in paths:
         shard = Shard(path)
-        frames = sum(video.frames for video in shard.videos.values())
-        size = path.stat().st_size
-        print(f"{path}: {shard.view}, {len(shard.videos)} videos, {frames:,} frames, {size:,} bytes")
-        print(f"  {json.dumps(shard.parameters)}")
-        for video in shard.videos.values():
-            if video.status != "ok":
-                print(f"  {video.status}: {video.id}: {video.reason}")
+        rows = list(shard.videos.values())
+        frames, size = sum(row.frames for row in rows), path.stat().st_size
+        if as_json:
+            head = {
+                "path": str(path),
+                "view": shard.view,
+                "codec": shard.codec,
+                "bytes": size,
+                "frames": frames,
+            }
+            videos = [asdict(row) for row in rows]
+            documents.append({**head, "parameters": shard.parameters, "videos": videos})
+            continue
+        print(f"{path}\n  view        {shard.view}, coded as {shard.codec}\n  videos      {_count(rows)}")
+        print(
+            f"  frames      {frames:,}, {size / max(frames, 1):,.0f} bytes each\n  size        {size:,} bytes"
+        )
+        for key, value in sorted(shard.parameters.items()):
+            print(f"  {key:<11} {value if isinstance(value, str) else json.dumps(value)}")
+        for row in rows:
+            if row.status != "ok":
+                print(f"  {row.status:<11} {row.id}: {row.reason}")
+    if as_json:
+        print(json.dumps(documents, indent=2))
+
+
+def status(paths: Sequence[Path]) -> None:
+    """A line per video: its length, size and status in every view."""
+    from cocon.shards import Shard
+
+    shards = [Shard(path) for path in paths]
+    views = [view for view in VIEWS if any(shard.view == view for shard in shards)]
+    table: dict[str, dict[str, Any]] = {}
+    for shard in shards:
+        for row in shard.videos.values():
+            table.setdefault(row.id, {})[shard.view] = row
+    width = max([len("video"), *map(len, table)])
+    print(
+        f"{'video':<{width}}  {'frames':>6}  {'fps':>6}  {'size':>9}  " + "  ".join(f"{v:<8}" for v in views)
+    )
+    for video_id, rows in table.items():
+        first = next((row for row in rows.values() if row.usable), next(iter(rows.values())))
+        size = f"{first.source_width}x{first.source_height}"
+        states = "  ".join(f"{rows[view].status if view in rows else '-':<8}" for view in views)
+        reasons = "; ".join(dict.fromkeys(row.reason for row in rows.values() if row.reason))
+        line = f"{video_id:<{width}}  {first.frames:>6}  {first.fps:>6.2f}  {size:>9}  {states}  {reasons}"
+        print(line.rstrip())

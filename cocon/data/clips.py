@@ -12,7 +12,16 @@ from torch.utils.data import Dataset
 
 from cocon.config.schema import Augmentation, Clip
 from cocon.data.cache import FrameCache
-from cocon.data.crops import Crop, best_crop, centre_crop, crop_at, crop_size
+from cocon.data.crops import (
+    Crop,
+    best_crop,
+    centre_crop,
+    crop_at,
+    crop_size,
+    rescale_flow,
+    resized_crop_at,
+    scaled,
+)
 from cocon.data.sampling import clip_frames, eval_windows
 from cocon.errors import ShardError
 from cocon.shards import ShardSet
@@ -86,12 +95,16 @@ class ClipDataset(Dataset[Clips]):
         drawn = self.augmentation is not None
         generator = np.random.default_rng([self.seed, epoch, number]) if drawn else None
         indices = clip_frames(length, self.clip, generator=generator)
-        shared = generator.random(2) if generator is not None else np.zeros(2)
+        shared = generator.random(4) if generator is not None else np.zeros(4)
         views = {}
         for view in self.views:
             frames_FHWC, rows = self._cache.read(view, video_id, indices)
+            size = crop_size(self.clip, view)
             crop = self._crop(frames_FHWC, rows, view, generator, shared)
-            views[view] = _to_tensor(crop.of(frames_FHWC)[rows])
+            part_THWC = scaled(crop.of(frames_FHWC)[rows], size)
+            if view == "flow" and (crop.height, crop.width) != (size, size):
+                part_THWC = rescale_flow(part_THWC, crop, size)
+            views[view] = _to_tensor(part_THWC)
         return Clips(video_id, views)
 
     def _crop(
@@ -102,15 +115,24 @@ class ClipDataset(Dataset[Clips]):
         generator: np.random.Generator | None,
         shared: np.ndarray,
     ) -> Crop:
+        """One crop of a view for all frames of the clip; ``shared`` are random numbers of all views."""
         height, width = frames_FHWC.shape[1:3]
         size = crop_size(self.clip, view)
         if generator is None or self.augmentation is None:
             return centre_crop(height, width, size)
-        if self.augmentation.shared_crop:
-            return crop_at(height, width, size, (shared[0], shared[1]))
-        candidates = self.augmentation.crop_candidates if VIEWS[view].sparse else 1
-        positions = generator.random((candidates, 2))
-        crops = [crop_at(height, width, size, (y, x)) for y, x in positions]
+        settings = self.augmentation
+
+        def drawn(numbers: np.ndarray) -> Crop:
+            if view not in settings.resized_crop:
+                return crop_at(height, width, size, numbers[:2])
+            area = np.interp(numbers[2], (0, 1), settings.crop_area)
+            aspect = np.exp(np.interp(numbers[3], (0, 1), np.log(settings.crop_aspect)))
+            return resized_crop_at(height, width, numbers[:2], float(area), float(aspect))
+
+        if settings.shared_crop:
+            return drawn(shared)
+        candidates = settings.crop_candidates if VIEWS[view].sparse else 1
+        crops = [drawn(numbers) for numbers in generator.random((candidates, 4))]
         return best_crop(frames_FHWC[rows], view, crops) if candidates > 1 else crops[0]
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 
 from cocon.config.schema import Clip
 from cocon.errors import ConfigError
@@ -13,15 +17,16 @@ from cocon.views import FLOW_ZERO
 
 @dataclass(frozen=True)
 class Crop:
-    """A square of ``size`` pixels with its upper left corner at (``top``, ``left``)."""
+    """A rectangle of ``height`` x ``width`` px with its upper left corner at (``top``, ``left``)."""
 
     top: int
     left: int
-    size: int
+    height: int
+    width: int
 
     def of(self, frames_THWC: np.ndarray) -> np.ndarray:
-        """The view of ``frames_THWC`` inside the square, (T, size, size, C)."""
-        return frames_THWC[:, self.top : self.top + self.size, self.left : self.left + self.size]
+        """The view of ``frames_THWC`` inside the rectangle, (T, height, width, C)."""
+        return frames_THWC[:, self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 def crop_size(clip: Clip, view: str) -> int:
@@ -36,8 +41,8 @@ def crop_size(clip: Clip, view: str) -> int:
     raise ConfigError(f"clip.crop has no size for the view '{view}'", f"add clip.crop.{view}, in px")
 
 
-def crop_at(height: int, width: int, size: int, position: tuple[float, float]) -> Crop:
-    """The crop at a relative ``position``: (0, 0) is the upper left one, (1, 1) the lower right one.
+def crop_at(height: int, width: int, size: int, position: Sequence[float] | np.ndarray) -> Crop:
+    """The square crop at a relative ``position``: (0, 0) is the upper left one, (1, 1) the lower right one.
 
     Raises:
         ConfigError: when the frames are smaller than the crop.
@@ -47,17 +52,50 @@ def crop_at(height: int, width: int, size: int, position: tuple[float, float]) -
             f"stored frames of {width} x {height} px are smaller than the crop of {size} px",
             "lower clip.crop of this view, or raise its extraction.<view>.short_side",
         )
-    top, left = (
-        min(int(fraction * (room + 1)), room)
-        for fraction, room in zip(position, (height - size, width - size), strict=True)
-    )
-    return Crop(top, left, size)
+    return _placed(height, width, (size, size), position)
+
+
+def resized_crop_at(
+    height: int, width: int, position: Sequence[float] | np.ndarray, area: float, aspect: float
+) -> Crop:
+    """The crop of a part of the frame's area and with an aspect width / height, as far as the frame allows.
+
+    It is meant to be scaled to a square, see :func:`scaled`.
+    """
+    pixels = area * height * width
+    crop_height = min(height, max(1, round(math.sqrt(pixels / aspect))))
+    crop_width = min(width, max(1, round(math.sqrt(pixels * aspect))))
+    return _placed(height, width, (crop_height, crop_width), position)
+
+
+def _placed(height: int, width: int, size: tuple[int, int], position: Sequence[float] | np.ndarray) -> Crop:
+    rooms = height - size[0], width - size[1]
+    top, left = (min(int(part * (room + 1)), room) for part, room in zip(position, rooms, strict=True))
+    return Crop(top, left, *size)
 
 
 def centre_crop(height: int, width: int, size: int) -> Crop:
-    """The crop in the middle."""
-    crop = crop_at(height, width, size, (0.0, 0.0))
-    return Crop((height - size) // 2, (width - size) // 2, crop.size)
+    """The square crop in the middle."""
+    crop_at(height, width, size, (0.0, 0.0))
+    return Crop((height - size) // 2, (width - size) // 2, size, size)
+
+
+def scaled(frames_THWC: np.ndarray, size: int) -> np.ndarray:
+    """``uint8`` frames as squares of ``size`` px (bilinear, averaging when they shrink)."""
+    if frames_THWC.shape[1:3] == (size, size):
+        return frames_THWC
+    x_TCHW = torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(0, 3, 1, 2)
+    result: np.ndarray = (
+        F.interpolate(x_TCHW, (size, size), mode="bilinear", antialias=True).permute(0, 2, 3, 1).numpy()
+    )
+    return result
+
+
+def rescale_flow(flow_THWC: np.ndarray, crop: Crop, size: int) -> np.ndarray:
+    """The stored flow of a crop that was scaled to ``size`` px: u and v stretch as the picture does."""
+    factors = np.array([size / crop.width, size / crop.height], np.float32)
+    values = (flow_THWC.astype(np.float32) - FLOW_ZERO) * factors + FLOW_ZERO
+    return values.round().clip(0, 255).astype(np.uint8)
 
 
 def content_map(frames_THWC: np.ndarray, view: str) -> np.ndarray:
@@ -68,9 +106,8 @@ def content_map(frames_THWC: np.ndarray, view: str) -> np.ndarray:
 
 
 def best_crop(frames_THWC: np.ndarray, view: str, crops: list[Crop]) -> Crop:
-    """The crop with the most content (the first among equals): for views that are mostly background."""
+    """The crop with the most content per pixel (the first among equals): for views that are mostly empty."""
     if len(crops) == 1:
         return crops[0]
-    content_HW = content_map(frames_THWC, view)
-    scores = [content_HW[c.top : c.top + c.size, c.left : c.left + c.size].sum() for c in crops]
-    return crops[int(np.argmax(scores))]
+    content_1HW = content_map(frames_THWC, view)[None]
+    return crops[int(np.argmax([crop.of(content_1HW).mean() for crop in crops]))]

@@ -20,11 +20,11 @@ def normalise(x_BTCHW: Tensor, view: str, clip: Clip) -> Tensor:
     In memory the channels come last, which is what 3D convolutions like best on a CPU and with half
     precision; to the eye the order is as usual.
     """
-    mean, std = (x_BTCHW.new_tensor(values).view(-1, 1, 1) for values in (VIEWS[view].mean, VIEWS[view].std))
-    if mean.any():
-        x_BTCHW.sub_(mean)
-    if (std != 1).any():
-        x_BTCHW.div_(std)
+    mean, std = VIEWS[view].mean, VIEWS[view].std
+    if any(mean):
+        x_BTCHW.sub_(x_BTCHW.new_tensor(mean).view(-1, 1, 1))
+    if set(std) != {1.0}:
+        x_BTCHW.div_(x_BTCHW.new_tensor(std).view(-1, 1, 1))
     x_BTHWC = x_BTCHW.permute(0, 1, 3, 4, 2).contiguous()
     return x_BTHWC.unflatten(1, (clip.blocks, clip.frames_per_block)).permute(0, 1, 5, 2, 3, 4)
 

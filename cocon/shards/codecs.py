@@ -1,8 +1,27 @@
-"""Frames to bytes and back: JPEG for pictures of any number of channels."""
+"""Frames to bytes and back. Every coded picture says by its first byte which codec wrote it.
+
+``jpeg``: what everybody reads. ``dct``: JPEG's transform without JPEG's entropy coding, which is what takes
+the time. ``delta``: lossless. ``docs/shard_format.md`` specifies them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Literal
+
 import numpy as np
+
+from cocon.shards import dct, delta
+from cocon.shards.picture import HEADER, Header
+
+PictureCodec = Literal["jpeg", "dct", "delta"]
+
+_JPEG = 0xFF
+#: frames per call of a kernel: what they unpack to fits the second cache
+_TOGETHER = 16
+_MODULES: dict[int, ModuleType] = {dct.KIND: dct, delta.KIND: delta}
+_KINDS: dict[PictureCodec, int] = {"jpeg": _JPEG, "dct": dct.KIND, "delta": delta.KIND}
 
 
 def encode(frame_HWC: np.ndarray, quality: int) -> bytes:
@@ -25,15 +44,79 @@ def encode(frame_HWC: np.ndarray, quality: int) -> bytes:
     return bytes(data.tobytes())
 
 
-def decode(data: bytes | memoryview | np.ndarray, channels: int) -> np.ndarray:
-    """Decode what :func:`encode` wrote; returns ``uint8`` (H, W, channels)."""
+def encode_as(codec: PictureCodec, frame_HWC: np.ndarray, quality: int) -> bytes:
+    """Encode one ``uint8`` frame (H, W, C).
+
+    Args:
+        codec: how.
+        frame_HWC: the frame; three channels for ``dct``.
+        quality: JPEG's scale, 1 to 100; without meaning for ``delta``.
+    """
+    if codec == "delta":
+        return delta.encode(frame_HWC)
+    return dct.encode(frame_HWC, quality) if codec == "dct" else encode(frame_HWC, quality)
+
+
+def is_of(codec: PictureCodec, data: bytes) -> bool:
+    """Whether ``data`` begins as this codec's frames begin."""
+    return len(data) > 0 and data[0] == _KINDS[codec]
+
+
+def decode(data: bytes, channels: int) -> np.ndarray:
+    """Decode what any of the codecs wrote; returns ``uint8`` (H, W, channels).
+
+    Raises:
+        ValueError: when ``data`` is no such frame.
+    """
+    if len(data) > 0 and data[0] == _JPEG:
+        return _decode_jpeg(data, channels)
+    header = Header.of(data)
+    out_HWC = np.empty((header.height, header.width, channels), np.uint8)
+    decode_into([data], out_HWC[None])
+    return out_HWC
+
+
+def decode_into(frames: Sequence[bytes], out_THWC: np.ndarray) -> None:
+    """Decode frames of one video to where they shall stand: ``uint8`` (T, H, W, C), C-contiguous.
+
+    Raises:
+        ValueError: when one is no such frame, or of another size or coding than the others.
+    """
+    for begin in range(0, len(frames), _TOGETHER):
+        _decode_some(frames[begin : begin + _TOGETHER], out_THWC[begin : begin + _TOGETHER])
+
+
+def _decode_some(frames: Sequence[bytes], out_THWC: np.ndarray) -> None:
+    if any(len(data) == 0 or data[0] != frames[0][0] for data in frames):
+        raise ValueError("not a coded picture")
+    module = _MODULES.get(frames[0][0])
+    if module is None:
+        for data, out_HWC in zip(frames, out_THWC, strict=True):
+            picture = _decode_jpeg(data, out_HWC.shape[2])
+            if picture.shape != out_HWC.shape:
+                raise ValueError(f"a picture of size {picture.shape}, not {out_HWC.shape}")
+            out_HWC[:] = picture
+        return
+    Header.of(frames[0]).check(out_THWC.shape[1:])
+    first = frames[0][: HEADER.size]
+    if any(data[: HEADER.size] != first for data in frames):
+        raise ValueError("its frames differ in size or quality")
+    module.decode_into(frames, out_THWC)
+
+
+def _decode_jpeg(data: bytes, channels: int) -> np.ndarray:
     import cv2
 
-    flag = cv2.IMREAD_COLOR if channels == 3 else cv2.IMREAD_GRAYSCALE
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+    flag = cv2.IMREAD_COLOR_RGB if channels == 3 else cv2.IMREAD_GRAYSCALE
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise ValueError("not a JPEG image") from error
     if image is None:
         raise ValueError("not a JPEG image")
     if channels == 3:
-        return np.ascontiguousarray(image[:, :, ::-1])
+        return np.asarray(image)
+    if image.shape[0] % channels:
+        raise ValueError(f"a picture of {image.shape[0]} rows does not hold {channels} channels")
     stacked_CHW = image.reshape(channels, -1, image.shape[1])
     return np.ascontiguousarray(stacked_CHW.transpose(1, 2, 0))

@@ -1,8 +1,7 @@
-"""Reads shards through a memory map: no HDF5 lock, safe after fork, one page cache for all workers."""
+"""Reads shards: no HDF5 lock, safe after fork and spawn, one page cache for all workers."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,57 +10,72 @@ from typing import Any
 import numpy as np
 
 from cocon.errors import ShardError
-from cocon.shards.codecs import decode
-from cocon.shards.format import KEYPOINT_SHAPE, VideoInfo
+from cocon.shards.codecs import decode_into
+from cocon.shards.format import KEYPOINT_SHAPE, PERSON_BYTES, VideoInfo
+from cocon.shards.handles import handle_of, identity_of
 from cocon.shards.heatmaps import render_heatmaps
-from cocon.shards.verify import open_shard, read_table
+from cocon.shards.verify import read_contents
 from cocon.views import VIEWS
 
 
 class Shard:
-    """One shard. Cheap to create, to pickle and to fork: the map is opened at the first read."""
+    """One shard: its tables. Its file is opened when frames are read; pickle and fork it freely.
+
+    Raises:
+        ShardError: when the file is missing, no shard, of another version, cut off, or its tables are
+            damaged. Damaged frames are found by :func:`cocon.shards.verify.verify`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        with open_shard(self.path) as file:
-            self.view: str = file.attrs["view"]
-            self.codec: str = file.attrs["codec"]
-            self.parameters: dict[str, Any] = json.loads(file.attrs["parameters"])
-            rows = read_table(file)
-            self._offsets = file["frames/offsets"][:]
-            # A contiguous data set lies at one place of the file; an empty one lies nowhere.
-            self._position = file["frames/data"].id.get_offset()
-        self.videos: dict[str, VideoInfo] = {row.id: row for row in rows}
-        firsts = np.cumsum([0, *(row.frames for row in rows)]).tolist()
-        self._first: dict[str, int] = {row.id: first for row, first in zip(rows, firsts, strict=False)}
+        self._identity = identity_of(self.path)
+        contents = read_contents(self.path)
+        self.view: str = contents.view
+        self.codec: str = contents.codec
+        self.parameters: dict[str, Any] = contents.parameters
+        self._starts = contents.offsets + contents.position
+        self.videos: dict[str, VideoInfo] = {row.id: row for row in contents.rows}
+        firsts = np.cumsum([0, *(row.frames for row in contents.rows)]).tolist()
+        self._first: dict[str, int] = {
+            row.id: first for row, first in zip(contents.rows, firsts, strict=False)
+        }
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(self.__dict__)
-        state.pop("_bytes", None)
-        return state
-
-    @cached_property
-    def _bytes(self) -> np.ndarray:
-        return np.memmap(self.path, np.uint8, "r", self._position, (int(self._offsets[-1]),))
-
-    def _frame_bytes(self, video_id: str, indices: Iterable[int]) -> Iterator[np.ndarray]:
+    def _info(self, video_id: str) -> VideoInfo:
         info = self.videos.get(video_id)
         if info is None:
             raise ShardError(f"{self.path} has no video '{video_id}'")
         if not info.usable:
             raise ShardError(f"video '{video_id}' was skipped: {info.reason}")
-        first = self._first[video_id]
+        return info
+
+    def stored(self, video_id: str, indices: Iterable[int]) -> Iterator[bytes]:
+        """The bytes of frames as they are stored; arguments and errors as of :meth:`read`."""
+        info, first = self._info(video_id), self._first[video_id]
+        handle = handle_of(self.path, self._identity)
         for index in indices:
             if not 0 <= index < info.frames:
                 raise IndexError(f"video '{video_id}' has frames 0 to {info.frames - 1}, not {index}")
-            begin, end = self._offsets[first + index : first + index + 2]
-            yield self._bytes[begin:end]
+            begin, end = self._starts[first + index : first + index + 2].tolist()
+            yield handle.read(begin, end - begin)
 
-    def _persons(self, video_id: str, indices: Iterable[int]) -> Iterator[np.ndarray]:
+    def _points(self, video_id: str, indices: Iterable[int]) -> tuple[np.ndarray, list[int]]:
+        """The persons of all these frames, ``float32`` (N, 17, 3), and how many each frame has."""
         if self.codec != "keypoints":
             raise ShardError(f"{self.path} holds the view '{self.view}', which has no keypoints")
-        for data in self._frame_bytes(video_id, indices):
-            yield np.frombuffer(data.tobytes(), "<f2").reshape(-1, *KEYPOINT_SHAPE).astype(np.float32)
+        frames = list(self.stored(video_id, indices))
+        try:
+            points_NJ3 = np.frombuffer(b"".join(frames), "<f2").reshape(-1, *KEYPOINT_SHAPE)
+            if any(len(data) % PERSON_BYTES for data in frames):
+                raise ValueError("a part of a person")
+        except ValueError as error:
+            raise self._damaged(video_id, error) from error
+        return points_NJ3.astype(np.float32), [len(data) // PERSON_BYTES for data in frames]
+
+    def _damaged(self, video_id: str, error: ValueError) -> ShardError:
+        return ShardError(
+            f"{self.path}: a frame of video '{video_id}' is damaged ({error})",
+            f"cocon shards verify {self.path}",
+        )
 
     def read(self, video_id: str, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames of one video, decoded.
@@ -74,20 +88,25 @@ class Shard:
             ``uint8`` (T, H, W, C), C being the channels of the view.
 
         Raises:
-            ShardError: for an unknown or skipped video.
+            ShardError: for an unknown or skipped video, a damaged frame, or a file that was replaced.
             IndexError: for a frame that the video does not have.
         """
         numbers = np.asarray(indices, np.int64).tolist()
-        info = self.videos.get(video_id)
-        if self.codec == "keypoints" and info is not None:
-            persons = list(self._persons(video_id, numbers))
-            return render_heatmaps(persons, info.height, info.width, self.parameters["sigma"])
-        channels = VIEWS[self.view].channels
-        return np.stack([decode(data, channels) for data in self._frame_bytes(video_id, numbers)])
+        info = self._info(video_id)
+        if self.codec == "keypoints":
+            points_NJ3, counts_T = self._points(video_id, numbers)
+            return render_heatmaps(points_NJ3, counts_T, info.height, info.width, self.parameters["sigma"])
+        frames_THWC = np.empty((len(numbers), info.height, info.width, VIEWS[self.view].channels), np.uint8)
+        try:
+            decode_into(list(self.stored(video_id, numbers)), frames_THWC)
+        except ValueError as error:
+            raise self._damaged(video_id, error) from error
+        return frames_THWC
 
     def keypoints(self, video_id: str) -> list[np.ndarray]:
         """Per frame an array ``float32`` (persons, 17, 3): x and y as fractions of the source, score."""
-        return list(self._persons(video_id, range(self.videos[video_id].frames)))
+        points_NJ3, counts_T = self._points(video_id, range(self._info(video_id).frames))
+        return np.split(points_NJ3, np.cumsum(counts_T)[:-1])
 
 
 class ShardSet:
@@ -126,15 +145,16 @@ class ShardSet:
         """All rows by id, skipped videos included."""
         return {video_id: shard.videos[video_id] for video_id, shard in self._home.items()}
 
-    def _shard(self, video_id: str) -> Shard:
+    def of_video(self, video_id: str) -> Shard:
+        """The shard that has the video; raises ShardError when there is none."""
         if video_id not in self._home:
             raise ShardError(f"no shard of the view '{self.view}' has the video '{video_id}'")
         return self._home[video_id]
 
     def read(self, video_id: str, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """As :meth:`Shard.read`."""
-        return self._shard(video_id).read(video_id, indices)
+        return self.of_video(video_id).read(video_id, indices)
 
     def keypoints(self, video_id: str) -> list[np.ndarray]:
         """As :meth:`Shard.keypoints`."""
-        return self._shard(video_id).keypoints(video_id)
+        return self.of_video(video_id).keypoints(video_id)

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import json
 import os
 import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import h5py
 import numpy as np
 
 from cocon.errors import ShardError
 from cocon.files import atomic_path, file_lock, fingerprint, read_json, write_json
-from cocon.shards.format import FORMAT, VERSION, Codec, VideoInfo, VideoRecord
+from cocon.shards.assemble import copy_frames, seal, write_tables
+from cocon.shards.format import VERSION, Codec, VideoInfo, VideoRecord
+from cocon.shards.spool import VideoSpool, read_lengths
 from cocon.shards.verify import verify
 
 _ROWS = "rows"
 _DATA = "data"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ShardWriter:
@@ -38,7 +40,7 @@ class ShardWriter:
         view: name of the view.
         video_ids: all ids of the shard, in the order in which they will stand.
         parameters: whatever produced the frames; stored as the attribute ``parameters`` (JSON).
-        codec: ``jpeg`` or ``keypoints``.
+        codec: how frames are coded, see :data:`cocon.shards.format.Codec`.
         sources: anything that identifies the state of the source files (for instance sizes and times), so
             that work from an older version of a video is not taken over.
     """
@@ -61,26 +63,42 @@ class ShardWriter:
         self.codec: Codec = codec
         self.parameters = parameters
         self.video_ids = list(video_ids)
+        self._numbers = {video_id: number for number, video_id in enumerate(video_ids)}
         self._key = fingerprint([VERSION, view, codec, parameters, list(video_ids), sources])
         self.work = self.path.with_name(f".{self.path.stem}.work")
         self._lock = file_lock(self.path.with_name(f".{self.path.stem}.lock"), blocking=False)
         self._rows: dict[str, VideoInfo] = {}
 
     def __enter__(self) -> Self:
-        try:
-            self._lock.__enter__()
-        except BlockingIOError as error:
-            raise ShardError(
-                f"another process is writing {self.path}", "wait for it, or stop it, then run again"
-            ) from error
-        self._rows = self._resume()
+        with self._full_disk_is_said():
+            try:
+                self._lock.__enter__()
+            except BlockingIOError as error:
+                raise ShardError(
+                    f"another process is writing {self.path}", "wait for it, or stop it, then run again"
+                ) from error
+            try:
+                self._rows = self._resume()
+            except BaseException as error:
+                self._lock.__exit__(type(error), error, error.__traceback__)
+                raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.__exit__(kind, error, trace)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        with self._full_disk_is_said():
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise error
+
+    @contextlib.contextmanager
+    def _full_disk_is_said(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
             raise ShardError(
                 f"the disk of {self.path.parent} is full",
                 "free some space and run again: the videos that are finished are kept",
@@ -92,33 +110,55 @@ class ShardWriter:
             shutil.rmtree(self.work, ignore_errors=True)
             (self.work / _ROWS).mkdir(parents=True)
             (self.work / _DATA).mkdir()
-            key.write_text(self._key)
+            with atomic_path(key) as temporary:
+                temporary.write_text(self._key)
             return {}
+        for part in (self.work / _DATA).glob("*.part"):
+            part.unlink()
         rows = [VideoInfo(**read_json(row)) for row in sorted((self.work / _ROWS).glob("[0-9]*"))]
-        return {row.id: row for row in rows}
+        return {row.id: row for row in rows if not row.usable or self._is_whole(row)}
+
+    def _is_whole(self, row: VideoInfo) -> bool:
+        return read_lengths(self._file(_DATA, row.id), row.frames) is not None
 
     @property
     def pending(self) -> list[str]:
-        """Ids that have no row yet."""
+        """Videos that still have to be given, in order."""
         return [video_id for video_id in self.video_ids if video_id not in self._rows]
 
-    def _file(self, kind: str, video_id: str) -> Path:
-        return self.work / kind / f"{self.video_ids.index(video_id):06d}"
+    def _file(self, folder: str, video_id: str) -> Path:
+        return self.work / folder / f"{self._numbers[video_id]:06d}"
+
+    def video(self, video_id: str) -> VideoSpool:
+        """A context that takes the frames of one video, of any length.
+
+        Call :meth:`VideoSpool.append` for every frame and :meth:`VideoSpool.commit` at the end; without
+        that, the video stays pending.
+        """
+        return VideoSpool(video_id, self._file(_DATA, video_id), self.codec, self._keep)
 
     def add(self, record: VideoRecord) -> None:
-        """Keep one finished video."""
-        if record.codec != self.codec:
-            raise ValueError(f"a {record.codec} record does not belong in a {self.codec} shard")
-        with atomic_path(self._file(_DATA, record.id)) as temporary, temporary.open("wb") as handle:
-            np.save(handle, record.lengths)
-            handle.write(record.payload)
-        self._add_row(record.info)
+        """Keep one finished video whose frames are in memory."""
+        if (record.keypoints is not None) != (self.codec == "keypoints"):
+            raise ValueError(f"video '{record.id}' does not belong in a {self.codec} shard")
+        with self.video(record.id) as spool:
+            for frame in record.content:
+                spool.append(frame)
+            spool.commit(
+                height=record.height,
+                width=record.width,
+                source_height=record.source_height,
+                source_width=record.source_width,
+                fps=record.fps,
+                status=record.status,
+                reason=record.reason,
+            )
 
     def skip(self, video_id: str, reason: str) -> None:
         """Keep the reason why a video has no frames."""
-        self._add_row(VideoInfo(video_id, 0, 0, 0, 0, 0, 0.0, "skipped", reason, zlib.crc32(b"")))
+        self._keep(VideoInfo(video_id, 0, 0, 0, 0, 0, 0.0, "skipped", reason, zlib.crc32(b"")))
 
-    def _add_row(self, row: VideoInfo) -> None:
+    def _keep(self, row: VideoInfo) -> None:
         write_json(self._file(_ROWS, row.id), asdict(row))
         self._rows[row.id] = row
 
@@ -126,12 +166,13 @@ class ShardWriter:
         """Assemble, verify and name the shard, and remove the work folder.
 
         Raises:
-            ShardError: when videos are still pending, or more than ``max_failed_fraction`` of them failed.
+            ShardError: when videos are pending, more than ``max_failed_fraction`` of them failed, or the
+                disk is full.
         """
         if self.pending:
             raise ShardError(f"{len(self.pending)} videos of {self.path} have not been extracted")
         self._check_failures(max_failed_fraction)
-        with atomic_path(self.path) as temporary:
+        with self._full_disk_is_said(), atomic_path(self.path) as temporary:
             self._assemble(temporary)
             verify(temporary)
         shutil.rmtree(self.work)
@@ -148,49 +189,30 @@ class ShardWriter:
                 "mend or remove these videos, or raise max_failed_fraction",
             )
 
-    def _payloads(self) -> Iterator[tuple[VideoInfo, np.ndarray, bytes]]:
-        for video_id in self.video_ids:
-            row = self._rows[video_id]
-            if not row.usable:
-                continue
-            with self._file(_DATA, video_id).open("rb") as handle:
-                lengths = np.load(handle, allow_pickle=False)
-                yield row, lengths, handle.read()
-
     def _assemble(self, path: Path) -> None:
         rows = [self._rows[video_id] for video_id in self.video_ids]
-        sizes = [lengths for _, lengths, _ in self._payloads()]
-        offsets = np.concatenate([[0], *sizes]).astype(np.int64).cumsum()
-        # The oldest layout of HDF5 keeps no times: the same videos give the same bytes.
-        with h5py.File(path, "w", libver="earliest") as file:
-            file.attrs.update(
-                format=FORMAT,
-                version=VERSION,
-                view=self.view,
-                codec=self.codec,
-                parameters=json.dumps(self.parameters, sort_keys=True),
-            )
-            file["frames/offsets"] = offsets
-            data = file.create_dataset("frames/data", (offsets[-1],), np.uint8)
-            position = 0
-            for _, _, payload in self._payloads():
-                data[position : position + len(payload)] = np.frombuffer(payload, np.uint8)
-                position += len(payload)
-            _write_table(file, rows)
+        lengths = {row.id: self._lengths(row) for row in rows if row.usable}
+        offsets = np.concatenate([[0], *lengths.values()]).astype(np.int64).cumsum()
+        position = write_tables(
+            path, view=self.view, codec=self.codec, parameters=self.parameters, rows=rows, offsets=offsets
+        )
+        with path.open("r+b") as file:
+            file.seek(position)
+            for video_id, of_video in lengths.items():
+                row = self._rows[video_id]
+                if copy_frames(self._file(_DATA, video_id), int(of_video.sum()), file) != row.crc32:
+                    raise self._lost(row)
+        seal(path, position, int(offsets[-1]))
 
+    def _lengths(self, row: VideoInfo) -> np.ndarray:
+        lengths = read_lengths(self._file(_DATA, row.id), row.frames)
+        if lengths is None:
+            raise self._lost(row)
+        return lengths
 
-def _write_table(file: h5py.File, rows: Sequence[VideoInfo]) -> None:
-    """Store the rows column by column under ``videos/``, strings as fixed-length UTF-8 bytes."""
-    for column in fields(VideoInfo):
-        values = [getattr(row, column.name) for row in rows]
-        if column.type == "int":
-            array = np.array(values, np.int64)
-        elif column.type == "float":
-            array = np.array(values, np.float64)
-        else:
-            encoded = [value.encode("utf-8", "surrogateescape") for value in values]
-            array = np.array(encoded, f"S{max(1, *map(len, encoded))}" if encoded else "S1")
-        file[f"videos/{column.name}"] = array
+    def _lost(self, row: VideoInfo) -> ShardError:
+        self._file(_ROWS, row.id).unlink(missing_ok=True)
+        return ShardError(f"the work on video '{row.id}' in {self.work} is damaged", "run the command again")
 
 
 def source_state(path: Path) -> list[int]:

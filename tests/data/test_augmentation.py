@@ -112,6 +112,33 @@ def test_grey_frames_stay_grey() -> None:
     torch.testing.assert_close(result[:, :, 0], result[:, :, 2])
 
 
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_works_on_any_device_without_reading_back(view: str) -> None:
+    """On the device "meta" tensors have no values: whatever asks for one, and would wait on a GPU, fails."""
+    everything = {f"{name}_flip": 0.5 for name in VIEWS}
+    result = augmented(clips(view).to("meta"), view, Augmentation(**everything))
+    assert result.device.type == "meta"
+    assert result.shape == (12, 4, VIEWS[view].channels, 2, 6, 6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_a_gpu_computes_the_same(view: str) -> None:
+    settings = Augmentation(**{f"{name}_flip": 0.5 for name in VIEWS})
+    x = clips(view)
+    torch.testing.assert_close(augmented(x.cuda(), view, settings).cpu(), augmented(x, view, settings))
+
+
+def test_a_batch_is_augmented_frame_by_frame_as_each_frame_alone() -> None:
+    """Nothing mixes clips: the same draws on other neighbours give the same clip."""
+    x, other = clips("rgb"), clips("rgb").flip(0)
+    other[4] = x[4]
+    first, second = (augmented(batch, "rgb", Augmentation(), 7) for batch in (x, other))
+    assert torch.equal(first[4], second[4])
+    assert not torch.equal(first[3], second[3])
+
+
 def test_same_generator_same_result() -> None:
     x = clips("rgb")
     assert torch.equal(augmented(x, "rgb", Augmentation(), 1), augmented(x, "rgb", Augmentation(), 1))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,25 +87,75 @@ def test_worker_processes_change_nothing(shards: dict[str, ShardSet]) -> None:
     assert batches[0][0].views["pose"].shape == (2, 8, 17, 16, 16)
 
 
-def test_crops_are_independent_unless_shared(make_shards: Callable[..., ShardSet]) -> None:
-    """Views of equal size whose pixels all differ: the crop is found by its first pixel."""
+class Ramp(ShardSet):
+    """Frames whose pixels tell where they are: 5 y in the first channel, 5 x in the second; all alike."""
 
-    class Ramp(ShardSet):
-        def read(self, video_id: str, indices: np.ndarray) -> np.ndarray:
-            ramp = 10 * np.arange(24, dtype=np.uint8)[:, None] + np.arange(32, dtype=np.uint8)
-            return np.broadcast_to(ramp[None, :, :, None], (len(indices), 24, 32, 1))
+    def read(self, video_id: str, indices: np.ndarray) -> np.ndarray:
+        y, x = np.meshgrid(np.arange(24), np.arange(32), indexing="ij")
+        frame = np.stack([5 * y, 5 * x], axis=-1).astype(np.uint8)
+        return np.broadcast_to(frame, (len(indices), *frame.shape))
 
-    shards = {view: make_shards(view, {"v": 9}) for view in ("mask", "pose")}
-    ramps = {view: Ramp([s.path for s in shard_set.shards]) for view, shard_set in shards.items()}
 
+@pytest.fixture
+def ramps(make_shards: Callable[..., ShardSet]) -> dict[str, ShardSet]:
+    shards = {view: make_shards(view, {"v": 9}) for view in ("rgb", "mask", "pose")}
+    return {view: Ramp([s.path for s in shard_set.shards]) for view, shard_set in shards.items()}
+
+
+def drawn(ramps: dict[str, ShardSet], epochs: int, **settings: Any) -> list[dict[str, torch.Tensor]]:
+    dataset = ClipDataset(ramps, ["v"], CLIP, Augmentation(**settings))
+    return [dataset[epoch, 0].views for epoch in range(epochs)]
+
+
+@pytest.mark.parametrize("resized_crop", [(), ("mask", "pose")])
+def test_crops_are_independent_unless_shared(
+    ramps: dict[str, ShardSet], resized_crop: tuple[str, ...]
+) -> None:
     def same(shared_crop: bool) -> list[bool]:
-        settings = Augmentation(shared_crop=shared_crop, crop_candidates=1)
-        dataset = ClipDataset(ramps, ["v"], CLIP, settings)
-        items = [dataset[epoch, 0].views for epoch in range(20)]
-        return [torch.equal(item["mask"], item["pose"]) for item in items]
+        settings = {"shared_crop": shared_crop, "resized_crop": resized_crop, "crop_candidates": 1}
+        return [torch.equal(item["mask"], item["pose"]) for item in drawn(ramps, 20, **settings)]
 
     assert all(same(True))
     assert sum(same(False)) < 10
+
+
+@pytest.mark.parametrize("settings", [{}, {"shared_crop": True}, {"resized_crop": ("rgb", "mask", "pose")}])
+def test_a_crop_is_the_same_for_all_frames_and_new_in_every_epoch(
+    ramps: dict[str, ShardSet], settings: dict[str, Any]
+) -> None:
+    items = drawn(ramps, 20, **settings)
+    for view in ramps:
+        assert all(torch.equal(item[view], item[view][:1].expand_as(item[view])) for item in items)
+        assert len({item[view].numpy().tobytes() for item in items}) > 10
+
+
+def test_resized_crops_differ_in_size_and_shape(ramps: dict[str, ShardSet]) -> None:
+    """A ramp of step 5 spans 5 (crop - 1) in a plain crop, and in a resized one what the crop spans."""
+    heights, widths = [], []
+    for item in drawn(ramps, 200, resized_crop=("rgb",)):
+        assert item["rgb"].shape == (8, 2, 20, 20)
+        first = item["rgb"][0].float()
+        heights.append((first[0, -2, 9] - first[0, 1, 9]).item() / 5 * 20 / 17)  # 17 steps of 20
+        widths.append((first[1, 9, -2] - first[1, 9, 1]).item() / 5 * 20 / 17)
+        mask = item["mask"][0].float()
+        assert (mask[0, -1, 0] - mask[0, 0, 0]).item() == 5 * 15
+    areas = np.array(heights) * np.array(widths) / (24 * 32)
+    aspects = np.array(widths) / np.array(heights)
+    assert 0.45 < areas.min() < 0.6
+    assert 0.9 < areas.max() < 1.1
+    assert 0.7 < aspects.min() < 0.9
+    assert 1.2 < aspects.max() < 1.5
+
+
+def test_crops_of_sparse_views_are_the_fullest_of_several_or_just_random(ramps: dict[str, ShardSet]) -> None:
+    """The ramp is brightest at its lower right, so the more crops are tried, the nearer they lie to it."""
+    means = {}
+    for candidates in (1, 3, 12):
+        items = drawn(ramps, 200, crop_candidates=candidates)
+        means[candidates] = {view: np.mean([i[view].float().mean() for i in items]) for view in ramps}
+    for view in ("mask", "pose"):
+        assert means[1][view] + 3 < means[3][view] < means[12][view] - 3
+    assert abs(means[1]["rgb"] - means[12]["rgb"]) < 3
 
 
 def test_views_of_different_length(make_shards: Callable[..., ShardSet]) -> None:

@@ -111,7 +111,7 @@ def test_heatmaps_follow_the_specification() -> None:
         rng.uniform((-0.3, -0.3, -0.2), (1.3, 1.3, 1.2), (persons, 17, 3)).astype(np.float32)
         for persons in (2, 0, 1, 3)
     ]
-    drawn = render_heatmaps(frames, 9, 13, 1.3)
+    drawn = render_heatmaps(np.concatenate(frames), [2, 0, 1, 3], 9, 13, 1.3)
     assert drawn.shape == (4, 9, 13, 17)
     for heat, persons in zip(drawn, frames, strict=True):
         np.testing.assert_allclose(heat, slow_heatmap(persons, 9, 13, 1.3), atol=0.51)

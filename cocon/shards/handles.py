@@ -1,0 +1,86 @@
+"""Open files of the readers: a few per process, however many shards there are."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from cocon.errors import ShardError
+
+_LIMIT = 128
+Identity = tuple[int, int, int]
+
+
+class Handle:
+    """An open file; closed when the last one that uses it lets go, so that eviction cannot pull it away.
+
+    Reading names the position, so that processes that share the file after a fork do not disturb each other.
+    A file that is cut off, or gone on the server, is an error and not a signal, as with a memory map.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if hasattr(self, "descriptor"):
+            os.close(self.descriptor)
+
+    def read(self, position: int, size: int) -> bytes:
+        """Exactly ``size`` bytes from ``position``; raises ShardError."""
+        try:
+            data = os.pread(self.descriptor, size, position)
+            while len(data) < size:  # a signal may cut a read short
+                more = os.pread(self.descriptor, size - len(data), position + len(data))
+                if not more:
+                    raise ShardError(f"{self.path} was cut off while it was being read")
+                data += more
+        except OSError as error:
+            raise ShardError(
+                f"{self.path} cannot be read ({error.strerror})",
+                "was it replaced, or is the file server away? run the command again",
+            ) from error
+        return data
+
+
+def identity_of(file: Path | int) -> Identity:
+    """What is different when another file has taken the name: inode, size, time of writing.
+
+    Raises:
+        ShardError: when there is no file of that name.
+    """
+    try:
+        state = os.stat(file)
+    except OSError as error:
+        raise ShardError(f"there is no shard {file} ({error.strerror})") from error
+    return state.st_ino, state.st_size, state.st_mtime_ns
+
+
+_open: OrderedDict[Path, Handle] = OrderedDict()
+_lock = threading.Lock()
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+
+
+def handle_of(path: Path, identity: Identity) -> Handle:
+    """The open file ``path``.
+
+    Raises:
+        ShardError: when it cannot be opened, or is not the file with this identity any more.
+    """
+    with _lock:
+        handle = _open.get(path)
+        if handle is None:
+            try:
+                handle = Handle(path)
+            except OSError as error:
+                raise ShardError(f"{path} cannot be opened ({error.strerror})") from error
+        if identity_of(handle.descriptor) != identity:
+            _open.pop(path, None)
+            raise ShardError(f"{path} was replaced since it was opened", "run the command again")
+        _open[path] = handle
+        _open.move_to_end(path)
+        while len(_open) > _LIMIT:
+            _open.popitem(last=False)
+    return handle
