@@ -37,7 +37,7 @@ class FlowExtractor(Extractor):
         side = self.settings.compute_short_side
         self.compute_size = scaled_size(height, width, side) if side else (height, width)
         self._previous: np.ndarray | None = None
-        self._last: bytes | None = None
+        self._last: np.ndarray | None = None
 
     @abstractmethod
     def flows(self, pictures: np.ndarray) -> np.ndarray:
@@ -51,27 +51,26 @@ class FlowExtractor(Extractor):
             ``float32`` (T - 1, h, w, 2): u to the right and v downwards, px of these pictures.
         """
 
-    def process(self, batch: Sequence[np.ndarray]) -> list[bytes]:
-        """Encode the flow of every pair of neighbours that is complete."""
+    def process(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The flow (h, w, 2) of every pair of neighbours that is complete."""
         pictures = [resize(self._picture(frame), self.compute_size) for frame in batch]
         if self._previous is not None:
             pictures.insert(0, self._previous)
+        flows = list(self.flows(np.stack(pictures))) if len(pictures) > 1 else []
         self._previous = pictures[-1]
-        if len(pictures) < 2:
-            return []
-        stored = [self._stored(flow) for flow in self.flows(np.stack(pictures))]
-        self._last = stored[-1]
-        return stored
+        self._last = flows[-1] if flows else self._last
+        return flows
 
-    def finish(self) -> list[bytes]:
+    def finish(self) -> list[np.ndarray]:
         """The last frame's flow."""
-        return [self._last or self._stored(np.zeros((*self.compute_size, 2), np.float32))]
+        return [np.zeros((*self.compute_size, 2), np.float32) if self._last is None else self._last]
+
+    def store(self, result: np.ndarray) -> bytes:
+        """Scale a flow to the stored size, and encode it."""
+        return self.encode(flow_to_bytes(rescale_flow(result, self.stored_size), self.settings.bound))
 
     def _picture(self, frame: np.ndarray) -> np.ndarray:
         return frame if self.colour else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-
-    def _stored(self, flow_HW2: np.ndarray) -> bytes:
-        return self.encode(flow_to_bytes(rescale_flow(flow_HW2, self.stored_size), self.settings.bound))
 
 
 def rescale_flow(flow_HW2: np.ndarray, size: tuple[int, int]) -> np.ndarray:

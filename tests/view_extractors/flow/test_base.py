@@ -30,9 +30,10 @@ class Constant(FlowExtractor):
 def run(settings, batches, size=(40, 60)):
     extractor = Constant(FlowExtraction.model_validate(settings))
     extractor.start(*size)
-    stored = [data for batch in batches for data in extractor.process(batch)]
-    stored += extractor.finish()
-    return extractor, [bytes_to_flow(decode(data, 2), settings["bound"]) for data in stored]
+    results = [flow for batch in batches for flow in extractor.process(batch)]
+    results += extractor.finish()
+    stored = [decode(extractor.store(result), 2) for result in results]
+    return extractor, [bytes_to_flow(flow, settings["bound"]) for flow in stored]
 
 
 def frames(count, size=(40, 60)):
@@ -85,4 +86,5 @@ def test_videos_do_not_leak_into_each_other():
     extractor, _ = run({"short_side": 20, "bound": 10}, [frames(3)])
     extractor.start(40, 60)
     assert extractor.process(frames(1)) == []
-    np.testing.assert_array_equal(decode(extractor.finish()[0], 2), np.full((20, 30, 2), 128))
+    (last,) = extractor.finish()
+    np.testing.assert_array_equal(decode(extractor.store(last), 2), np.full((20, 30, 2), 128))

@@ -14,7 +14,7 @@ from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
 def extract(settings, frames):
     extractor = Tvl1OpenCv(FlowExtraction.model_validate(settings))
     extractor.start(*frames[0].shape[:2])
-    stored = [*extractor.process(frames), *extractor.finish()]
+    stored = [extractor.store(flow) for flow in [*extractor.process(frames), *extractor.finish()]]
     return np.stack([bytes_to_flow(decode(data, 2), settings["bound"]) for data in stored])
 
 

@@ -1,0 +1,84 @@
+"""RAFT: flow by a recurrent network over all pairs of positions.
+
+Teed and Deng, "RAFT: Recurrent all-pairs field transforms for optical flow" (ECCV 2020), as torchvision
+has it, with torchvision's weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from view_extractors.base import Resources
+from view_extractors.devices import at_once, torch_device, torchvision_models, upload
+from view_extractors.flow.base import FlowExtractor
+from view_extractors.weights import WEIGHTS, load_weights
+
+#: the network's features are at an eighth of the size, and its pyramid wants 16 of them per side
+_STRIDE = 8
+_SMALLEST = 16 * _STRIDE
+
+
+class Raft(FlowExtractor):
+    """RAFT on a GPU (half precision where it can) or, slowly, on a CPU.
+
+    Raises:
+        CoConError: torchvision is not installed, or there is no GPU where one is asked for.
+        AssetError: the weights cannot be had.
+    """
+
+    backend = "raft"
+    colour = True
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Everything that the stored bytes depend on."""
+        return {**super().parameters, "weights": WEIGHTS[f"raft_{self.options.model}"].filename}
+
+    def prepare(self, resources: Resources) -> None:
+        """Load the network."""
+        super().prepare(resources)
+        name = f"raft_{self.options.model}"
+        network = getattr(torchvision_models("optical_flow", self.backend), name)(weights=None)
+        load_weights(network, name)
+        self._device = torch_device(resources)
+        self._network = network.eval().to(self._device)
+
+    def flows(self, pictures: np.ndarray) -> np.ndarray:
+        """Motion between neighbours, see :meth:`FlowExtractor.flows`; so many pairs at once as fit."""
+        pairs = len(pictures) - 1
+        step = at_once(self._device, bytes_per_pair(*pictures.shape[1:3]))
+        parts = [self._flows(pictures[i : i + step + 1]) for i in range(0, pairs, step)]
+        return np.concatenate(parts)
+
+    def _flows(self, pictures_THWC: np.ndarray) -> np.ndarray:
+        import torch
+
+        height, width = pictures_THWC.shape[1:3]
+        top, bottom = padding(height)
+        left, right = padding(width)
+        on_gpu = self._device.type == "cuda"
+        with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=on_gpu):
+            pixels_TCHW = upload(pictures_THWC, self._device).float() / 127.5 - 1
+            border = (left, right, top, bottom)
+            pixels_TCHW = torch.nn.functional.pad(pixels_TCHW, border, mode="replicate")
+            updates = self._network(pixels_TCHW[:-1], pixels_TCHW[1:], self.options.updates)
+            flow_T2HW = updates[-1][:, :, top : top + height, left : left + width]
+        return flow_T2HW.float().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def padding(size: int) -> tuple[int, int]:
+    """Pixels to add before and after a side, so that the network can take it."""
+    missing = max(_SMALLEST, -size % _STRIDE + size) - size
+    return missing // 2, missing - missing // 2
+
+
+def bytes_per_pair(height: int, width: int) -> int:
+    """About how much memory a pair takes: four bytes for each pair of positions, and the features.
+
+    The pyramid of correlations is the volume, (h w)² at an eighth of the size, and a third of it more.
+    """
+    pixels = (height + sum(padding(height))) * (width + sum(padding(width)))
+    volume = 4 * (pixels // _STRIDE**2) ** 2
+    return 2 * volume + 1500 * pixels

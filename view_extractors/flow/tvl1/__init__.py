@@ -1,0 +1,1 @@
+"""Our own TV-L1 optical flow, see docs/flow.md."""

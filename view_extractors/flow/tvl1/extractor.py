@@ -1,0 +1,52 @@
+"""The backend ``tvl1``."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from view_extractors.base import Resources
+from view_extractors.devices import torch_device
+from view_extractors.flow.base import FlowExtractor
+from view_extractors.flow.tvl1 import cpu
+from view_extractors.flow.tvl1.scheme import scheme_of
+
+
+class Tvl1(FlowExtractor):
+    """TV-L1 flow (Zach, Pock and Bischof 2007; Sánchez et al. 2013) of our own making, see docs/flow.md.
+
+    On a CPU each thread takes a part of the pairs; on a GPU they are computed all at once.
+
+    Raises:
+        CoConError: there is no GPU where one is asked for.
+    """
+
+    backend = "tvl1"
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__(settings)
+        self._scheme = scheme_of(self.options)
+
+    def prepare(self, resources: Resources) -> None:
+        """Choose the device."""
+        super().prepare(resources)
+        device = None if resources.device == "cpu" else torch_device(resources)
+        self._gpu = device if device and device.type == "cuda" else None
+
+    def flows(self, pictures: np.ndarray) -> np.ndarray:
+        """Motion between neighbours, see the base class."""
+        if self._gpu:
+            from view_extractors.flow.tvl1 import batched
+
+            return np.stack(list(batched.flows(pictures, self._scheme, self._gpu)))
+        pairs, threads = len(pictures) - 1, self.resources.threads
+        if threads == 1:
+            return np.stack(list(cpu.flows(pictures, self._scheme)))
+        ends = [pairs * part // threads for part in range(threads + 1)]
+        parts = [pictures[begin : end + 1] for begin, end in pairwise(ends) if end > begin]
+        with ThreadPoolExecutor(threads) as pool:
+            done = pool.map(lambda part: list(cpu.flows(part, self._scheme)), parts)
+            return np.stack([flow for part in done for flow in part])
