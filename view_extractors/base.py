@@ -1,25 +1,19 @@
-"""What every extractor shares: open, infer in batches, encode, write, and a status row per video."""
+"""What a backend implements: a network that several views can share, and an extractor per view."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 from pydantic import BaseModel
 
-from cocon.errors import ShardError
-from cocon.shards import Shard, ShardWriter, VideoRecord
-from cocon.shards.codecs import encode
-from cocon.shards.verify import verify
-from cocon.shards.writer import source_state
-from view_extractors.video import Video, VideoError, open_video
+from cocon.shards.codecs import encode_as
+from cocon.shards.format import Codec
 
 
 @dataclass(frozen=True)
@@ -62,15 +56,16 @@ class Network(ABC):
 class Extractor(ABC):
     """Turns the frames of one video into stored frames of one view.
 
-    Once per run: :meth:`prepare`; then per video: :meth:`start`, :meth:`process` for every batch,
-    :meth:`finish`.
+    Once per run: :meth:`prepare`; then per video, on a shallow copy that belongs to it: :meth:`start`,
+    :meth:`process` for every batch, :meth:`finish`. Their results become stored frames in :meth:`store`, in
+    another thread.
 
     Attributes:
         view: name of the view.
         backend: name of the method, see the registry.
         section: class of the settings.
         network: class of the network whose results :meth:`process` gets; None: it gets RGB frames.
-        codec: ``jpeg`` if stored frames are encoded images, ``keypoints`` if they are arrays (P, 17, 3).
+        codec: ``keypoints`` if stored frames are arrays (P, 17, 3), else how pictures are coded.
         settings: the view's section of the configuration.
     """
 
@@ -78,7 +73,7 @@ class Extractor(ABC):
     backend: ClassVar[str]
     section: ClassVar[type[BaseModel]]
     network: ClassVar[type[Network] | None] = None
-    codec: ClassVar[Literal["jpeg", "keypoints"]] = "jpeg"
+    codec: Codec = "delta"
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
@@ -108,15 +103,29 @@ class Extractor(ABC):
 
     @abstractmethod
     def process(self, batch: Sequence[Any]) -> list[Any]:
-        """Take the next frames (or the network's results for them); return what can be stored already."""
+        """Take the next frames (or the network's results for them); return the results that are complete.
+
+        How frames are cut into batches must not matter. When it raises, it must be as before the call: a
+        batch that does not fit the GPU's memory comes again in halves.
+        """
 
     def encode(self, picture_HWC: np.ndarray) -> bytes:
         """A stored frame from a ``uint8`` picture (H, W, C)."""
-        return encode(picture_HWC, self.settings.jpeg_quality)
+        if self.codec == "keypoints":
+            raise TypeError("keypoints are stored as they are")
+        return encode_as(self.codec, picture_HWC, getattr(self.settings, "jpeg_quality", 0))
 
     def finish(self) -> list[Any]:
-        """The stored frames that were still missing; as many in all as the video has frames."""
+        """The results that were still missing; as many in all as the video has frames."""
         return []
+
+    def store(self, result: Any) -> Any:
+        """The stored frame, of the codec's type, from one result; by default the result itself.
+
+        It runs beside the inference of later frames, perhaps in several threads: it may use what
+        :meth:`prepare` and :meth:`start` have set, and nothing that :meth:`process` changes.
+        """
+        return result
 
 
 @dataclass(frozen=True)
@@ -125,22 +134,6 @@ class Output:
 
     extractor: Extractor
     path: Path
-
-
-class Progress:
-    """Is told how a run goes on; this one keeps it to itself."""
-
-    def start(self, videos: int) -> None:
-        """So many videos are to be extracted."""
-
-    def frames(self, count: int) -> None:
-        """So many more frames are done."""
-
-    def video(self, video_id: str, frames: int, reason: str) -> None:
-        """A video is done. No frames: it was skipped; a reason and frames: it was repaired."""
-
-    def up_to_date(self, path: Path) -> None:
-        """This shard needs no work."""
 
 
 def scaled_size(height: int, width: int, short_side: int) -> tuple[int, int]:
@@ -155,155 +148,3 @@ def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         return picture
     shrinks = size[0] < picture.shape[0]
     return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-
-
-def extract(
-    videos: Mapping[str, Path],
-    outputs: Sequence[Output],
-    *,
-    max_failed_fraction: float = 0.0,
-    resources: Resources | None = None,
-    batch_size: int = 16,
-    progress: Progress | None = None,
-) -> None:
-    """Write one shard per output; every video is decoded once for all of them.
-
-    Outputs whose extractors use the same network share its results. A video that cannot be decoded becomes
-    a row "skipped". A killed run goes on where it stopped when it is called again, and a shard that holds
-    these videos with these settings and is younger than they are is left alone.
-
-    Args:
-        videos: path of every video by its id, in the order of the shard.
-        outputs: the views to write.
-        max_failed_fraction: largest fraction of skipped videos that still gives a shard.
-        resources: threads and device.
-        batch_size: frames that are decoded before the networks see them.
-        progress: is told what happens.
-
-    Raises:
-        ShardError: more than ``max_failed_fraction`` of the videos failed, or a file cannot be written.
-    """
-    resources, progress = resources or Resources(), progress or Progress()
-    cv2.setNumThreads(resources.threads)
-    wanted = []
-    for output in outputs:
-        if _up_to_date(output, videos):
-            progress.up_to_date(output.path)
-        else:
-            wanted.append(output)
-    with contextlib.ExitStack() as stack:
-        writers = {stack.enter_context(_writer(output, videos)): output.extractor for output in wanted}
-        for extractor in writers.values():
-            extractor.prepare(resources)
-        keys = {key for key in map(_network_key, writers.values()) if key}
-        networks = {key: key[0](key[1], resources) for key in keys}
-        run = _Run(networks, resources, batch_size, progress)
-        pending = {writer: set(writer.pending) for writer in writers}
-        todo = [video_id for video_id in videos if any(video_id in ids for ids in pending.values())]
-        progress.start(len(todo))
-        for video_id in todo:
-            run.extract(
-                video_id, videos[video_id], {w: e for w, e in writers.items() if video_id in pending[w]}
-            )
-        for writer in writers:
-            writer.finish(max_failed_fraction)
-
-
-_NetworkKey = tuple[type[Network], BaseModel | None]
-
-
-def _network_key(extractor: Extractor) -> _NetworkKey | None:
-    """Extractors with the same key share a network."""
-    return (extractor.network, extractor.options) if extractor.network else None
-
-
-def _writer(output: Output, videos: Mapping[str, Path]) -> ShardWriter:
-    extractor = output.extractor
-    return ShardWriter(
-        output.path,
-        view=extractor.view,
-        video_ids=list(videos),
-        parameters=extractor.parameters,
-        codec=extractor.codec,
-        sources=[source_state(path) for path in videos.values()],
-    )
-
-
-def _up_to_date(output: Output, videos: Mapping[str, Path]) -> bool:
-    try:
-        written = output.path.stat().st_mtime_ns
-        rows = verify(output.path)
-        shard = Shard(output.path)
-    except (OSError, ShardError):
-        return False
-    newest = max((state[1] for path in videos.values() if (state := source_state(path))), default=0)
-    same = shard.view == output.extractor.view and shard.parameters == output.extractor.parameters
-    return same and [row.id for row in rows] == list(videos) and newest < written
-
-
-@dataclass
-class _Run:
-    """One call of :func:`extract`: the networks it loaded and how it works."""
-
-    networks: Mapping[_NetworkKey, Network]
-    resources: Resources
-    batch_size: int
-    progress: Progress
-
-    def extract(self, video_id: str, path: Path, writers: Mapping[ShardWriter, Extractor]) -> None:
-        """Decode one video and write it to every writer, or the reason why not."""
-        try:
-            if not path.exists():
-                raise VideoError("file is missing")
-            with open_video(path, self.resources.threads) as video:
-                stored = self._infer(video, list(writers.values()))
-        except VideoError as error:
-            for writer in writers:
-                writer.skip(video_id, error.message)
-            self.progress.video(video_id, 0, error.message)
-            return
-        for (writer, extractor), frames in zip(writers.items(), stored, strict=True):
-            writer.add(_record(video_id, video, extractor, frames))
-        self.progress.video(video_id, video.frames, video.reason)
-
-    def _infer(self, video: Video, extractors: Sequence[Extractor]) -> list[list[Any]]:
-        """One list of stored frames per extractor."""
-        keys = [_network_key(extractor) for extractor in extractors]
-        used = {key: self.networks[key] for key in keys if key}
-        stored: list[list[Any]] = [[] for _ in extractors]
-        for number, frames in enumerate(_batches(video, self.batch_size)):
-            if number == 0:
-                for extractor in extractors:
-                    extractor.start(video.height, video.width)
-                for network in used.values():
-                    network.start()
-            results = {key: network.infer(frames) for key, network in used.items()}
-            for extractor, key, kept in zip(extractors, keys, stored, strict=True):
-                kept += extractor.process(results[key] if key else frames)
-            self.progress.frames(len(frames))
-        for extractor, kept in zip(extractors, stored, strict=True):
-            kept += extractor.finish()
-        return stored
-
-
-def _record(video_id: str, video: Video, extractor: Extractor, stored: list[Any]) -> VideoRecord:
-    assert len(stored) == video.frames
-    height, width = extractor.stored_size
-    return VideoRecord(
-        id=video_id,
-        height=height,
-        width=width,
-        source_height=video.height,
-        source_width=video.width,
-        fps=video.fps,
-        frames=stored if extractor.codec == "jpeg" else None,
-        keypoints=stored if extractor.codec == "keypoints" else None,
-        status="repaired" if video.reason else "ok",
-        reason=video.reason,
-    )
-
-
-def _batches(frames: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
-    iterator = iter(frames)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch

@@ -1,55 +1,113 @@
-"""``view-extractors <view> VIDEOS --output SHARD.h5``: any view of any videos, one HDF5 file each."""
+"""Views of videos: rgb frames, optical flow, person masks and poses, one HDF5 file per view.
+
+Every video is decoded once, in a stream; decoding, inference and writing run at the same time. A row per
+video says whether it is ok, repaired (what is missing) or skipped (why).
+"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
+from cocon import __version__
 from cocon.config.schema import Extraction
-from cocon.config.settings import parse_settings
 from cocon.errors import CoConError
-from cocon.files import read_csv, write_json
+from cocon.files import write_json
 from cocon.shards import shard_of
-from view_extractors.base import Extractor, Output, Resources, extract
+from view_extractors import comparison, estimate
+from view_extractors.arguments import add_machine_arguments, extractor_of, resources_of
+from view_extractors.base import Output
 from view_extractors.console import ConsoleProgress
-from view_extractors.registry import EXTRACTORS, extractor_class
+from view_extractors.inputs import from_manifest, from_names
+from view_extractors.overview import VIEWS, backends_table, settings_help, views_in_short
+from view_extractors.registry import EXTRACTORS
+from view_extractors.run import extract
 
-_EPILOG = """examples:
+_EXAMPLES = """examples:
   view-extractors flow my.mp4 --output flow.h5
-  view-extractors pose *.mp4 --output pose.h5 --also mask mask.h5
+  view-extractors flow videos/ --output flow.h5 --settings '{backend: dis, short_side: 120}'
+  view-extractors pose videos/ --output pose.h5 --also mask mask.h5
   view-extractors rgb --manifest manifest.csv --shard 3 --shards 12 --output 00003.h5
-
-exit status: 0 done; 2 something you can mend (the message says what); 130 interrupted (the same command
-goes on where it stopped)
+  view-extractors estimate --dataset kinetics400 --cores 64
 """
+_EXIT = """exit status:
+  0    done
+  1    a bug: a traceback that names the video; what is finished is kept
+  2    something that you can mend; the message says what
+  130  stopped by Ctrl-C; the same command goes on after the finished videos
+  143  stopped by SIGTERM; likewise
+"""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the run to stop."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = signal.Signals(number)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        with _signals_stop():
+            options.run(options)
     except CoConError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+        return _mend(error)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        return _mend(error)
+    except Stopped as stopped:
+        name = "Ctrl-C" if stopped.signal == signal.SIGINT else stopped.signal.name
+        print(f"stopped by {name}; the same command goes on after the finished videos", file=sys.stderr)
+        return 128 + stopped.signal
     return 0
 
 
+def _mend(error: Exception) -> int:
+    print("\n  ".join([f"error: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
+    return 2
+
+
+@contextlib.contextmanager
+def _signals_stop() -> Iterator[None]:
+    """Ctrl-C and SIGTERM raise :class:`Stopped` in the main thread; a second one waits for nothing."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
 def _parser() -> argparse.ArgumentParser:
-    style = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
-        "view-extractors", description=__doc__, epilog=_EPILOG, formatter_class=style
+    parser = _Parser(
+        "view-extractors", description=__doc__, epilog="\n".join([views_in_short(), "", _EXAMPLES, _EXIT])
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"view-extractors {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     for view in EXTRACTORS:
-        text = f"write the {view} view of videos into a shard"
-        _add_view(commands.add_parser(view, help=text, epilog=_EPILOG, formatter_class=style), view)
+        text = f"{VIEWS[view]}, into a shard"
+        epilog = "\n".join([settings_help(view), "", _EXIT])
+        _add_view(commands.add_parser(view, help=text, description=text, epilog=epilog), view)
+    estimate.add_arguments(commands.add_parser("estimate", help=estimate.HELP, description=estimate.__doc__))
+    backends = commands.add_parser("backends", help="what is installed, and how to get the rest")
+    backends.set_defaults(run=_backends)
+    comparison.add_arguments(
+        commands.add_parser("compare", help=comparison.HELP, description=comparison.__doc__)
+    )
     score = commands.add_parser("score", help="compare shards with the truth of the demo data set")
     score.add_argument("--shards", type=Path, required=True, help="folder with one folder per view")
     score.add_argument("--truth", type=Path, required=True, help="folder with one .npz file per video")
@@ -58,21 +116,38 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    """Leaves the lines of descriptions and epilogs as they are."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+
 def _add_view(parser: argparse.ArgumentParser, view: str) -> None:
     parser.set_defaults(run=_extract, view=view)
-    add = parser.add_argument
-    add("videos", nargs="*", type=Path, metavar="VIDEO", help="a video file; its id is its name's stem")
-    add("--manifest", type=Path, help="CSV table with the columns id and path, in place of VIDEO ...")
-    add("--shard", type=int, default=0, metavar="K", help="take part K of the videos (from 0)")
-    add("--shards", type=int, default=1, metavar="N", help="of N parts; the ids decide (default 1)")
-    add("--output", type=Path, required=True, help="the HDF5 file to write")
-    add(
-        "--settings",
-        default="{}",
-        metavar="JSON",
-        help="settings of the view: JSON, or a .json or .yaml file",
+    videos = parser.add_argument_group("videos").add_argument
+    videos(
+        "videos",
+        nargs="*",
+        type=Path,
+        metavar="VIDEO",
+        help="a video, whose id is its name without the suffix; or a folder of videos, whose ids are their "
+        "paths from there",
     )
-    add(
+    videos("--manifest", type=Path, help="CSV table with the columns id and path, in place of VIDEO ...")
+    videos("--shard", type=int, default=0, metavar="K", help="take part K of the videos (from 0)")
+    videos("--shards", type=int, default=1, metavar="N", help="of N parts; the ids decide (default 1)")
+    videos(
+        "--max-failed-fraction",
+        type=float,
+        default=Extraction().max_failed_fraction,
+        metavar="F",
+        help="write the shard if at most this fraction of its videos failed (default %(default)s)",
+    )
+    views = parser.add_argument_group("views").add_argument
+    views("--output", type=Path, required=True, help="the HDF5 file to write")
+    views("--settings", default="{}", metavar="JSON", help="JSON or YAML, or a file of that (see below)")
+    views(
         "--also",
         nargs=2,
         action="append",
@@ -80,7 +155,7 @@ def _add_view(parser: argparse.ArgumentParser, view: str) -> None:
         metavar=("VIEW", "OUTPUT"),
         help="write another view in the same pass; views of one network share its work; may be repeated",
     )
-    add(
+    views(
         "--also-settings",
         nargs=2,
         action="append",
@@ -88,40 +163,27 @@ def _add_view(parser: argparse.ArgumentParser, view: str) -> None:
         metavar=("VIEW", "JSON"),
         help="settings of a view that --also names",
     )
-    add(
-        "--max-failed-fraction",
-        type=float,
-        default=Extraction().max_failed_fraction,
-        metavar="F",
-        help="write the shard if at most this fraction of its videos failed (default %(default)s)",
-    )
-    add("--threads", type=int, default=1, help="CPU threads (default 1)")
-    add(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where networks run; auto (the default): on a GPU if there is one",
-    )
+    add_machine_arguments(parser)
 
 
 def _extract(options: argparse.Namespace) -> None:
     if bool(options.videos) == bool(options.manifest):
         raise CoConError(
             "no videos" if not options.videos else "both videos and --manifest are given",
-            "name video files, or give --manifest TABLE.csv",
+            "name video files or folders, or give --manifest TABLE.csv",
         )
     if not 0 <= options.shard < options.shards:
         raise CoConError(f"--shard {options.shard} is not one of {options.shards} (they count from 0)")
-    if options.threads < 1:
-        raise CoConError("--threads must be at least 1")
-    videos = _from_manifest(options.manifest) if options.manifest else _from_names(options.videos)
+    resources = resources_of(options)
+    videos = from_manifest(options.manifest) if options.manifest else from_names(options.videos)
     outputs = _outputs(options)
     with contextlib.closing(ConsoleProgress()) as progress:
         extract(
             {key: path for key, path in videos.items() if shard_of(key, options.shards) == options.shard},
             outputs,
             max_failed_fraction=options.max_failed_fraction,
-            resources=Resources(options.threads, options.device),
+            resources=resources,
+            batch_size=options.batch_size,
             progress=progress,
         )
 
@@ -137,40 +199,11 @@ def _outputs(options: argparse.Namespace) -> list[Output]:
         if view in settings or view not in paths:
             raise CoConError(f"--also-settings {view}: no --also, or two settings, for that view")
         settings[view] = text
-    return [Output(_extractor(view, settings.get(view, "{}")), path) for view, path in paths.items()]
+    return [Output(extractor_of(view, settings.get(view, "{}")), path) for view, path in paths.items()]
 
 
-def _extractor(view: str, text: str) -> Extractor:
-    settings = parse_settings(text, extractor_class(view).section)
-    return extractor_class(view, getattr(settings, "backend", None))(settings)
-
-
-def _from_names(paths: Sequence[Path]) -> Mapping[str, Path]:
-    videos: dict[str, Path] = {}
-    for path in paths:
-        # A name that is no UTF-8 still gives an id that any reader can write down.
-        video_id = path.stem.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        if video_id in videos:
-            raise CoConError(
-                f"'{videos[video_id]}' and '{path}' would have the same id '{video_id}'",
-                "give a --manifest with the columns id and path",
-            )
-        videos[video_id] = path
-    return videos
-
-
-def _from_manifest(table: Path) -> Mapping[str, Path]:
-    if not table.is_file():
-        raise CoConError(f"there is no manifest {table}")
-    videos: dict[str, Path] = {}
-    for line, row in enumerate(read_csv(table), start=2):
-        video_id, path = row.get("id"), row.get("path")
-        if not video_id or not path:
-            raise CoConError(f"{table}, line {line}: the columns id and path must not be empty")
-        if video_id in videos:
-            raise CoConError(f"{table}, line {line}: the id '{video_id}' stands there twice")
-        videos[video_id] = Path(path)
-    return videos
+def _backends(options: argparse.Namespace) -> None:
+    print(backends_table())
 
 
 def _score(options: argparse.Namespace) -> None:

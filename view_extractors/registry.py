@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 
 from cocon.errors import CoConError
 from view_extractors.base import Extractor
 
 EXTRACTORS: dict[str, dict[str, str]] = {
     "rgb": {"decode": "view_extractors.rgb:Rgb"},
-    "flow": {"tvl1_opencv": "view_extractors.flow.tvl1_opencv:Tvl1OpenCv"},
-    "mask": {"blazepose": "view_extractors.segmentation.blazepose:BlazePoseMask"},
-    "pose": {"blazepose": "view_extractors.pose.blazepose:BlazePosePose"},
+    "flow": {
+        "tvl1": "view_extractors.flow.tvl1.extractor:Tvl1",
+        "tvl1_opencv": "view_extractors.flow.tvl1_opencv:Tvl1OpenCv",
+        "dis": "view_extractors.flow.dis:Dis",
+        "farneback": "view_extractors.flow.farneback:Farneback",
+        "raft": "view_extractors.flow.raft:Raft",
+    },
+    "mask": {
+        "blazepose": "view_extractors.segmentation.blazepose:BlazePoseMask",
+        "torchvision": "view_extractors.segmentation.torchvision:MaskRcnnMask",
+        "detectron2": "view_extractors.segmentation.detectron2:Detectron2Mask",
+    },
+    "pose": {
+        "blazepose": "view_extractors.pose.blazepose:BlazePosePose",
+        "torchvision": "view_extractors.pose.torchvision:KeypointRcnnPose",
+        "detectron2": "view_extractors.pose.detectron2:Detectron2Pose",
+        "mmpose": "view_extractors.pose.mmpose:MmposePose",
+    },
 }
 """View -> backend -> module:class; imported only when used. The first backend of a view is its default."""
+
+PACKAGES: dict[str, tuple[str, str]] = {
+    "blazepose": ("ai_edge_litert", "pip install 'cocon[blazepose]'"),
+    "raft": ("torchvision", "pip install 'cocon[torchvision]'"),
+    "torchvision": ("torchvision", "pip install 'cocon[torchvision]'"),
+    "detectron2": ("detectron2", "see docs/backends.md"),
+    "mmpose": ("mmpose", "see docs/backends.md"),
+}
+"""Backend -> the package that it needs besides those of every installation, and how to get it."""
 
 
 def extractor_class(view: str, backend: str | None = None) -> type[Extractor]:
@@ -32,3 +57,9 @@ def extractor_class(view: str, backend: str | None = None) -> type[Extractor]:
     found = getattr(importlib.import_module(module), name)
     assert issubclass(found, Extractor)
     return found
+
+
+def to_install(backend: str) -> str:
+    """How to install what a backend needs; empty if it is here. Nothing is imported to find out."""
+    package, advice = PACKAGES.get(backend, ("", ""))
+    return "" if not package or importlib.util.find_spec(package) else advice

@@ -1,4 +1,4 @@
-"""The rgb view: decoded frames, scaled and stored as JPEG."""
+"""The rgb view: decoded frames, scaled."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ class Rgb(Extractor):
     backend = "decode"
     section = RgbExtraction
 
-    def process(self, batch: Sequence[np.ndarray]) -> list[bytes]:
-        """Scale and encode RGB frames."""
-        return [self.encode(resize(frame, self.stored_size)) for frame in batch]
+    def __init__(self, settings: RgbExtraction) -> None:
+        super().__init__(settings)
+        self.codec = settings.codec
+
+    def process(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """RGB frames as they are."""
+        return list(batch)
+
+    def store(self, result: np.ndarray) -> bytes:
+        """Scale and encode a frame."""
+        return self.encode(resize(result, self.stored_size))

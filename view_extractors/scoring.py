@@ -34,7 +34,7 @@ def score(shards: Path, truth: Path) -> dict[str, Figures]:
         CoConError: there is nothing to compare.
     """
     figures = {}
-    for view, measure in _MEASURES.items():
+    for view, measure in MEASURES.items():
         if (Path(shards) / view).is_dir():
             shard_set = ShardSet.of_folder(Path(shards) / view)
             pairs = list(_pairs(shard_set, Path(truth)))
@@ -42,7 +42,7 @@ def score(shards: Path, truth: Path) -> dict[str, Figures]:
                 figures[view] = {"videos": float(len(pairs)), **measure(shard_set, pairs)}
     if not figures:
         raise CoConError(
-            f"no video of the folders {', '.join(_MEASURES)} in {shards} has its truth in {truth}",
+            f"no video of the folders {', '.join(MEASURES)} in {shards} has its truth in {truth}",
             "only the demo data set has a truth; give its folder, for instance data/demo/truth",
         )
     return figures
@@ -125,7 +125,7 @@ def score_flow(shards: ShardSet, pairs: list[tuple[VideoInfo, Path]]) -> Figures
     }
 
 
-_MEASURES: dict[str, Callable[[ShardSet, list[tuple[VideoInfo, Path]]], Figures]] = {
+MEASURES: dict[str, Callable[[ShardSet, list[tuple[VideoInfo, Path]]], Figures]] = {
     "pose": score_pose,
     "mask": score_mask,
     "flow": score_flow,

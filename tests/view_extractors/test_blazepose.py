@@ -108,7 +108,8 @@ def test_mask_is_placed_where_the_crop_is():
     extractor = BlazePoseMask(MaskExtraction(short_side=50))
     extractor.start(100, 160)
     # The crop is the square from (40, 20) to (104, 84) of the frame: (20, 10) to (52, 42) as stored.
-    inside, nobody = extractor.process([person(np.array([[0.25, 0, 40], [0, 0.25, 20]])), None])
+    persons = [person(np.array([[0.25, 0, 40], [0, 0.25, 20]])), None]
+    inside, nobody = map(extractor.store, extractor.process(persons))
     mask = decode(inside, 1)[..., 0]
     assert mask.shape == (50, 80)
     expected = np.zeros((50, 80))

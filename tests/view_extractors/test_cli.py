@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from cocon.errors import CoConError
 from cocon.shards import Shard, shard_of
+from view_extractors import cli, registry
 from view_extractors.cli import main
+from view_extractors.overview import default_backend, section_of
+from view_extractors.registry import EXTRACTORS
 
 SMALL = '{"short_side": 24, "compute_short_side": 24}'
 
@@ -34,13 +40,81 @@ def test_flow_of_a_video_in_one_command(tmp_path, video):
 def test_two_views_in_one_pass_with_their_own_settings(tmp_path, video):
     rgb, flow = tmp_path / "rgb.h5", tmp_path / "flow.h5"
     settings = tmp_path / "flow.yaml"
-    settings.write_text("short_side: 30\ntvl1_opencv: {warps: 1}\n")
+    settings.write_text("short_side: 30\nbackend: tvl1_opencv\ntvl1_opencv: {warps: 1}\n")
     assert (
         run("rgb", video, "--output", rgb, "--also", "flow", flow, "--also-settings", "flow", settings) == 0
     )
     assert Shard(rgb).parameters["short_side"] == 150
     assert Shard(flow).parameters["short_side"] == 30
     assert Shard(flow).parameters["tvl1_opencv"]["warps"] == 1
+
+
+def test_folder_of_videos(tmp_path, moving, write_video):
+    for name in ("walk/a.mp4", "run/b.avi"):
+        write_video(tmp_path / "videos" / name, moving(2), "mpeg4")
+    assert run("rgb", tmp_path / "videos", "--output", tmp_path / "rgb.h5", "--batch-size", 1) == 0
+    assert list(Shard(tmp_path / "rgb.h5").videos) == ["run/b", "walk/a"]
+
+
+def test_help_names_every_view_backend_and_exit_status(capsys):
+    with pytest.raises(SystemExit):
+        run("--help")
+    text = capsys.readouterr().out
+    for view, backends in EXTRACTORS.items():
+        assert re.search(rf"^  {view} .*{'.*'.join(map(re.escape, backends))}", text, re.M)
+    assert "view-extractors flow videos/ --output flow.h5" in text
+    assert re.findall(r"^  (\d+) ", text, re.M) == ["0", "1", "2", "130", "143"]
+
+
+@pytest.mark.parametrize("view", EXTRACTORS)
+def test_help_of_a_view_lists_its_settings(capsys, view):
+    with pytest.raises(SystemExit):
+        run(view, "--help")
+    text = capsys.readouterr().out
+    settings = text[text.index("settings (") :]
+    for key in section_of(view).model_fields:
+        assert re.search(rf"^  {key}:", settings, re.M)
+    assert "PydanticUndefined" not in text
+    assert "--batch-size" in text
+
+
+def test_backends_are_listed_with_how_to_get_them(capsys, monkeypatch):
+    monkeypatch.setitem(registry.PACKAGES, "dis", ("no_such_package", "pip install it"))
+    assert run("backends") == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = {tuple(line.split()[:2]): line for line in lines[1:]}
+    assert set(rows) == {(view, name) for view, backends in EXTRACTORS.items() for name in backends}
+    assert rows["rgb", "decode"].endswith("yes")
+    assert rows["flow", "dis"].endswith("no: pip install it")
+    for view in EXTRACTORS:
+        assert "(default)" in rows[view, default_backend(view)]
+
+
+def test_interrupts_have_their_own_exit_status(tmp_path, video, capsys, monkeypatch):
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        monkeypatch.setattr(cli, "extract", lambda *_, number=number, **__: signal.raise_signal(number))
+        before = signal.getsignal(number)
+        assert run("rgb", video, "--output", tmp_path / "rgb.h5") == status
+        assert signal.getsignal(number) is before
+        assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_note_about_the_video_stands_below_an_error(tmp_path, video, capsys, monkeypatch):
+    def broken(*_, **__):
+        error = CoConError("the network is broken", "mend it")
+        error.add_note("inference of video 'my' failed")
+        raise error
+
+    monkeypatch.setattr(cli, "extract", broken)
+    assert run("rgb", video, "--output", tmp_path / "rgb.h5") == 2
+    error = capsys.readouterr().err
+    assert error == "error: the network is broken\n  hint: mend it\n  inference of video 'my' failed\n"
+
+
+def test_folder_that_cannot_be_written_is_explained(tmp_path, video, capsys):
+    (tmp_path / "file").touch()
+    assert run("rgb", video, "--output", tmp_path / "file" / "rgb.h5") == 2
+    assert "file" in capsys.readouterr().err
 
 
 def test_part_of_a_manifest(tmp_path, moving, write_video):
@@ -90,6 +164,8 @@ def test_name_that_begins_with_a_dash(tmp_path, video, monkeypatch):
         (["--manifest", "twice.csv"], "the id 'a' stands there twice"),
         (["my.mp4", "--shard", "2", "--shards", "2"], "--shard 2"),
         (["my.mp4", "--threads", "0"], "--threads"),
+        (["my.mp4", "--batch-size", "0"], "--batch-size"),
+        (["."], "no video in the folder"),
         (["my.mp4", "--settings", "{short_sid: 3}"], "short_side"),
         (["my.mp4", "--settings", "absent.json"], "absent.json"),
         (["my.mp4", "--also", "depth", "x.h5"], "no view 'depth'"),

@@ -9,10 +9,11 @@ import pytest
 
 from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.shards import Shard
-from view_extractors.base import Output, extract
+from view_extractors.base import Output
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
 from view_extractors.pose.blazepose import BlazePosePose
 from view_extractors.rgb import Rgb
+from view_extractors.run import extract
 from view_extractors.segmentation.blazepose import BlazePoseMask
 from view_extractors.video import decode, open_video
 
@@ -43,6 +44,19 @@ def test_metadata_that_is_no_utf8(shared_data):
     assert len(frames) == video.frames == 83
     assert frames[0].shape == (240, 320, 3)
     assert video.reason == ""
+
+
+def test_every_real_clip_is_whole(shared_data):
+    """No whole file is called repaired."""
+    paths = [path for path in (shared_data / "clips").rglob("*") if path.suffix in (".avi", ".mkv", ".mp4")]
+    short = [path for path in paths if path.stat().st_size < 2_000_000]
+    assert len(short) > 30
+    for path in short:
+        with open_video(path) as video:
+            frames = sum(1 for _ in video)
+        assert video.reason == "", path
+        assert abs(frames - video.expected_frames) <= 1, path
+        assert 10 <= video.fps <= 30
 
 
 def test_rgb_and_flow(clips, tmp_path):

@@ -27,7 +27,7 @@ def test_every_line_leads_to_a_class_that_says_the_same(view):
 def test_unknown_names_are_explained():
     with pytest.raises(CoConError, match="choose one of rgb, flow"):
         extractor_class("depth")
-    with pytest.raises(CoConError, match="choose tvl1_opencv"):
+    with pytest.raises(CoConError, match="choose tvl1, tvl1_opencv"):
         extractor_class("flow", "magic")
 
 

@@ -20,9 +20,13 @@ class BlazePoseMask(Extractor):
     section = MaskExtraction
     network = BlazePose
 
-    def process(self, batch: Sequence[Person | None]) -> list[bytes]:
-        """Warp each mask from the network's crop to the stored size."""
-        return [self.encode(self._mask(person)) for person in batch]
+    def process(self, batch: Sequence[Person | None]) -> list[Person | None]:
+        """The persons as they are."""
+        return list(batch)
+
+    def store(self, result: Person | None) -> bytes:
+        """Warp a mask from the network's crop to the stored size, and encode it."""
+        return self.encode(self._mask(result))
 
     def _mask(self, person: Person | None) -> np.ndarray:
         height, width = self.stored_size

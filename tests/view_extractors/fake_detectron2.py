@@ -1,0 +1,139 @@
+"""A stand-in for Detectron2 with its documented interface, for tests of what we build on it.
+
+Its network finds every rectangle whose colour is ``PERSON_RGB`` (a person) or ``BALL_RGB`` (another thing)
+in the picture that it is given, so that a wrong order of channels, scale or offset shows.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import torch
+
+PERSON_RGB = (240, 40, 40)
+BALL_RGB = (40, 40, 240)
+CLASSES = ((PERSON_RGB, 0, 0.9), (BALL_RGB, 32, 0.95))
+DIVISIBLE_BY = 32
+
+
+class Boxes:
+    """As detectron2.structures.Boxes: float32 (N, 4)."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+
+
+class Instances:
+    """As detectron2.structures.Instances: fields of one length, and the size (h, w) of the picture."""
+
+    def __init__(self, image_size: tuple[int, int], **fields: Any) -> None:
+        self.image_size = image_size
+        for name, value in fields.items():
+            setattr(self, name, value)
+
+
+class FakeNetwork(torch.nn.Module):
+    """As GeneralizedRCNN, or with a semantic branch as PanopticFPN."""
+
+    def __init__(self, settings: SimpleNamespace) -> None:
+        super().__init__()
+        self.settings = settings
+        self.anything = torch.nn.Parameter(torch.zeros(1))
+        self.batches: list[int] = []
+
+    def inference(
+        self,
+        batched_inputs: list[dict[str, Any]],
+        detected_instances: Any = None,
+        do_postprocess: bool = True,
+    ) -> Any:
+        assert not self.training
+        assert not do_postprocess
+        self.batches.append(len(batched_inputs))
+        pictures = [self._rgb(item["image"]) for item in batched_inputs]
+        found = [self._instances(picture) for picture in pictures]
+        if not self.settings.PANOPTIC:
+            return found
+        return found, torch.stack([self._classes(picture) for picture in pictures])
+
+    @staticmethod
+    def _rgb(image: torch.Tensor) -> torch.Tensor:
+        assert image.dtype == torch.float32, "pixels are float32 (3, H, W) in 0 .. 255, as BGR"
+        assert image.shape[0] == 3
+        return image.flip(0)
+
+    @staticmethod
+    def _where(picture: torch.Tensor, colour: tuple[int, int, int]) -> torch.Tensor:
+        return ((picture - torch.tensor(colour).view(3, 1, 1)).abs() < 30).all(dim=0)
+
+    def _instances(self, picture: torch.Tensor) -> Instances:
+        size = tuple(picture.shape[1:])
+        boxes, classes, scores = [], [], []
+        for colour, number, score in CLASSES:
+            rows, columns = self._where(picture, colour).nonzero(as_tuple=True)
+            if len(rows) and score >= self.settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST:
+                boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+                classes.append(number)
+                scores.append(score)
+        boxes_N4 = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+        order = torch.tensor(scores).argsort(descending=True)
+        fields = {
+            "pred_boxes": Boxes(boxes_N4[order]),
+            "pred_classes": torch.tensor(classes, dtype=torch.int64)[order],
+            "scores": torch.tensor(scores)[order],
+        }
+        if self.settings.PANOPTIC:
+            # The left half of every box is certain, the right half doubtful.
+            mask = torch.ones(len(boxes), 1, 28, 28)
+            mask[..., 14:] = 0.25
+            return Instances(size, **fields, pred_masks=mask)
+        return Instances(size, **fields, **self._keypoints(boxes_N4[order]))
+
+    @staticmethod
+    def _keypoints(boxes_N4: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Keypoint j lies (j + 1) / 18 of the way from the upper left to the lower right corner."""
+        part = torch.arange(1, 18)[:, None] / 18
+        points = boxes_N4[:, None, :2] + part * (boxes_N4[:, None, 2:] - boxes_N4[:, None, :2])
+        cells = (part[:, 0] * 56).long()
+        heatmaps = torch.full((len(boxes_N4), 17, 56, 56), -20.0)
+        heatmaps[:, range(17), cells, cells] = 20.0
+        # The third number is no probability that the keypoint is there.
+        scores = torch.full((len(boxes_N4), 17, 1), 0.02)
+        return {"pred_keypoints": torch.cat([points, scores], dim=2), "pred_keypoint_heatmaps": heatmaps}
+
+    def _classes(self, picture: torch.Tensor) -> torch.Tensor:
+        """Logits (54, H, W) of the padded picture; channel 0 is for things."""
+        height, width = (-(-side // DIVISIBLE_BY) * DIVISIBLE_BY for side in picture.shape[1:])
+        logits = torch.zeros(54, height, width)
+        logits[7] = 10
+        things = self._where(picture, PERSON_RGB) | self._where(picture, BALL_RGB)
+        logits[0, : picture.shape[1], : picture.shape[2]] = 20.0 * things
+        logits[0, picture.shape[1] :] = 20
+        return logits
+
+
+def modules(built: list[FakeNetwork]) -> dict[str, ModuleType]:
+    """The package's modules that we import; networks are noted in ``built``."""
+
+    def get_config(config_path: str, trained: bool = False) -> SimpleNamespace:
+        assert not trained, "that would download weights without our pinned hash"
+        assert config_path in (
+            "COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x.yaml",
+            "COCO-PanopticSegmentation/panoptic_fpn_R_101_3x.yaml",
+        )
+        heads = SimpleNamespace(SCORE_THRESH_TEST=0.05)
+        return SimpleNamespace(
+            MODEL=SimpleNamespace(DEVICE="cuda", ROI_HEADS=heads),
+            INPUT=SimpleNamespace(FORMAT="BGR"),
+            PANOPTIC="panoptic" in config_path,
+        )
+
+    def build_model(settings: SimpleNamespace) -> FakeNetwork:
+        built.append(FakeNetwork(settings))
+        return built[-1].to(settings.MODEL.DEVICE)
+
+    package, zoo, modeling = (ModuleType(f"detectron2{name}") for name in ("", ".model_zoo", ".modeling"))
+    zoo.get_config = get_config  # type: ignore[attr-defined]
+    modeling.build_model = build_model  # type: ignore[attr-defined]
+    return {module.__name__: module for module in (package, zoo, modeling)}

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, RgbExtraction
+from cocon.errors import ShardError
+from cocon.shards import Shard
+from cocon.shards.verify import verify
+from view_extractors.base import Extractor, Network, Output
+from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
+from view_extractors.progress import Progress
+from view_extractors.rgb import Rgb
+from view_extractors.run import extract
+
+
+class Counter(Network):
+    """A network that counts what it does; its result is the mean of the frame."""
+
+    weights = "none"
+    created = started = seen = 0
+
+    def __init__(self, options, resources):
+        Counter.created += 1
+
+    def start(self):
+        Counter.started += 1
+
+    def infer(self, frames):
+        Counter.seen += len(frames)
+        return [float(frame.mean()) for frame in frames]
+
+
+class MeanMask(Extractor):
+    view, backend, section, network = "mask", "mean", MaskExtraction, Counter
+
+    def process(self, batch):
+        return [self.encode(np.full((*self.stored_size, 1), int(mean), np.uint8)) for mean in batch]
+
+
+class MeanPose(Extractor):
+    view, backend, section, network, codec = "pose", "mean", PoseExtraction, Counter, "keypoints"
+
+    def process(self, batch):
+        return [np.full((1, 17, 3), mean / 255, np.float32) for mean in batch]
+
+
+class Recorder(Progress):
+    def __init__(self):
+        self.rows, self.fresh, self.frame_count = {}, [], 0
+
+    def frames(self, count, expected):
+        self.frame_count += count
+
+    def video(self, video_id, frames, reason):
+        self.rows[video_id] = (frames, reason)
+
+    def up_to_date(self, path):
+        self.fresh.append(path.name)
+
+
+class Killed(Progress):
+    def video(self, video_id, frames, reason):
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def videos(tmp_path, moving, write_video):
+    counts = {"a": 5, "b": 1, "c": 21}
+    return {name: write_video(tmp_path / f"{name}.mp4", moving(n)) for name, n in counts.items()}
+
+
+def rgb(path, **settings):
+    return Output(Rgb(RgbExtraction(**{"short_side": 24, **settings})), path)
+
+
+def small_flow(path):
+    return Output(
+        Tvl1OpenCv(FlowExtraction(backend="tvl1_opencv", short_side=24, compute_short_side=24)), path
+    )
+
+
+def test_every_view_has_the_frames_of_the_video(tmp_path, videos):
+    extract(videos, [rgb(tmp_path / "rgb.h5"), small_flow(tmp_path / "flow.h5")])
+    for name, channels in (("rgb", 3), ("flow", 2)):
+        shard = Shard(tmp_path / f"{name}.h5")
+        assert shard.view == name
+        assert {row.id: row.frames for row in shard.videos.values()} == {"a": 5, "b": 1, "c": 21}
+        row = shard.videos["a"]
+        assert (row.height, row.width, row.source_height, row.source_width) == (24, 32, 48, 64)
+        assert (row.status, row.reason, row.fps) == ("ok", "", 10.0)
+        assert shard.read("a", [0, 4]).shape == (2, 24, 32, channels)
+    assert (Shard(tmp_path / "flow.h5").read("b", [0]) == 128).all()
+    assert Shard(tmp_path / "flow.h5").parameters["tvl1_opencv"]["lambda"] == 0.15
+    assert Shard(tmp_path / "rgb.h5").parameters["backend"] == "decode"
+
+
+def test_views_of_one_network_share_its_work_and_its_bytes(tmp_path, videos):
+    def outputs(folder):
+        return [
+            Output(MeanMask(MaskExtraction(short_side=8)), tmp_path / folder / "mask.h5"),
+            Output(MeanPose(PoseExtraction(short_side=8)), tmp_path / folder / "pose.h5"),
+        ]
+
+    Counter.created = Counter.started = Counter.seen = 0
+    extract(videos, outputs("together"))
+    assert (Counter.created, Counter.started, Counter.seen) == (1, 3, 27)
+    for output in outputs("apart"):
+        extract(videos, [output], batch_size=3)
+    for view in ("mask", "pose"):  # the rows hold the checksums of the frames
+        together, apart = (tmp_path / folder / f"{view}.h5" for folder in ("together", "apart"))
+        assert verify(together) == verify(apart)
+        assert len({row.crc32 for row in verify(together)}) == 3
+
+
+def test_bad_videos_become_rows_with_reasons(tmp_path, videos, write_video, moving):
+    cut = write_video(tmp_path / "cut.mkv", moving(40, 96, 128))
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 7 // 10])
+    (tmp_path / "text.mp4").write_text("no video")
+    bad = {**videos, "gone": tmp_path / "gone.mp4", "text": tmp_path / "text.mp4", "cut": cut}
+    recorder = Recorder()
+    extract(bad, [rgb(tmp_path / "rgb.h5")], max_failed_fraction=0.4, progress=recorder)
+    rows = Shard(tmp_path / "rgb.h5").videos
+    assert {name: row.status for name, row in rows.items()} == {
+        **dict.fromkeys("abc", "ok"),
+        "gone": "skipped",
+        "text": "skipped",
+        "cut": "repaired",
+    }
+    assert rows["gone"].reason == "file is missing"
+    assert "cannot be opened" in rows["text"].reason
+    assert 0 < rows["cut"].frames < 40
+    assert recorder.rows == {name: (row.frames, row.reason) for name, row in rows.items()}
+
+
+def test_too_many_failures_raise_and_leave_no_shard(tmp_path, videos):
+    videos["gone"] = tmp_path / "gone.mp4"
+    with pytest.raises(ShardError, match="gone: file is missing"):
+        extract(videos, [rgb(tmp_path / "rgb.h5")], max_failed_fraction=0.2)
+    assert not (tmp_path / "rgb.h5").exists()
+    recorder = Recorder()
+    extract(videos, [rgb(tmp_path / "rgb.h5")], max_failed_fraction=0.25, progress=recorder)
+    assert set(recorder.rows) == {"gone"}, "what succeeded is kept"
+
+
+def test_interrupted_run_goes_on(tmp_path, videos):
+    outputs = [rgb(tmp_path / "rgb.h5"), small_flow(tmp_path / "flow.h5")]
+    with pytest.raises(KeyboardInterrupt):
+        extract(videos, outputs, progress=Killed())
+    assert not list(tmp_path.glob("*.h5"))
+    recorder = Recorder()
+    extract(videos, outputs, progress=recorder)
+    assert set(recorder.rows) == {"b", "c"}
+    extract(videos, [rgb(tmp_path / "whole" / "rgb.h5")])
+    assert verify(tmp_path / "whole" / "rgb.h5") == verify(tmp_path / "rgb.h5")
+
+
+def test_finished_shard_is_left_alone_until_something_changes(tmp_path, videos, moving, write_video):
+    path = tmp_path / "rgb.h5"
+
+    def run(**settings):
+        recorder = Recorder()
+        extract(videos, [rgb(path, **settings)], progress=recorder)
+        return recorder.fresh, len(recorder.rows)
+
+    assert run() == ([], 3)
+    assert run() == (["rgb.h5"], 0)
+    assert run(jpeg_quality=50) == ([], 3)
+    assert run(jpeg_quality=50) == (["rgb.h5"], 0)
+    write_video(videos["b"], moving(2))
+    assert run(jpeg_quality=50) == ([], 3)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert run(jpeg_quality=50) == ([], 3)

@@ -1,0 +1,63 @@
+"""Arguments that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from cocon.config.settings import parse_settings
+from cocon.errors import CoConError
+from view_extractors.base import Extractor, Resources
+from view_extractors.overview import section_of
+from view_extractors.registry import EXTRACTORS, extractor_class
+
+
+def available_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def add_machine_arguments(parser: argparse.ArgumentParser, threads: bool = True) -> None:
+    """``--device``, ``--batch-size`` and, if wanted, ``--threads``; else it is 1."""
+    add = parser.add_argument_group("machine").add_argument
+    if threads:
+        add(
+            "--threads",
+            type=int,
+            default=available_cores(),
+            metavar="N",
+            help="CPU threads of the network; decoding and writing run beside it, but with 1 the stages "
+            "take turns on one core, unless the network is on a GPU (default: all cores, %(default)s)",
+        )
+    else:
+        parser.set_defaults(threads=1)
+    add(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where networks run; auto (the default): on a GPU if there is one",
+    )
+    add(
+        "--batch-size",
+        type=int,
+        default=16,
+        metavar="B",
+        help="frames that a network sees at once (default %(default)s); fewer where frames are large, and "
+        "half as many when the GPU's memory is too small",
+    )
+
+
+def resources_of(options: argparse.Namespace) -> Resources:
+    """Threads and device; complains about numbers that make no sense."""
+    for name in ("threads", "batch_size"):
+        if getattr(options, name) < 1:
+            raise CoConError(f"--{name.replace('_', '-')} must be at least 1")
+    return Resources(options.threads, options.device)
+
+
+def extractor_of(view: str, settings: str) -> Extractor:
+    """The extractor of a view with settings as they were typed."""
+    if view not in EXTRACTORS:
+        raise CoConError(f"there is no view '{view}'", f"choose one of {', '.join(EXTRACTORS)}")
+    section = parse_settings(settings, section_of(view))
+    return extractor_class(view, getattr(section, "backend", None))(section)

@@ -1,0 +1,113 @@
+"""What Detectron2's networks share: frames in, raw detections of persons out.
+
+https://github.com/facebookresearch/detectron2 with the weights of its model zoo, which learned from COCO.
+Results are taken before Detectron2 postprocesses them, because that cuts masks off at a half.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from cocon.config.schema import RcnnParameters
+from cocon.errors import CoConError
+from view_extractors.base import Network, Resources, resize
+from view_extractors.checkpoints import load_published
+from view_extractors.devices import at_once, torch_device, upload
+from view_extractors.weights import WEIGHTS
+
+if TYPE_CHECKING:
+    import torch
+
+INSTALL = "pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2'"
+#: the class of persons, counted as Detectron2 does
+PERSON = 0
+#: longer sides than this many shorter ones are scaled further down; the weights were trained with it
+LONGEST_SIDE = 1333 / 800
+#: memory for a frame, per pixel of the network's input
+_BYTES_PER_PIXEL = 4000
+
+
+class Detectron2Network(Network):
+    """A network of the model zoo.
+
+    Attributes:
+        name: of its weights.
+        config: its configuration in the model zoo.
+
+    Raises:
+        CoConError: detectron2 is not installed, or there is no GPU where one is asked for.
+        AssetError: the weights cannot be had.
+    """
+
+    name: ClassVar[str]
+    config: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        cls.weights = f"detectron2: {cls.config} {WEIGHTS[cls.name].filename}"
+
+    def __init__(self, options: RcnnParameters, resources: Resources) -> None:
+        self.options: Any = options
+        self._device = torch_device(resources)
+        settings = _import("detectron2.model_zoo").get_config(f"{self.config}.yaml")
+        settings.MODEL.DEVICE = self._device.type
+        settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST = options.score
+        self._bgr = settings.INPUT.FORMAT == "BGR"
+        self._network: Any = _import("detectron2.modeling").build_model(settings)
+        load_published(self._network, self.name)
+        self._network.eval()
+
+    def start(self) -> None:
+        """A new video begins; frames are independent of each other."""
+
+    def infer(self, frames: Sequence[np.ndarray]) -> list[Any]:
+        """What :meth:`read` makes of each RGB frame; so many frames at once as fit."""
+        height, width = frames[0].shape[:2]
+        size = network_size(height, width, self.options.frame_short_side)
+        step = at_once(self._device, _BYTES_PER_PIXEL * size[0] * size[1])
+        parts = [self._infer(frames[i : i + step], size) for i in range(0, len(frames), step)]
+        return [result for part in parts for result in part]
+
+    def _infer(self, frames: Sequence[np.ndarray], size: tuple[int, int]) -> list[Any]:
+        import torch
+
+        pictures_BHWC = np.stack([resize(frame, size) for frame in frames])
+        scale_2 = np.array(frames[0].shape[1::-1], np.float32) / np.array(size[::-1], np.float32)
+        with torch.inference_mode():
+            x_BCHW = upload(pictures_BHWC, self._device).float()
+            inputs = [{"image": x_CHW.flip(0) if self._bgr else x_CHW} for x_CHW in x_BCHW]
+            return self.read(self._network.inference(inputs, do_postprocess=False), scale_2)
+
+    @abstractmethod
+    def read(self, found: Any, scale_2: np.ndarray) -> list[Any]:
+        """One result per frame, from the raw output for all of them.
+
+        Args:
+            found: what the network's ``inference`` returns with ``do_postprocess=False``; coordinates are px
+                of its input, continuous, with the corner of the first pixel at (0, 0).
+            scale_2: leads from there to the frame, in x and y.
+        """
+
+    def persons(self, instances: Any) -> torch.Tensor:
+        """Which of a frame's instances to take: the best persons."""
+        return (instances.pred_classes == PERSON).nonzero()[: self.options.persons, 0]
+
+
+def network_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """The size (h, w) that a frame is scaled to: by its shorter side, unless the longer gets too long."""
+    scale = min(short_side / min(height, width), LONGEST_SIDE * short_side / max(height, width))
+    return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
+
+
+def _import(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise CoConError(
+            f"the backend 'detectron2' needs the package detectron2: {error}",
+            f"{INSTALL}, or from conda-forge; see docs/backends.md",
+        ) from error

@@ -1,0 +1,71 @@
+"""What the networks in torch share: where they run, how frames get there, and how many at once."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cocon.errors import CoConError
+from view_extractors.base import Resources
+
+if TYPE_CHECKING:
+    import torch
+
+#: part of the free memory of a GPU that one step may fill
+_SHARE = 0.5
+
+
+def torchvision_models(module: str, backend: str) -> ModuleType:
+    """The module ``torchvision.models.<module>``.
+
+    Raises:
+        CoConError: torchvision is not installed.
+    """
+    try:
+        return importlib.import_module(f"torchvision.models.{module}")
+    except ImportError as error:
+        raise CoConError(
+            f"the backend '{backend}' needs the package torchvision: {error}",
+            "pip install 'cocon[torchvision]' (docs/backends.md)",
+        ) from error
+
+
+def torch_device(resources: Resources) -> torch.device:
+    """Where networks run, by ``resources.device``; on a CPU they get ``resources.threads``.
+
+    Raises:
+        CoConError: a GPU is asked for and there is none.
+    """
+    import torch
+
+    available = torch.cuda.is_available()
+    if resources.device == "cuda" and not available:
+        raise CoConError("there is no CUDA device", "set device to auto or cpu")
+    if available and resources.device != "cpu":
+        return torch.device("cuda")
+    torch.set_num_threads(resources.threads)
+    return torch.device("cpu")
+
+
+def upload(pictures_BHWC: np.ndarray, device: torch.device) -> torch.Tensor:
+    """``uint8`` (B, H, W, C) on the device as (B, C, H, W); a GPU copies while the CPU goes on."""
+    import torch
+
+    pixels_BHWC = torch.from_numpy(np.ascontiguousarray(pictures_BHWC))
+    if device.type == "cuda":
+        pixels_BHWC = pixels_BHWC.pin_memory().to(device, non_blocking=True)
+    return pixels_BHWC.permute(0, 3, 1, 2)
+
+
+def at_once(device: torch.device, bytes_each: int) -> int:
+    """How many items of about so many bytes one step may take; a CPU gains nothing by more than one."""
+    import torch
+
+    if device.type != "cuda":
+        return 1
+    free, _ = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return max(1, int(_SHARE * free) // bytes_each)

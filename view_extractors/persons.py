@@ -1,0 +1,159 @@
+"""What person networks find in a frame, and how it becomes stored masks and poses.
+
+A backend is a network whose results are :class:`Persons`, and a subclass of :class:`PersonMask` or
+:class:`PersonPose` that names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cocon.config.schema import MaskExtraction, PoseExtraction
+from cocon.views import COCO_KEYPOINTS
+from view_extractors.base import Extractor
+
+#: how far annotators differ in a keypoint, as a fraction of the root of the person's area: sigma of COCO
+_SIGMAS_J = (
+    np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89], np.float32) / 1000
+)
+#: area of a person relative to that of the box, as is usual where there is no mask
+_AREA = 0.53
+
+
+@dataclass(frozen=True)
+class Persons:
+    """The P persons in one frame, best first; P may be 0.
+
+    Coordinates are px of the decoded frame, with the corner of the first pixel at (0, 0).
+
+    Attributes:
+        boxes_P4: float32 (P, 4), x1, y1, x2, y2.
+        scores_P: float32 (P,), certainty in [0, 1] that there is a person.
+        keypoints_PJ3: float32 (P, 17, 3), COCO keypoints as x, y and the certainty in [0, 1] of the keypoint,
+            given that there is a person. None: the network finds none.
+        masks_P: P arrays float32 (m, n), probabilities in m x n equal cells of each box. None: no masks.
+    """
+
+    boxes_P4: np.ndarray
+    scores_P: np.ndarray
+    keypoints_PJ3: np.ndarray | None = None
+    masks_P: Sequence[np.ndarray] | None = None
+
+
+class PersonMask(Extractor):
+    """Union of the persons' masks; zero everywhere in frames without one."""
+
+    view = "mask"
+    section = MaskExtraction
+
+    def process(self, batch: Sequence[Persons]) -> list[Persons]:
+        """The persons as they are: they are drawn when they are stored."""
+        return list(batch)
+
+    def store(self, result: Persons) -> bytes:
+        """Draw the masks at the stored size, and encode them."""
+        return self.encode(mask_picture(result, self.frame_size, self.stored_size))
+
+
+class PersonPose(Extractor):
+    """17 COCO keypoints of every person; frames without a person have none."""
+
+    view = "pose"
+    section = PoseExtraction
+    codec = "keypoints"
+
+    def process(self, batch: Sequence[Persons]) -> list[np.ndarray]:
+        """Keypoints as fractions of the frame, float32 (P, 17, 3)."""
+        return [pose_array(persons, self.frame_size) for persons in batch]
+
+
+def mask_picture(persons: Persons, frame_size: tuple[int, int], stored_size: tuple[int, int]) -> np.ndarray:
+    """The union by confidence: the maximum over persons of score times probability.
+
+    A stored pixel holds the mean over its area of the bilinearly interpolated masks, which fade to zero
+    within half a cell outside of their boxes.
+
+    Args:
+        persons: with masks.
+        frame_size: (height, width) of the frame, px.
+        stored_size: (h, w) of the picture, px.
+
+    Returns:
+        ``uint8`` (h, w, 1); 255 is certainty.
+    """
+    assert persons.masks_P is not None
+    height, width = stored_size
+    scale_4 = np.array([width / frame_size[1], height / frame_size[0]] * 2)
+    union_HW = np.zeros(stored_size)
+    for box, score, mask_MN in zip(
+        persons.boxes_P4 * scale_4, persons.scores_P, persons.masks_P, strict=True
+    ):
+        x1, y1, x2, y2 = box
+        rows_HM = _coverage(y1, y2, mask_MN.shape[0], height)
+        columns_WN = _coverage(x1, x2, mask_MN.shape[1], width)
+        np.maximum(union_HW, score * (rows_HM @ mask_MN @ columns_WN.T), out=union_HW)
+    return np.rint(255 * union_HW).astype(np.uint8)[:, :, None]
+
+
+def _coverage(start: float, stop: float, cells: int, pixels: int) -> np.ndarray:
+    """How much of each pixel [i, i + 1] comes from each cell of [start, stop], (pixels, cells).
+
+    A cell's weight is a tent: 1 at its centre, 0 at the centres of its neighbours.
+    """
+    cell = max((stop - start) / cells, 1e-9)
+    edges_E1 = (np.arange(pixels + 1)[:, None] - start) / cell - 0.5
+    # t is the distance from the cell's centre; the weight left of it is the integral of the tent.
+    t_EM = np.clip(edges_E1 - np.arange(cells), -1, 1)
+    left_of_EM = 0.5 + t_EM - 0.5 * t_EM * np.abs(t_EM)
+    return cell * np.diff(left_of_EM, axis=0)
+
+
+def pose_array(persons: Persons, frame_size: tuple[int, int]) -> np.ndarray:
+    """Keypoints as the pose view stores them.
+
+    Args:
+        persons: with keypoints.
+        frame_size: (height, width) of the frame, px.
+
+    Returns:
+        ``float32`` (P, 17, 3): x and y as fractions of the frame, and the certainty of the keypoint times
+        that of its person, which is the height of the keypoint's peak in the heatmap.
+    """
+    assert persons.keypoints_PJ3 is not None
+    height, width = frame_size
+    pose_PJ3 = persons.keypoints_PJ3.reshape(-1, len(COCO_KEYPOINTS), 3).astype(np.float32)
+    pose_PJ3 *= np.array([1 / width, 1 / height, 1], np.float32)
+    pose_PJ3[:, :, 2] *= persons.scores_P[:, None]
+    return pose_PJ3
+
+
+def keypoint_certainty(logits_PJMN: np.ndarray, boxes_P4: np.ndarray, points_PJ2: np.ndarray) -> np.ndarray:
+    """How good keypoints are, expected from heatmaps that were trained with a softmax over their cells.
+
+    The logits themselves say nothing (a softmax does not see a constant added to them), and the probability
+    of the best cell is small wherever people cannot tell a keypoint to the cell. This is the expectation,
+    over the softmax, of COCO's object keypoint similarity: exp(-d² / (2 area (2 sigma)²)) for a keypoint
+    that lies d away from where it is said to be.
+
+    Args:
+        logits_PJMN: heatmaps of m x n equal cells of each box.
+        boxes_P4: x1, y1, x2, y2, px.
+        points_PJ2: where the keypoints are said to be, px.
+
+    Returns:
+        float32 (P, J) in [0, 1].
+    """
+    rows, columns = logits_PJMN.shape[2:]
+    x1_P, y1_P, x2_P, y2_P = boxes_P4.T
+    x_PN = x1_P[:, None] + (x2_P - x1_P)[:, None] * (np.arange(columns) + 0.5) / columns
+    y_PM = y1_P[:, None] + (y2_P - y1_P)[:, None] * (np.arange(rows) + 0.5) / rows
+    area_P = np.maximum(_AREA * (x2_P - x1_P) * (y2_P - y1_P), 1e-9)
+    tolerance_PJ1 = (2 * area_P[:, None] * (2 * _SIGMAS_J) ** 2)[:, :, None]
+    likeness_PJN = np.exp(-((x_PN[:, None] - points_PJ2[:, :, :1]) ** 2) / tolerance_PJ1)
+    likeness_PJM = np.exp(-((y_PM[:, None] - points_PJ2[:, :, 1:]) ** 2) / tolerance_PJ1)
+    weight_PJMN = np.exp(logits_PJMN - logits_PJMN.max(axis=(2, 3), keepdims=True))
+    expected_PJ = np.einsum("pjmn,pjm,pjn->pj", weight_PJMN, likeness_PJM, likeness_PJN, optimize=True)
+    return (expected_PJ / weight_PJMN.sum(axis=(2, 3))).astype(np.float32)

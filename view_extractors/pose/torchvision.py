@@ -1,0 +1,45 @@
+"""The pose view by Keypoint R-CNN: every person of a frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from view_extractors.persons import PersonPose, Persons, keypoint_certainty
+from view_extractors.rcnn import Rcnn
+
+if TYPE_CHECKING:
+    import torch
+
+
+class KeypointRcnn(Rcnn):
+    """Keypoint R-CNN; it knows no other class than persons."""
+
+    name = "keypointrcnn_resnet50_fpn"
+
+    def _read(self, features: Any, boxes: list[torch.Tensor], sizes: Any) -> np.ndarray:
+        """Keypoints (all persons, 17, 3) in px of the network's input, with their certainty."""
+        import torch
+        from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
+
+        heads = self._network.roi_heads
+        pooled = heads.keypoint_roi_pool(features, boxes, sizes)
+        logits_PJMM = heads.keypoint_predictor(heads.keypoint_head(pooled))
+        boxes_P4 = torch.cat(boxes)
+        points_PJ2 = heatmaps_to_keypoints(logits_PJMM, boxes_P4)[0][:, :, :2].cpu().numpy()
+        scores_PJ = keypoint_certainty(logits_PJMM.cpu().numpy(), boxes_P4.cpu().numpy(), points_PJ2)
+        return np.concatenate([points_PJ2, scores_PJ[:, :, None]], axis=2)
+
+    def _persons(
+        self, boxes_P4: np.ndarray, scores_P: np.ndarray, read_P: np.ndarray, scale_2: np.ndarray
+    ) -> Persons:
+        keypoints_PJ3 = read_P * np.append(scale_2, np.float32(1))
+        return Persons(boxes_P4 * np.tile(scale_2, 2), scores_P, keypoints_PJ3=keypoints_PJ3)
+
+
+class KeypointRcnnPose(PersonPose):
+    """The keypoints of the persons that Keypoint R-CNN finds."""
+
+    backend = "torchvision"
+    network = KeypointRcnn

@@ -1,0 +1,87 @@
+"""What a run tells while it goes on, and what it says at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STAGES = ("decode", "inference", "write")
+
+
+@dataclass
+class Summary:
+    """What a run did, and how long each stage was at work.
+
+    Attributes:
+        ok: videos without a fault.
+        repaired: videos of which something is missing.
+        skipped: videos of which no frame can be decoded.
+        frames: in all videos together.
+        seconds: from the first video to the last; the networks are loaded before.
+        busy: seconds that each stage was at work; stages that work at the same time add up to more than
+            ``seconds``. Decode includes reading, write includes scaling and encoding.
+    """
+
+    ok: int = 0
+    repaired: int = 0
+    skipped: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    busy: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+
+    @property
+    def videos(self) -> int:
+        """All videos that got a row."""
+        return self.ok + self.repaired + self.skipped
+
+    @property
+    def bottleneck(self) -> str:
+        """The stage that was at work longest."""
+        return max(self.busy, key=lambda stage: self.busy[stage])
+
+    @contextlib.contextmanager
+    def at_work(self, stage: str) -> Iterator[None]:
+        """Count the time of the block as the stage's; a stage works in one thread."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.busy[stage] += time.perf_counter() - began
+
+    def count(self, frames: int, reason: str) -> None:
+        """Count a video by its status."""
+        if not frames:
+            self.skipped += 1
+        elif reason:
+            self.repaired += 1
+        else:
+            self.ok += 1
+
+
+class Progress:
+    """Is told how a run goes on; this one keeps it to itself.
+
+    Between :meth:`start` and :meth:`finish` calls come from another thread, in the order of the videos, but
+    for :meth:`batches_halved`.
+    """
+
+    def start(self, videos: int) -> None:
+        """So many videos are to be extracted."""
+
+    def frames(self, count: int, expected: int) -> None:
+        """So many more frames are done, of so many that the video's file promises (0: it does not say)."""
+
+    def batches_halved(self, size: int) -> None:
+        """The GPU's memory was too small: batches have this size from now on."""
+
+    def video(self, video_id: str, frames: int, reason: str) -> None:
+        """A video is done. No frames: it was skipped; a reason and frames: it was repaired."""
+
+    def up_to_date(self, path: Path) -> None:
+        """This shard needs no work."""
+
+    def finish(self, summary: Summary) -> None:
+        """All shards are written."""

@@ -1,0 +1,131 @@
+"""One pass over videos: one shard per view, and what is already there is not done again."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import cv2
+
+from cocon.errors import ShardError
+from cocon.shards import Shard, ShardWriter
+from cocon.shards.verify import verify
+from cocon.shards.writer import source_state
+from view_extractors.base import Extractor, Output, Resources
+from view_extractors.progress import Progress, Summary
+from view_extractors.stages import Stages
+
+#: no space, no quota, the limit of a file's size
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def extract(
+    videos: Mapping[str, Path],
+    outputs: Sequence[Output],
+    *,
+    max_failed_fraction: float = 0.0,
+    resources: Resources | None = None,
+    batch_size: int = 16,
+    progress: Progress | None = None,
+) -> Summary:
+    """Write one shard per output; every video is decoded once for all of them.
+
+    Outputs whose extractors use the same network share its results. A video that cannot be decoded becomes
+    a row "skipped". A killed run goes on where it stopped when it is called again, and a shard that holds
+    these videos with these settings and is younger than they are is left alone.
+
+    Decoding runs in a thread of its own, ahead of inference, and encoding and writing in another, behind it;
+    inference stays in the calling thread. The bytes do not depend on that. With one CPU thread and no GPU
+    the stages take turns in the calling thread: such a job never uses a second core.
+
+    Args:
+        videos: path of every video by its id, in the order of the shard.
+        outputs: the views to write.
+        max_failed_fraction: largest fraction of skipped videos that still gives a shard.
+        resources: threads and device.
+        batch_size: frames that a network sees at once; fewer where frames are large.
+        progress: is told what happens.
+
+    Returns:
+        What was done in this call, and how long each stage took.
+
+    Raises:
+        ShardError: more than ``max_failed_fraction`` of the videos failed, the disk is full, or another
+            process writes one of the shards. Other errors of a backend carry a note that names the video.
+    """
+    resources, progress = resources or Resources(), progress or Progress()
+    cv2.setNumThreads(resources.threads)
+    wanted = []
+    for output in outputs:
+        if _up_to_date(output, videos):
+            progress.up_to_date(output.path)
+        else:
+            wanted.append(output)
+    summary = Summary()
+    writers: dict[ShardWriter, Extractor] = {}
+    with contextlib.ExitStack() as stack, _full_disk_explained(writers):
+        for output in wanted:
+            writers[stack.enter_context(_writer(output, videos))] = output.extractor
+        if any(writer.pending for writer in writers):
+            stages = Stages(writers, resources, batch_size, progress, summary)
+            began = time.perf_counter()
+            stages.run(videos)
+            summary.seconds = time.perf_counter() - began
+        for writer in writers:
+            writer.finish(max_failed_fraction)
+    progress.finish(summary)
+    return summary
+
+
+@contextlib.contextmanager
+def _full_disk_explained(writers: Collection[ShardWriter]) -> Iterator[None]:
+    """Say how much is kept when there is no room for more."""
+    try:
+        yield
+    except (OSError, RuntimeError, ShardError) as error:
+        number = _no_room(error)
+        if not number:
+            raise
+        finished = [len(writer.video_ids) - len(writer.pending) for writer in writers]
+        kept = [f", {n} of {len(w.video_ids)} in {w.work}" for n, w in zip(finished, writers, strict=True)]
+        raise ShardError(
+            f"there is no room to write ({os.strerror(number)}); finished videos are kept{''.join(kept)}",
+            "free some space and run the same command again: it goes on after the finished videos",
+        ) from error
+
+
+def _no_room(error: BaseException | None) -> int:
+    """The error number of a full disk, or 0; HDF5 hides it, because closing the file fails once more."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return error.errno
+        error = error.__cause__ or error.__context__
+    return 0
+
+
+def _writer(output: Output, videos: Mapping[str, Path]) -> ShardWriter:
+    extractor = output.extractor
+    return ShardWriter(
+        output.path,
+        view=extractor.view,
+        video_ids=list(videos),
+        parameters=extractor.parameters,
+        codec=extractor.codec,
+        sources=[source_state(path) for path in videos.values()],
+    )
+
+
+def _up_to_date(output: Output, videos: Mapping[str, Path]) -> bool:
+    try:
+        written = output.path.stat().st_mtime_ns
+        rows = verify(output.path)
+        shard = Shard(output.path)
+    except (OSError, ShardError):
+        return False
+    newest = max((state[1] for path in videos.values() if (state := source_state(path))), default=0)
+    same = shard.view == output.extractor.view and shard.parameters == output.extractor.parameters
+    return same and [row.id for row in rows] == list(videos) and newest < written
