@@ -1,4 +1,4 @@
-"""The whole loss: L_cpc of every view, and the cooperation of every pair of views.
+"""The whole loss: L_cpc of every view, and what is compared between every pair of views.
 
 Source: Rai et al. 2021, arXiv 2104.14764.
 """
@@ -15,6 +15,7 @@ from torch import Tensor
 from cocon.config.schema import Loss
 from cocon.errors import ConfigError
 from cocon.losses.cpc import cpc_loss
+from cocon.losses.infonce import infonce_loss
 from cocon.losses.instances import instance_features
 from cocon.losses.sim import sim_loss
 from cocon.losses.sync import sync_loss
@@ -22,19 +23,22 @@ from cocon.training.distributed import gather_with_gradient
 from cocon.views import VIEWS
 
 PRESETS: dict[str, tuple[str, ...]] = {
-    "cpc": (),
-    "cpc_sync": ("sync",),
-    "cpc_sim": ("sim",),
-    "cocon": ("sync", "sim"),
+    "cpc": ("cpc",),
+    "cpc_sync": ("cpc", "sync"),
+    "cpc_sim": ("cpc", "sim"),
+    "cocon": ("cpc", "sync", "sim"),
+    "cmc": ("cmc",),
 }
-"""The rows of the paper's ablation, and the terms that each adds between views."""
+"""The rows of the paper's ablation and their terms. ``cmc`` is the outside baseline, contrastive multiview
+coding (Tian et al. 2020, arXiv 1906.05849): views are compared, and nothing is predicted."""
 
 
 @dataclass(frozen=True)
 class LossTerms:
     """The loss to minimise, and its unweighted terms by name, without gradient.
 
-    Names: ``cpc/rgb`` and ``accuracy/rgb`` per view, ``sync/rgb-flow`` and ``sim/rgb-flow`` per pair.
+    Names: ``cpc/rgb`` and ``accuracy/rgb`` per view; ``sync/rgb-flow``, ``sim/rgb-flow`` and
+    ``cmc/rgb-flow`` per pair.
     """
 
     total: Tensor
@@ -44,9 +48,14 @@ class LossTerms:
 class CoConLoss:
     """sum over views of L_cpc + lambda * sum over pairs of views of (L_sync + alpha * L_sim).
 
+    A preset may leave terms out. That of ``cmc`` is the sum over pairs of views of their InfoNCE.
+
     Args:
-        loss: temperature, weights and kind of L_sync.
+        loss: temperatures, weights and kinds of the terms.
         preset: one of :data:`PRESETS`.
+
+    Attributes:
+        predicts: whether predictions count; if not, aggregator and predictor get no gradient at all.
 
     Raises:
         ConfigError: if there is no such preset.
@@ -56,7 +65,9 @@ class CoConLoss:
         if preset not in PRESETS:
             raise ConfigError(f"there is no loss '{preset}'", f"choose from {', '.join(PRESETS)}")
         self.loss = loss
-        self.between_views = PRESETS[preset]
+        self.preset = preset
+        self.predicts = "cpc" in PRESETS[preset]
+        self.between_views = [name for name in PRESETS[preset] if name != "cpc"]
 
     def __call__(self, outputs: Mapping[str, tuple[Tensor, Tensor]]) -> LossTerms:
         """The loss of one batch; computed without autocast, in float32 or better.
@@ -67,9 +78,12 @@ class CoConLoss:
 
         Raises:
             ValueError: if there is no view, or shapes do not match.
+            ConfigError: if there is one view only, and the preset does nothing but compare views.
         """
         if not outputs:
             raise ValueError("a loss needs the output of at least one view")
+        if len(outputs) == 1 and not self.predicts:
+            raise ConfigError(f"the loss '{self.preset}' compares views", "train two views or more together")
         views = canonical_order(outputs)
         device = outputs[views[0]][0].device.type
         with torch.autocast(device, enabled=False):
@@ -79,10 +93,11 @@ class CoConLoss:
     def _sum(self, outputs: dict[str, tuple[Tensor, Tensor]]) -> LossTerms:
         terms: dict[str, Tensor] = {}
         parts: list[Tensor] = []
-        for view, (z, p) in outputs.items():
-            loss, accuracy = cpc_loss(p, z[:, z.shape[1] - p.shape[1] :], self.loss.temperature)
-            parts.append(loss)
-            terms |= {f"cpc/{view}": loss.detach(), f"accuracy/{view}": accuracy}
+        if self.predicts:
+            for view, (z, p) in outputs.items():
+                loss, accuracy = cpc_loss(p, z[:, z.shape[1] - p.shape[1] :], self.loss.temperature)
+                parts.append(loss)
+                terms |= {f"cpc/{view}": loss.detach(), f"accuracy/{view}": accuracy}
         if self.between_views and len(outputs) > 1:
             h = {view: gather_with_gradient(instance_features(z)) for view, (z, _) in outputs.items()}
             for a, b in combinations(h, 2):
@@ -93,9 +108,17 @@ class CoConLoss:
         return LossTerms(torch.stack(parts).sum(), terms)
 
     def _pair(self, name: str, ha_MD: Tensor, hb_MD: Tensor) -> tuple[Tensor, float]:
+        """A term between two views, and its weight."""
+        loss = self.loss
+        if name == "cmc":
+            return infonce_loss(ha_MD, hb_MD, loss.contrast_temperature), 1.0
         if name == "sync":
-            return sync_loss(ha_MD, hb_MD, self.loss.sync), self.loss.cooperation
-        return sim_loss(ha_MD, hb_MD), self.loss.cooperation * self.loss.similarity
+            return sync_loss(ha_MD, hb_MD, loss.sync), loss.cooperation
+        if loss.sim == "infonce":
+            similarity = infonce_loss(ha_MD, hb_MD, loss.contrast_temperature)
+        else:
+            similarity = sim_loss(ha_MD, hb_MD, loss.margin)
+        return similarity, loss.cooperation * loss.similarity
 
 
 def canonical_order(views: Iterable[str]) -> list[str]:

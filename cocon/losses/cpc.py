@@ -5,10 +5,9 @@ Source: Han et al. 2019, arXiv 1909.04656; Rai et al. 2021, arXiv 2104.14764.
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from cocon.losses.cross_entropy import matching_cross_entropy
 from cocon.training.distributed import gather_with_gradient, rank_and_world_size
 
 
@@ -36,15 +35,10 @@ def cpc_loss(p_BPDSS: Tensor, z_BPDSS: Tensor, temperature: float) -> tuple[Tens
             "predictions and features must have one shape (B, P, D, S, S), "
             f"not {tuple(p_BPDSS.shape)} and {tuple(z_BPDSS.shape)}"
         )
-    if temperature <= 0:
-        raise ValueError(f"the temperature must be positive, not {temperature}")
     p_RD = _rows(p_BPDSS)
-    candidates = gather_with_gradient(_rows(z_BPDSS))
-    scores = p_RD @ candidates.t() / temperature
+    candidates_CD = gather_with_gradient(_rows(z_BPDSS))
     first = rank_and_world_size()[0] * len(p_RD)
-    targets = torch.arange(first, first + len(p_RD), device=scores.device)
-    accuracy = (scores.detach().argmax(1) == targets).to(scores.dtype).mean()
-    return F.cross_entropy(scores, targets), accuracy
+    return matching_cross_entropy(p_RD, candidates_CD, temperature, first)
 
 
 def _rows(x_BPDSS: Tensor) -> Tensor:

@@ -10,16 +10,18 @@ from torch import Tensor
 from cocon.losses.instances import check_instances
 
 
-def sim_loss(ha_MD: Tensor, hb_MD: Tensor) -> Tensor:
+def sim_loss(ha_MD: Tensor, hb_MD: Tensor, margin: float = 1.0) -> Tensor:
     """Balanced hinge on the distance 1 - cos between instances of two views.
 
-    With margin 1 and equal weight for the M positive and the M (M - 1) negative pairs it is
-    0.5 * mean over i of (1 - cos_ii) + 0.5 * mean over i != j of max(0, cos_ij). Other blocks of the same
-    video are negatives. When all cosines are equal and positive the loss is 0.5.
+    With equal weight for the M positive and the M (M - 1) negative pairs it is
+    0.5 * mean over i of (1 - cos_ii) + 0.5 * mean over i != j of max(0, margin - (1 - cos_ij)). Other
+    blocks of the same video are negatives. When all cosines are equal and above 1 - margin, the loss is
+    margin / 2.
 
     Args:
         ha_MD: instances of one view, L2-normalised.
         hb_MD: the same instances in another view, L2-normalised.
+        margin: mu, the distance beyond which different instances are left alone.
 
     Raises:
         ValueError: if the shapes differ or M < 2, so that there is no negative pair.
@@ -30,5 +32,6 @@ def sim_loss(ha_MD: Tensor, hb_MD: Tensor) -> Tensor:
         raise ValueError("L_sim needs at least 2 instances: with one there is nothing to be different from")
     cosines = ha_MD @ hb_MD.t()
     same = cosines.diagonal()
-    different = (cosines.relu().sum() - same.relu().sum()) / (instances * (instances - 1))
+    too_near = cosines.sub(1 - margin).relu()
+    different = (too_near.sum() - too_near.diagonal().sum()) / (instances * (instances - 1))
     return 0.5 * (1 - same).mean() + 0.5 * different

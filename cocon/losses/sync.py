@@ -12,7 +12,7 @@ from torch import Tensor
 from cocon.losses.instances import check_instances
 
 
-def sync_loss(ha_MD: Tensor, hb_MD: Tensor, kind: Literal["l1", "l2"] = "l1") -> Tensor:
+def sync_loss(ha_MD: Tensor, hb_MD: Tensor, kind: Literal["l1", "squared"] = "l1") -> Tensor:
     """Mean distance between the cosine matrices W_a and W_b (M, M) of two views.
 
     Gradient flows to both views. Alone this loss collapses: it is 0 when all instances are the same.
@@ -20,7 +20,7 @@ def sync_loss(ha_MD: Tensor, hb_MD: Tensor, kind: Literal["l1", "l2"] = "l1") ->
     Args:
         ha_MD: instances of one view, L2-normalised.
         hb_MD: the same instances in another view, L2-normalised.
-        kind: "l1" for |W_a - W_b|, "l2" for (W_a - W_b)^2.
+        kind: "l1" for |W_a - W_b|, "squared" for (W_a - W_b)^2.
 
     Raises:
         ValueError: if the shapes differ or there is no such kind.
@@ -29,6 +29,6 @@ def sync_loss(ha_MD: Tensor, hb_MD: Tensor, kind: Literal["l1", "l2"] = "l1") ->
     difference = ha_MD @ ha_MD.t() - hb_MD @ hb_MD.t()
     if kind == "l1":
         return difference.abs().mean()
-    if kind == "l2":
+    if kind == "squared":
         return difference.square().mean()
-    raise ValueError(f"kind must be 'l1' or 'l2', not {kind!r}")
+    raise ValueError(f"kind must be 'l1' or 'squared', not {kind!r}")

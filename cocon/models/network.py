@@ -23,7 +23,7 @@ class ViewNetwork(nn.Module):
 
     Args:
         channels: channels of the view.
-        settings: layers, width, features and dropout.
+        settings: layers, width, features and dropout of this view.
     """
 
     def __init__(self, channels: int, settings: Network) -> None:
@@ -79,12 +79,16 @@ class ViewNetwork(nn.Module):
 def build_network(view: str, settings: Network) -> ViewNetwork:
     """The network of a named view, newly initialised from torch's global generator.
 
+    Args:
+        view: name of the view.
+        settings: of all views; what they say about this one counts.
+
     Raises:
         ConfigError: if there is no such view.
     """
     if view not in VIEWS:
         raise ConfigError(f"there is no view '{view}'", f"choose from {', '.join(VIEWS)}")
-    return ViewNetwork(VIEWS[view].channels, settings)
+    return ViewNetwork(VIEWS[view].channels, settings.of(view))
 
 
 def encode_blocks(encoder: ResNet2d3d, x_BNCKHW: Tensor) -> Tensor:

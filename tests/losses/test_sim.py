@@ -12,7 +12,7 @@ def unit(*shape: int) -> Tensor:
     return F.normalize(torch.randn(*shape, dtype=torch.float64), dim=1)
 
 
-def reference(a: Tensor, b: Tensor) -> float:
+def reference(a: Tensor, b: Tensor, margin: float = 1.0) -> float:
     """The hinge over all pairs, with a weight that makes positives and negatives count the same."""
     count = len(a)
     total = 0.0
@@ -20,7 +20,7 @@ def reference(a: Tensor, b: Tensor) -> float:
         for j in range(count):
             distance = 1 - float(a[i] @ b[j])
             balance = 0.5 / count if i == j else 0.5 / (count * (count - 1))
-            total += balance * (distance if i == j else max(0.0, 1 - distance))
+            total += balance * (distance if i == j else max(0.0, margin - distance))
     return total
 
 
@@ -43,6 +43,22 @@ def test_known_values() -> None:
     assert sim_loss(eye, eye).item() == 0
     assert sim_loss(eye, -eye).item() == pytest.approx(1)
     assert sim_loss(eye, eye.roll(1, 0)).item() == pytest.approx(0.5 + 0.5 * 4 / 12)
+
+
+@pytest.mark.parametrize("margin", [0.3, 1.0, 1.7])
+def test_margin_is_the_distance_that_different_instances_keep(margin: float) -> None:
+    torch.manual_seed(0)
+    a, b = unit(7, 3), unit(7, 3)
+    assert sim_loss(a, b, margin).item() == pytest.approx(reference(a, b, margin), rel=1e-12)
+    alike = unit(1, 3).expand(5, 3)
+    assert sim_loss(alike, alike, margin).item() == pytest.approx(margin / 2)
+
+
+def test_pairs_beyond_the_margin_get_no_gradient() -> None:
+    a = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    b = torch.tensor([[0.8, -0.6], [0.6, 0.8]], requires_grad=True)  # cosines with a: .8 .6 / -.6 .8
+    sim_loss(a, b, margin=0.3).backward()  # only cosines above .7 are too near: none of different instances
+    assert torch.equal(b.grad, -0.25 * a)
 
 
 def test_is_symmetric() -> None:

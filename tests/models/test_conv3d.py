@@ -50,3 +50,23 @@ def test_runs_under_autocast() -> None:
     output.float().sum().backward()
     assert conv.weight.grad is not None
     assert conv.weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_in_bfloat16(frames: int, stride: int) -> None:
+    """Against float32; oneDNN's own weight gradient is off by any factor for 2 frames."""
+    torch.manual_seed(0)
+    layer = Conv3x3x3(32, 32, stride)
+    x = torch.randn(4, 32, frames, 2, 2)
+    y_shape = layer(x).shape
+    gradients = []
+    grad = torch.randn(y_shape)
+    for enabled in (False, True):
+        inputs = x.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            y = layer(inputs)
+        assert y.dtype == (torch.bfloat16 if enabled else torch.float32)
+        gradients.append(torch.autograd.grad((y.float() * grad).sum(), (inputs, layer.weight)))
+    for exact, rounded in zip(*gradients, strict=True):
+        assert (rounded - exact).abs().max() < 0.03 * exact.abs().max()

@@ -8,6 +8,7 @@ from torch import Tensor
 from cocon.config.schema import Network
 from cocon.errors import ConfigError
 from cocon.models.network import ViewNetwork, build_network
+from cocon.views import VIEWS
 
 TINY = Network(layers=(1, 1, 1, 1), width=4, features=8)
 
@@ -27,6 +28,17 @@ def test_parameters_of_each_view(view: str, expected: int) -> None:
 def test_parameters_of_resnet34() -> None:
     network = build_network("rgb", Network(layers=(3, 4, 6, 3)))
     assert round(sum(p.numel() for p in network.parameters()) / 1e6, 2) == 32.95
+
+
+def test_a_view_may_have_another_network() -> None:
+    """ResNet-34 for rgb beside ResNet-18 for the rest, as in the paper's runs at 224 px."""
+    settings = Network(views={"rgb": {"layers": (3, 4, 6, 3)}, "mask": {"width": 32}})
+    sizes = {view: sum(p.numel() for p in build_network(view, settings).parameters()) for view in VIEWS}
+    assert round(sizes["rgb"] / 1e6, 2) == 32.95
+    assert (sizes["flow"], sizes["pose"]) == (14_579_968, 14_627_008)
+    assert build_network("mask", settings).encoder.stem.conv.out_channels == 32
+    assert build_network("rgb", settings).settings == Network(layers=(3, 4, 6, 3))
+    assert settings.of("pose") == Network()
 
 
 @pytest.mark.parametrize(("pixels", "size"), [(64, 2), (128, 4), (224, 7)])

@@ -36,6 +36,15 @@ def test_locations_of_the_output(pixels: int, size: int) -> None:
     assert output_size(pixels) == size
 
 
+@pytest.mark.parametrize(("frames", "steps"), [(5, 2), (1, 1), (8, 2), (9, 3)])
+def test_time_is_halved_twice_then_averaged(frames: int, steps: int) -> None:
+    network, seen = tiny(), []
+    network.stage4.register_forward_hook(lambda _, inputs, output: seen.append(output))
+    output = network(torch.randn(2, 3, frames, 32, 32))
+    assert seen[0].shape[2] == steps
+    torch.testing.assert_close(output, seen[0].sum(2) / steps)
+
+
 def test_width_and_features_set_the_channels_of_the_stages() -> None:
     network = ResNet2d3d(2, (1, 2, 1, 1), width=6, features=10)
     assert network.stem.conv.weight.shape == (6, 2, 7, 7)
