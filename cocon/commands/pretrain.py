@@ -1,8 +1,8 @@
 """``cocon pretrain``: learn representations without labels.
 
 Stage 1 trains one view from scratch with L_cpc; stage 2 trains several views together, from the encoders
-of stage 1. The same command goes on with a run that was interrupted. Under ``torchrun`` every process takes
-its part of the batch.
+of stage 1. The same command goes on with a run that was interrupted; one that SIGTERM, SIGUSR1 or SIGINT
+stopped has exit code 75. Under ``torchrun`` every process takes its part of the batch.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cocon.config.schema import PRESETS
 from cocon.config.settings import parse_settings
 from cocon.views import VIEWS
 
 HELP = "pretrain encoders (stage 1: one view, stage 2: views together)"
-PRESETS = ("cpc", "cpc_sync", "cpc_sim", "cocon")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output-dir", type=Path, required=True, help="folder for <view>.safetensors")
     add("--log", type=Path, required=True, help="file for one JSON object per epoch")
     add("--state", type=Path, required=True, help="folder for unfinished runs")
+    add("--resume", type=Path, help="a checkpoint of that folder (.pt) to go on from, not the newest")
     add("--settings", default="{}", help="JSON or a file: clip, network, pretraining")
     add("--seed", type=int, default=0)
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> None:
         state=args.state,
         settings=parse_settings(args.settings, PretrainSettings),
         seed=args.seed,
+        resume=args.resume,
     )
     job.check()
     with world(args.device, args.threads) as processes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,10 +26,13 @@ from cocon.models.classifier import Classifier
 from cocon.shards import ShardSet
 from cocon.training.checkpoint import load_encoder
 from cocon.training.log import Reporter, write_log
+from cocon.training.loggers import Loggers, Run
 from cocon.training.seeds import derived_seed
 from cocon.training.state import RunState
 
-_NO_EFFECT_ON_TRAINING = {"workers", "cache_megabytes"}
+_NO_EFFECT_ON_TRAINING = {
+    *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "workers", "cache_megabytes", "loggers"),
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,11 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(job.seed, "classifier", job.view))
         classifier = Classifier(network, len(split.classes), settings.dropout).to(device)
-    state = RunState(job.state, _run_key(job, clip, shards, labels, split.classes))
+    state = RunState(
+        job.state, _description(job, clip, shards, labels, split.classes), keep=settings.keep_checkpoints
+    )
+    reporter = Reporter(f"finetune {info.pretraining} {job.view} split {job.split}", settings.epochs)
+    log = job.output.with_suffix(".log.jsonl")
     trainer = ClassifierTrainer(
         classifier,
         LabelledClips(
@@ -96,9 +104,10 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
         settings,
         seed=job.seed,
         state=state,
-        reporter=Reporter(f"finetune {info.pretraining} {job.view} split {job.split}", settings.epochs),
+        reporter=reporter,
+        loggers=Loggers(Run(reporter.name, state.key, log, state.description), settings.loggers),
     )
-    write_log(job.output.with_suffix(".log.jsonl"), trainer.fit())
+    write_log(log, trainer.fit())
     probabilities_NC = class_probabilities(
         classifier, shards, test, clip, device, settings.batch_size, settings.workers
     )
@@ -136,21 +145,26 @@ def _check_sizes(shards: ShardSet, video_ids: list[str], clip: Clip) -> None:
         centre_crop(infos[video].height, infos[video].width, crop_size(clip, shards.view))
 
 
-def _run_key(
+def _description(
     job: FinetuneJob, clip: Clip, shards: ShardSet, labels: dict[str, int], classes: tuple[str, ...]
-) -> str:
-    """Identifies everything that the trained classifier depends on."""
+) -> dict[str, Any]:
+    """Everything that the trained classifier depends on; ``run`` says what it is for."""
     infos = shards.videos
-    return fingerprint(
-        {
+    return {
+        "run": {
             "protocol": "finetune",
-            "settings": job.settings.finetune.model_dump(mode="json", exclude=_NO_EFFECT_ON_TRAINING),
-            "clip": clip.model_dump(mode="json"),
             "view": job.view,
-            "seed": job.seed,
-            "encoder": sha256_of(job.checkpoint),
-            "classes": classes,
-            "videos": [[video, label, infos[video].crc32] for video, label in labels.items()],
-            "parameters": [shard.parameters for shard in shards.shards],
-        }
-    )
+            "split": job.split,
+            "from": job.checkpoint.parent.name,
+        },
+        "finetune": job.settings.finetune.model_dump(mode="json", exclude=_NO_EFFECT_ON_TRAINING),
+        "clip": clip.model_dump(mode="json"),
+        "seed": job.seed,
+        "encoder": sha256_of(job.checkpoint),
+        "data": {
+            "classes": len(classes),
+            "labels": fingerprint([classes, labels]),
+            "content": fingerprint([[video, infos[video].crc32] for video in labels]),
+            "parameters": fingerprint([shard.parameters for shard in shards.shards]),
+        },
+    }

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -16,7 +15,7 @@ from cocon.data import colour
 from cocon.data.augmentation import mirror
 from cocon.data.cache import FrameCache
 from cocon.data.clips import Key
-from cocon.data.crops import crop_size
+from cocon.data.crops import crop_size, resized_crop_at, scaled
 from cocon.data.network_input import normalise, unit_range
 from cocon.data.sampling import clip_frames
 from cocon.shards import ShardSet
@@ -82,16 +81,10 @@ def _resized_crop(
     frames_FHWC: np.ndarray, rows: np.ndarray, size: int, generator: np.random.Generator
 ) -> Tensor:
     """A random part of the T frames in ``rows``, scaled to ``size`` px: ``uint8`` (T, C, size, size)."""
+    area, aspect = generator.uniform(*_AREA), np.exp(generator.uniform(*np.log(_ASPECT)))
     height, width = frames_FHWC.shape[1:3]
-    area = generator.uniform(*_AREA) * height * width
-    aspect = np.exp(generator.uniform(*np.log(_ASPECT)))
-    crop_width = min(width, max(1, round(np.sqrt(area * aspect))))
-    crop_height = min(height, max(1, round(np.sqrt(area / aspect))))
-    top = generator.integers(height - crop_height + 1)
-    left = generator.integers(width - crop_width + 1)
-    part_THWC = frames_FHWC[:, top : top + crop_height, left : left + crop_width][rows]
-    part_TCHW = torch.from_numpy(np.ascontiguousarray(part_THWC.transpose(0, 3, 1, 2)))
-    return F.interpolate(part_TCHW, (size, size), mode="bilinear", antialias=True)
+    crop = resized_crop_at(height, width, generator.random(2), area, aspect)
+    return torch.from_numpy(scaled(crop.of(frames_FHWC)[rows], size)).permute(0, 3, 1, 2)
 
 
 def augment_clips(

@@ -80,19 +80,43 @@ def mean_over_windows(
     row = {video: index for index, video in enumerate(video_ids)}
     sums: dict[str, np.ndarray] = {}
     counts: Counter[str] = Counter()
+    judged = judge_windows(
+        judge, shards, video_ids, clip, device=device, batch_size=batch_size, workers=workers
+    )
+    for videos, outputs in judged:
+        rows = [row[video] for video in videos]
+        counts.update(videos)
+        for name, y_BD in outputs.items():
+            total = sums.setdefault(name, np.zeros((len(row), y_BD.shape[1])))
+            np.add.at(total, rows, y_BD)
+    windows = np.array([counts[video] for video in video_ids])
+    means = {name: (total / windows[:, None]).astype(np.float32) for name, total in sums.items()}
+    return means, windows
+
+
+def judge_windows(
+    judge: Callable[[Tensor], Mapping[str, Tensor]],
+    shards: ShardSet,
+    video_ids: Sequence[str],
+    clip: Clip,
+    *,
+    device: torch.device,
+    batch_size: int,
+    workers: int = 0,
+) -> Iterator[tuple[list[str], dict[str, np.ndarray]]]:
+    """Apply ``judge`` to batches of windows; arguments as of :func:`mean_over_windows`.
+
+    Yields:
+        The video of each window of a batch, and each output as float32 (B, D). Videos come in the given
+        order, their windows in that of time.
+    """
     loader = DataLoader(_Videos(shards, video_ids, clip), batch_size=None, num_workers=workers)
     for batch in _batched(loader, batch_size):
         x_u8_BTCHW = torch.from_numpy(np.stack([window for _, window in batch])).to(device)
         with torch.inference_mode():
             outputs = judge(to_network_input(x_u8_BTCHW, shards.view, clip))
-        rows = [row[video] for video, _ in batch]
-        counts.update(video for video, _ in batch)
-        for name, y_BD in outputs.items():
-            total = sums.setdefault(name, np.zeros((len(row), y_BD.shape[1])))
-            np.add.at(total, rows, y_BD.float().cpu().numpy())
-    windows = np.array([counts[video] for video in video_ids])
-    means = {name: (total / windows[:, None]).astype(np.float32) for name, total in sums.items()}
-    return means, windows
+        arrays = {name: y_BD.float().cpu().numpy() for name, y_BD in outputs.items()}
+        yield [video for video, _ in batch], arrays
 
 
 def _batched(videos: Iterable[tuple[str, np.ndarray]], batch_size: int) -> Iterator[list[Window]]:

@@ -115,8 +115,8 @@ def load_encoder(
     info = read_info(path)
     if view is not None and info.view != view:
         raise CheckpointError(f"{path} is an encoder of the view '{info.view}', not of '{view}'")
-    if network is not None and info.network != network:
-        theirs, ours = info.network.model_dump(), network.model_dump()
+    if network is not None and info.network != network.of(info.view):
+        theirs, ours = info.network.model_dump(), network.of(info.view).model_dump()
         differences = ", ".join(
             f"{key} {theirs[key]} (not {ours[key]})" for key in ours if theirs[key] != ours[key]
         )

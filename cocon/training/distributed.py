@@ -36,6 +36,36 @@ def gather_with_gradient(x: Tensor) -> Tensor:
     return gathered
 
 
+def sum_with_gradient(x: Tensor) -> Tensor:
+    """The elementwise sum of ``x`` over all processes; gradients flow back to each process.
+
+    Args:
+        x: the same shape on every process.
+
+    Returns:
+        ``x`` itself when torch.distributed is not initialised or there is one process.
+    """
+    if rank_and_world_size()[1] == 1:
+        return x
+    total: Tensor = _Sum.apply(x)
+    return total
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        total = grad.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 class TrainingInterruptedError(CoConError):
     """A run that was asked to stop, and did so with its state saved."""
 
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
+
 
 class StopRequest:
     """Whether a signal has asked the run to stop, and which."""

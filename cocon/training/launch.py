@@ -8,12 +8,15 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import distributed
+from torch import distributed, nn
 
+from cocon.config.schema import Training
 from cocon.errors import ConfigError
 
+_COMPILATIONS = 32
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
@@ -52,6 +55,14 @@ class World:
         distributed.all_reduce(total)
         return dict(zip(values, (total / self.size).tolist(), strict=True))
 
+    def gather(self, value: Any) -> list[Any]:
+        """The value of every process, by rank; anything that can be pickled."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values
+
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.size > 1:
@@ -71,6 +82,33 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
             raise ConfigError("there is no CUDA device", "use --device cpu, or auto")
         return torch.device("cuda", local_rank % torch.cuda.device_count())
     return torch.device(name)
+
+
+def prepare_network(network: nn.Module, settings: Training, device: torch.device) -> None:
+    """Apply the switches ``channels_last_3d`` and ``compile``, in place.
+
+    Activations have their channels last in any case; the switch lays the weights of the convolutions out
+    alike, so that they are not reordered in every step.
+
+    Raises:
+        ConfigError: for ``compile`` with reduced precision on a CPU: there oneDNN's weight gradients are
+            wrong (see :mod:`cocon.models.conv3d`), and a compiled network cannot go round them.
+    """
+    if settings.compile and settings.amp != "off" and device.type == "cpu":
+        raise ConfigError(
+            f"compile and amp '{settings.amp}' do not go together on a CPU: oneDNN's gradients are wrong",
+            "turn one of the two off",
+        )
+    if settings.channels_last_3d:
+        for parameter in network.parameters():
+            if parameter.dim() in (4, 5):
+                layout = torch.channels_last if parameter.dim() == 4 else torch.channels_last_3d
+                parameter.data = parameter.data.contiguous(memory_format=layout)
+    if settings.compile:
+        # Every view has one size; without this the second view's makes the first one's code general, and
+        # that fails. There is one compilation per view, in training and in evaluation mode.
+        network.compile(dynamic=False)
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _COMPILATIONS)
 
 
 def autocast(device: torch.device, amp: str) -> torch.autocast:

@@ -1,20 +1,23 @@
-"""What a run tells while it works: averages, a progress bar or plain lines, and rows of a log file."""
+"""What a run tells while it works: averages, times, a progress bar or plain lines, rows of a log file."""
 
 from __future__ import annotations
 
 import json
+import resource
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
+import torch
 from tqdm import tqdm
 
 from cocon.files import write_text
 
 Row = dict[str, Any]
 ItemT = TypeVar("ItemT")
+_RSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
 
 class Averages:
@@ -52,6 +55,41 @@ class Stopwatch:
         return seconds
 
 
+class Timing:
+    """Where the time of an epoch goes: waiting for data, or computing with them.
+
+    Args:
+        seconds: shares of a part of the epoch that was done earlier.
+    """
+
+    def __init__(self, seconds: dict[str, float] | None = None) -> None:
+        self.seconds = {"data": 0.0, "compute": 0.0} | (seconds or {})
+
+    def add(self, data: float, compute: float) -> None:
+        """Take in the seconds of one step."""
+        self.seconds["data"] += data
+        self.seconds["compute"] += compute
+
+    def row(self, clips: int, device: torch.device) -> Row:
+        """Seconds, the share of waiting, clips per second, and the peak of memory so far in MiB.
+
+        The peak is of the tensors on a GPU, and of the whole process on a CPU.
+        """
+        data, compute = self.seconds["data"], self.seconds["compute"]
+        total = max(data + compute, 1e-9)
+        if device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(device) / 2**20
+        else:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _RSS_PER_MIB
+        return {
+            "data_seconds": data,
+            "compute_seconds": compute,
+            "data_share": data / total,
+            "clips_per_second": clips / total,
+            "peak_memory_mb": peak,
+        }
+
+
 class Reporter:
     """Progress on standard error: a bar per epoch on a terminal, one plain line per epoch anywhere.
 
@@ -62,29 +100,46 @@ class Reporter:
     """
 
     def __init__(self, name: str, epochs: int, *, silent: bool = False) -> None:
-        self._name = name
+        self.name = name
         self._epochs = epochs
         self._silent = silent
-        self._bar = not silent and sys.stderr.isatty()
+        self._has_bar = not silent and sys.stderr.isatty()
+        self._bar: tqdm[Any] | None = None
+        self._warned: set[str] = set()
 
     def say(self, text: str) -> None:
         """One line."""
         if not self._silent:
-            tqdm.write(f"{self._name}: {text}", file=sys.stderr)
+            tqdm.write(f"{self.name}: {text}", file=sys.stderr)
             sys.stderr.flush()
+
+    def warn(self, text: str) -> None:
+        """One line that stands out, and is not said again."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.say(f"warning: {text}")
 
     def steps(self, items: Iterable[ItemT], epoch: int, done: int, total: int) -> Iterator[ItemT]:
         """Pass on the batches of an epoch, counted from 0, and move the bar."""
-        title = f"{self._name} epoch {epoch + 1}/{self._epochs}"
-        yield from tqdm(
-            items, title, total, initial=done, leave=False, disable=not self._bar, file=sys.stderr
+        title = f"{self.name} epoch {epoch + 1}/{self._epochs}"
+        self._bar = tqdm(
+            items, title, total, initial=done, leave=False, disable=not self._has_bar, file=sys.stderr
         )
+        yield from self._bar
+
+    def step(self, loss: float) -> None:
+        """Show the loss at the end of the bar."""
+        if self._bar is not None:
+            self._bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
     def epoch(self, row: Row) -> None:
         """The line of a finished epoch."""
         parts = [f"epoch {row['epoch']}/{self._epochs}", f"loss {row['loss']:.3f}"]
         if "validation/loss" in row:
             parts.append(f"validation {row['validation/loss']:.3f}")
+        for name in ("linear", "knn"):
+            if found := [f"{key.split('/')[1]} {row[key]:.0%}" for key in row if key.startswith(f"{name}/")]:
+                parts.append(f"{name} {' '.join(found)}")
         parts += [f"{key.split('/')[1]} {row[key]:.0%}" for key in row if key.startswith("accuracy/")]
         parts.append(f"data {row['data_seconds']:.1f} s, compute {row['compute_seconds']:.1f} s")
         self.say(", ".join(parts))

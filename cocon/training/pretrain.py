@@ -9,21 +9,28 @@ from typing import Any, Literal
 
 from cocon.data.clips import ClipDataset
 from cocon.data.selection import Selection, select_videos
-from cocon.datasets.manifest import read_manifest
+from cocon.datasets.manifest import Video, read_manifest
 from cocon.errors import ConfigError
 from cocon.files import fingerprint, sha256_of
 from cocon.losses.cocon import canonical_order
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
+from cocon.shards.parameters import common_parameters
 from cocon.training.checkpoint import load_encoder, save_encoder
 from cocon.training.initialise import initial_network
 from cocon.training.launch import World
 from cocon.training.log import Reporter, write_log
+from cocon.training.loggers import Loggers, Run
+from cocon.training.probe import Probe, choose_videos
 from cocon.training.settings import PretrainSettings
 from cocon.training.state import RunState
 from cocon.training.trainer import Trainer
 
-_NO_EFFECT_ON_RESULT = {"checkpoint_every", "workers", "cache_megabytes"}
+#: keys that change nothing about the encoders
+NO_EFFECT_ON_RESULT = {
+    *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "workers", "cache_megabytes"),
+    *("loggers", "probe_every", "probe_videos"),
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ class PretrainJob:
         state: folder for the states of unfinished runs.
         settings: clip, network and schedule.
         seed: of everything random.
+        resume: a checkpoint to go on from; None: the newest of this run, if there is one.
     """
 
     manifest: Path
@@ -57,6 +65,7 @@ class PretrainJob:
     state: Path
     settings: PretrainSettings
     seed: int
+    resume: Path | None = None
 
     @property
     def terms(self) -> str:
@@ -101,12 +110,13 @@ def pretrain(job: PretrainJob, world: World) -> None:
     reporter = Reporter(f"{job.pretraining} {'+'.join(job.views)}", stage.epochs, silent=not world.leads)
 
     shards = {view: ShardSet.of_folder(job.shards / view) for view in job.views}
+    extraction = {view: common_parameters(shard_set.shards) for view, shard_set in shards.items()}
     videos = read_manifest(job.manifest)
     selection = select_videos(videos, job.split, shards, schedule.validation_fraction, job.seed)
     _tell(selection, reporter)
     networks = _networks(job)
-    key = _run_key(job, shards, selection, world)
-    state = RunState(job.state, key)
+    state = RunState(job.state, _description(job, shards, selection, world), keep=schedule.keep_checkpoints)
+    run = Run(reporter.name, state.key, job.log, state.description) if world.leads else None
 
     trainer = Trainer(
         networks,
@@ -119,12 +129,23 @@ def pretrain(job: PretrainJob, world: World) -> None:
         state=state,
         world=world,
         reporter=reporter,
+        loggers=Loggers(run, schedule.loggers),
+        probe=_probe(job, videos, shards, selection, reporter),
     )
-    rows = trainer.fit()
+    rows = trainer.fit(job.resume)
     if world.leads:
+        epoch = trainer.load_best() if schedule.result == "best" else stage.epochs
         for view, network in networks.items():
             path = job.output / f"{view}.safetensors"
-            extra = {"epoch": stage.epochs, "seed": job.seed, "config_hash": key}
+            data = state.description["data"]
+            extra = {
+                "epoch": epoch,
+                "seed": job.seed,
+                "config_hash": state.key,
+                "training_videos": data["training_videos"],
+                "data_fingerprint": data[view]["content"],
+                "extraction": extraction[view],
+            }
             save_encoder(path, network, view, job.settings.clip, job.pretraining, **extra)
         write_log(job.log, rows)
         state.remove()
@@ -163,23 +184,49 @@ def _tell(selection: Selection, reporter: Reporter) -> None:
         reporter.say(f"{count} training videos left out: {reason}")
 
 
-def _run_key(job: PretrainJob, shards: dict[str, ShardSet], selection: Selection, world: World) -> str:
-    """Identifies everything that the result depends on."""
-    document: dict[str, Any] = job.settings.model_dump(mode="json")
-    for name in _NO_EFFECT_ON_RESULT:
-        del document["pretraining"][name]
+def _probe(
+    job: PretrainJob,
+    videos: Sequence[Video],
+    shards: dict[str, ShardSet],
+    selection: Selection,
+    reporter: Reporter,
+) -> Probe | None:
+    schedule = job.settings.pretraining
+    if not schedule.probe_every:
+        return None
+    chosen = choose_videos(videos, selection, schedule.probe_videos, job.seed)
+    if chosen is None:
+        reporter.warn("the probe is off: it needs labelled training videos of two classes and two groups")
+        return None
+    stage = schedule.stage1 if job.stage == "stage1" else schedule.stage2
+    return Probe(chosen, shards, job.settings.clip, stage.batch_size)
+
+
+def _description(
+    job: PretrainJob, shards: dict[str, ShardSet], selection: Selection, world: World
+) -> dict[str, Any]:
+    """Everything that the result depends on; ``run`` says what it is for."""
+    settings: dict[str, Any] = job.settings.model_dump(mode="json")
+    other_stage = "stage2" if job.stage == "stage1" else "stage1"
+    for name in (*NO_EFFECT_ON_RESULT, other_stage):
+        del settings["pretraining"][name]
     ids = [*selection.train, *selection.validation]
     tables = {view: shard_set.videos for view, shard_set in shards.items()}
-    return fingerprint(
-        {
-            "settings": document,
-            "stage": job.stage,
-            "preset": job.terms,
-            "seed": job.seed,
-            "processes": world.size,
-            "videos": {view: [[name, table[name].crc32] for name in ids] for view, table in tables.items()},
-            "validation": selection.validation,
-            "parameters": {view: [s.parameters for s in shards[view].shards] for view in job.views},
-            "init": {v: sha256_of(job.init / f"{v}.safetensors") for v in job.views} if job.init else None,
-        }
-    )
+    return {
+        "run": {"stage": job.stage, "loss": job.terms, "views": "+".join(job.views), "split": job.split},
+        **settings,
+        "seed": job.seed,
+        "processes": world.size,
+        "data": {
+            "training_videos": len(selection.train),
+            "validation_videos": fingerprint(selection.validation),
+            **{
+                view: {
+                    "content": fingerprint([[name, table[name].crc32] for name in ids]),
+                    "parameters": fingerprint([shard.parameters for shard in shards[view].shards]),
+                }
+                for view, table in tables.items()
+            },
+        },
+        "init": {v: sha256_of(job.init / f"{v}.safetensors") for v in job.views} if job.init else None,
+    }

@@ -1,56 +1,166 @@
-"""The state of an unfinished run: one file in a folder of its own, removed when the run is done."""
+"""The state of an unfinished run: its newest checkpoints in a folder of its own, removed when it is done."""
 
 from __future__ import annotations
 
+import logging
 import pickle
 import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from cocon.errors import CheckpointError
-from cocon.files import atomic_path
+from cocon.files import atomic_path, fingerprint
+from cocon.training.provenance import provenance
 
-_VERSION = 1
+_VERSION = 2
+_PREFIX, _BEST, _DAMAGED = "step_", "best.pt", ".damaged"
+_UNREADABLE = (
+    *(RuntimeError, EOFError, OSError, ValueError, KeyError),
+    *(pickle.UnpicklingError, zipfile.BadZipFile),
+)
+_SHOWN = 8
+
+log = logging.getLogger(__name__)
 
 
 class RunState:
     """Stores and restores what a run needs to go on as if it had never stopped.
 
+    A checkpoint holds, beside the content, the description of its run, versions and git revision. Everything
+    random is a function of (seed, epoch, step, process), so there is no generator's state to store.
+
     Args:
         root: folder for the states of all runs.
-        key: fingerprint of everything that the result depends on; a run with other settings or other data
-            has another key, so it can never continue from this state.
+        description: everything that the result depends on, as a JSON-like document; a run with another
+            description has another folder, so it never goes on from this state by accident.
+        keep: how many checkpoints are kept.
     """
 
-    def __init__(self, root: Path, key: str) -> None:
-        self.folder = Path(root) / key
-        self.path = self.folder / "state.pt"
+    def __init__(self, root: Path, description: Mapping[str, Any], keep: int = 2) -> None:
+        self.root = Path(root)
+        self.description = dict(description)
+        self.key = fingerprint(self.description)
+        self.folder = self.root / self.key
+        self.keep = keep
 
-    def save(self, content: dict[str, Any]) -> None:
-        """Replace the stored state by ``content`` (tensors, numbers, strings, lists, dictionaries)."""
-        with atomic_path(self.path) as temporary:
-            torch.save({"version": _VERSION, "content": content}, temporary)
+    def save(self, content: Mapping[str, Any], step: int) -> Path:
+        """Add the checkpoint of a step (tensors, numbers, strings, lists, dictionaries); drop the oldest."""
+        path = self.folder / f"{_PREFIX}{step:09d}.pt"
+        self._write(path, content)
+        for old in self._checkpoints()[self.keep :]:
+            old.unlink()
+        return path
 
-    def load(self) -> dict[str, Any] | None:
-        """The stored state with all tensors on the CPU; None when there is none.
+    def save_best(self, content: Mapping[str, Any]) -> None:
+        """Replace the best checkpoint, which lies beside the newest."""
+        self._write(self.folder / _BEST, content)
+
+    def load_best(self) -> dict[str, Any]:
+        """The content of :meth:`save_best`."""
+        return self.load(self.folder / _BEST)
+
+    def newest(self) -> Path | None:
+        """The newest checkpoint that can be read; None when there is none at all.
+
+        A damaged one is renamed, with a warning.
 
         Raises:
-            CheckpointError: when the file is damaged or of another version.
+            CheckpointError: when there are some, but all of them are damaged.
         """
-        if not self.path.exists():
-            return None
+        faults = []
+        for path in self._checkpoints():
+            try:
+                self.load(path)
+            except CheckpointError as error:
+                faults.append(error)
+                path.rename(path.with_name(path.name + _DAMAGED))
+                log.warning("%s; going back to the one before", error.message)
+            else:
+                return path
+        if faults:
+            raise faults[0]
+        return None
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """The content of one checkpoint of this run, with all tensors on the CPU.
+
+        Raises:
+            CheckpointError: when the file is missing, damaged, of another version of the format, or of a run
+                with another description (the message names the differences).
+        """
         hint = f"delete the folder {self.folder} to start this run anew"
         try:
-            stored = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            raise CheckpointError(f"{self.path} cannot be read ({error})", hint) from error
-        if stored.get("version") != _VERSION:
-            raise CheckpointError(f"{self.path} was written by another version of this program", hint)
+            _check_sums(path)
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+            version, theirs = stored["version"], stored.get("description")
+        except _UNREADABLE as error:
+            raise CheckpointError(f"the checkpoint {path} cannot be read ({error})", hint) from error
+        if version != _VERSION:
+            raise CheckpointError(f"{path} was written by another version of this program", hint)
+        if theirs != self.description:
+            listed = "".join(f"\n    {line}" for line in differences(theirs, self.description))
+            raise CheckpointError(
+                f"{path} belongs to a run with other settings or data (theirs -> ours):{listed}",
+                "give the settings and data that it was trained with, or leave --resume out",
+            )
         content: dict[str, Any] = stored["content"]
         return content
 
+    def relatives(self) -> Iterator[tuple[Path, list[str]]]:
+        """Unfinished runs for the same purpose (the entry ``run``) with other settings or data.
+
+        Yields:
+            Their folder and :func:`differences` to this run.
+        """
+        for folder in sorted(self.root.glob("*/")):
+            paths = sorted(folder.glob(f"{_PREFIX}*.pt"))
+            if folder == self.folder or not paths:
+                continue
+            try:
+                theirs = torch.load(paths[-1], map_location="cpu", weights_only=True, mmap=True)[
+                    "description"
+                ]
+            except _UNREADABLE:
+                continue
+            if theirs.get("run") == self.description.get("run"):
+                yield folder, differences(theirs, self.description)
+
     def remove(self) -> None:
-        """Forget the state."""
+        """Forget all checkpoints of this run."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _checkpoints(self) -> list[Path]:
+        """The newest first."""
+        return sorted(self.folder.glob(f"{_PREFIX}*.pt"), reverse=True)
+
+    def _write(self, path: Path, content: Mapping[str, Any]) -> None:
+        document = {"version": _VERSION, "description": self.description, "provenance": provenance()}
+        with atomic_path(path) as temporary:
+            torch.save(document | {"content": dict(content)}, temporary)
+
+
+def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
+    """Lines ``key: theirs -> ours`` for the leaves in which two documents differ."""
+    first, second = dict(_leaves(theirs)), dict(_leaves(ours))
+    keys = [key for key in {**first, **second} if first.get(key, "(none)") != second.get(key, "(none)")]
+    lines = [f"{key}: {first.get(key, '(none)')} -> {second.get(key, '(none)')}" for key in keys[:_SHOWN]]
+    return lines + [f"and {len(keys) - _SHOWN} more"] * (len(keys) > _SHOWN)
+
+
+def _check_sums(path: Path) -> None:
+    """Refuse a file with a changed byte, which torch.load would take for a weight."""
+    with zipfile.ZipFile(path) as file:
+        if damaged := file.testzip():
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+
+
+def _leaves(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

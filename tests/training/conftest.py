@@ -68,7 +68,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings() -> Callable[..., PretrainSettings]:
     """The small settings, with other values for some keys of ``pretraining``."""
 

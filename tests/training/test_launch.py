@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from cocon.config.schema import Training
 from cocon.errors import ConfigError
-from cocon.training.launch import World, keep_freed_memory, resolve_device, world
+from cocon.training.launch import World, keep_freed_memory, prepare_network, resolve_device, world
 
 
 def test_device() -> None:
@@ -37,3 +38,9 @@ def test_threads() -> None:
 def test_arithmetic_after_keeping_memory() -> None:
     keep_freed_memory()
     assert torch.ones(3_000_000).sum() == 3_000_000
+
+
+def test_compiled_and_rounded_is_refused_on_a_cpu() -> None:
+    settings = Training(compile=True, amp="bf16")
+    with pytest.raises(ConfigError, match="do not go together on a CPU"):
+        prepare_network(torch.nn.Linear(1, 1), settings, torch.device("cpu"))

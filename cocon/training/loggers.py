@@ -1,0 +1,217 @@
+"""Where the curves of a run go: always ``log.jsonl`` and TensorBoard's format, W&B and MLflow on request.
+
+How to add one: a subclass of :class:`Logger`, a line in :data:`LOGGERS`, its name in the key ``loggers``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cocon.errors import ConfigError
+from cocon.training.events import EventFile
+from cocon.training.log import Row, write_log
+
+_PROJECT = "cocon"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a logger may want to know about a run.
+
+    Attributes:
+        name: for people.
+        key: identifies it; a run that goes on has the key that it had.
+        file: the file of one JSON object per epoch, ``log.jsonl`` or ``<name>.log.jsonl``.
+        settings: what it is, as a JSON-like document.
+    """
+
+    name: str
+    key: str
+    file: Path
+    settings: Mapping[str, Any]
+
+    @property
+    def curves(self) -> Path:
+        """Folder for TensorBoard: ``tensorboard/<name>`` beside the file."""
+        return self.file.parent / "tensorboard" / self.file.name.removesuffix("log.jsonl").rstrip(".")
+
+
+class Logger(ABC):
+    """Takes rows of numbers.
+
+    Args:
+        run: what is logged.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def begin(self, rows: list[Row], step: int) -> None:  # noqa: B027 (most need nothing)
+        """The run starts, or goes on after ``step`` steps with these rows of past epochs."""
+
+    def step(self, row: Row) -> None:  # noqa: B027
+        """Some steps of the optimiser (about one a second): ``step``, loss, terms, times."""
+
+    @abstractmethod
+    def epoch(self, row: Row) -> None:
+        """A finished epoch: ``epoch``, ``step``, means and times."""
+
+    def close(self) -> None:  # noqa: B027
+        """The run ends or stops."""
+
+
+class JsonLines(Logger):
+    """One JSON object per epoch; the file is whole after every epoch."""
+
+    def begin(self, rows: list[Row], step: int) -> None:
+        """Keep the rows of past epochs."""
+        self._rows = list(rows)
+
+    def epoch(self, row: Row) -> None:
+        """Rewrite the file with one more line."""
+        self._rows.append(row)
+        write_log(self.run.file, self._rows)
+
+
+class TensorBoard(Logger):
+    """Curves over steps of the optimiser; those of single steps are named ``step/...``."""
+
+    def begin(self, rows: list[Row], step: int) -> None:
+        """Open a file; a run that starts anew forgets the old ones."""
+        if step == 0:
+            shutil.rmtree(self.run.curves, ignore_errors=True)
+        self._file = EventFile(self.run.curves, first_step=step + 1 if step else 0)
+
+    def step(self, row: Row) -> None:
+        """Add points."""
+        self._file.scalars(_prefixed(row), row["step"])
+
+    def epoch(self, row: Row) -> None:
+        """Add points."""
+        self._file.scalars(_values(row), row["step"])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class WandB(Logger):
+    """Weights & Biases (https://docs.wandb.ai); its environment variables apply."""
+
+    def begin(self, rows: list[Row], step: int) -> None:
+        """Start the run, or go on with the one of the same key."""
+        self._run = _optional("wandb").init(
+            project=_PROJECT,
+            name=self.run.name,
+            id=self.run.key,
+            resume="allow",
+            config=dict(self.run.settings),
+            dir=str(self.run.file.parent),
+        )
+
+    def step(self, row: Row) -> None:
+        """Send points."""
+        self._run.log(_prefixed(row), step=row["step"])
+
+    def epoch(self, row: Row) -> None:
+        """Send points."""
+        self._run.log(_values(row), step=row["step"])
+
+    def close(self) -> None:
+        """Finish sending."""
+        self._run.finish()
+
+
+class MLflow(Logger):
+    """MLflow (https://mlflow.org), epochs only; the server is set by ``MLFLOW_TRACKING_URI``."""
+
+    def begin(self, rows: list[Row], step: int) -> None:
+        """Start the run, or go on with the one of the same key."""
+        self._mlflow = _optional("mlflow")
+        self._mlflow.set_experiment(_PROJECT)
+        past = self._mlflow.search_runs(
+            filter_string=f"tags.cocon_key = '{self.run.key}'", output_format="list", max_results=1
+        )
+        if past:
+            self._mlflow.start_run(run_id=past[0].info.run_id)
+        else:
+            self._mlflow.start_run(run_name=self.run.name, tags={"cocon_key": self.run.key})
+            self._mlflow.log_dict(dict(self.run.settings), "settings.json")
+
+    def epoch(self, row: Row) -> None:
+        """Send points."""
+        self._mlflow.log_metrics(_values(row), step=row["step"])
+
+    def close(self) -> None:
+        """End the run."""
+        self._mlflow.end_run()
+
+
+LOGGERS: dict[str, type[Logger]] = {
+    "jsonl": JsonLines,
+    "tensorboard": TensorBoard,
+    "wandb": WandB,
+    "mlflow": MLflow,
+}
+ALWAYS = ("jsonl", "tensorboard")
+
+
+class Loggers:
+    """Passes everything on to those that are always there and to those asked for.
+
+    Args:
+        run: what is logged; None: nothing is (every process but the first).
+        names: further loggers, of :data:`LOGGERS`.
+
+    Raises:
+        ConfigError: when the package of a logger is not installed.
+    """
+
+    def __init__(self, run: Run | None, names: Iterable[str] = ()) -> None:
+        for name in names:
+            _optional(name)  # now, not after hours
+        self._all = [] if run is None else [LOGGERS[name](run) for name in (*ALWAYS, *names)]
+
+    def begin(self, rows: list[Row], step: int) -> None:
+        """See :meth:`Logger.begin`."""
+        for logger in self._all:
+            logger.begin(rows, step)
+
+    def step(self, row: Row) -> None:
+        """See :meth:`Logger.step`."""
+        for logger in self._all:
+            logger.step(row)
+
+    def epoch(self, row: Row) -> None:
+        """See :meth:`Logger.epoch`."""
+        for logger in self._all:
+            logger.epoch(row)
+
+    def close(self) -> None:
+        """See :meth:`Logger.close`."""
+        for logger in self._all:
+            logger.close()
+
+
+def _optional(package: str) -> Any:
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ConfigError(
+            f"the logger '{package}' needs the package {package}, which is not installed",
+            f"pip install 'cocon[{package}]', or take it out of the key loggers",
+        ) from error
+
+
+def _values(row: Row) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name != "step"}
+
+
+def _prefixed(row: Row) -> dict[str, float]:
+    return {f"step/{name}": value for name, value in _values(row).items()}

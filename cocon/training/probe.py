@@ -1,0 +1,161 @@
+"""Online probe: what can be read off the features during pretraining, on training videos only.
+
+Test videos stay unseen. The videos that test the probe are of other groups than those it learns from; where
+videos are held out for validation, they are those, so that the networks have not seen them either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cocon.config.schema import Clip
+from cocon.data.clips import ClipDataset
+from cocon.data.network_input import to_network_input
+from cocon.data.selection import Selection
+from cocon.datasets.manifest import Video
+from cocon.models.network import ViewNetwork
+from cocon.shards import ShardSet
+from cocon.training.launch import autocast
+from cocon.training.log import Row
+
+_TEST_SHARE = 4
+_NEIGHBOURS = 5
+_RIDGE = 1.0
+
+
+@dataclass(frozen=True)
+class ProbeVideos:
+    """Ids and class numbers of the videos that a probe learns from and is tested on."""
+
+    train: dict[str, int]
+    test: dict[str, int]
+
+
+def choose_videos(videos: Sequence[Video], selection: Selection, count: int, seed: int) -> ProbeVideos | None:
+    """At most ``count`` labelled training videos, one in four for the test, chosen by a hash of their names.
+
+    Args:
+        videos: the manifest.
+        selection: what is trained on and what is held out.
+        count: how many.
+        seed: decides which.
+
+    Returns:
+        None when fewer than two classes or groups are left.
+    """
+    usable = {*selection.train, *selection.validation}
+    labelled = [video for video in videos if video.id in usable and video.label]
+    groups = _scattered({_group(video) for video in labelled}, seed)
+    held_out = {_group(video) for video in labelled if video.id in set(selection.validation)}
+    testing = held_out or set(groups[: len(groups) // _TEST_SHARE or 1])
+    classes = {label: number for number, label in enumerate(sorted({video.label for video in labelled}))}
+    label_of = {video.id: classes[video.label] for video in labelled}
+    ids = _scattered(set(label_of), seed)
+    group_of = {video.id: _group(video) for video in labelled}
+    test = [name for name in ids if group_of[name] in testing][: max(1, count // _TEST_SHARE)]
+    train = [name for name in ids if group_of[name] not in testing][: count - len(test)]
+    if len(classes) < 2 or not train or not test:
+        return None
+    return ProbeVideos({name: label_of[name] for name in train}, {name: label_of[name] for name in test})
+
+
+class Probe:
+    """Encodes one clip of every video, its middle, and judges the features of each view.
+
+    Needs no random numbers, so it changes nothing for the training.
+
+    Args:
+        videos: whom.
+        shards: the frames by view.
+        clip: what a clip is.
+        batch_size: clips at once.
+    """
+
+    def __init__(self, videos: ProbeVideos, shards: dict[str, ShardSet], clip: Clip, batch_size: int) -> None:
+        labels = {**videos.train, **videos.test}
+        self._clips = ClipDataset(shards, list(labels), clip, None)
+        self._labels_N = torch.tensor(list(labels.values()))
+        self._train = len(videos.train)
+        self._batch_size = batch_size
+
+    def __call__(self, networks: Mapping[str, ViewNetwork], device: torch.device, amp: str) -> Row:
+        """Judge the networks, which are put into evaluation mode.
+
+        Returns:
+            Per view: ``linear/<view>`` and ``knn/<view>``, accuracies; ``cosine_same/<view>`` and
+            ``cosine_other/<view>``, mean cosine of two videos of one class and of different classes. When
+            all cosines approach 1, the features have collapsed.
+        """
+        row: Row = {}
+        labels_N, train = self._labels_N, self._train
+        for view, x_ND in self._features(networks, device, amp).items():
+            arguments = x_ND[:train], labels_N[:train], x_ND[train:], labels_N[train:]
+            row[f"linear/{view}"] = ridge_accuracy(*arguments)
+            row[f"knn/{view}"] = knn_accuracy(*arguments)
+            row[f"cosine_same/{view}"], row[f"cosine_other/{view}"] = mean_cosines(x_ND, labels_N)
+        return row
+
+    @torch.no_grad()
+    def _features(
+        self, networks: Mapping[str, ViewNetwork], device: torch.device, amp: str
+    ) -> dict[str, Tensor]:
+        """The encoder's features, averaged over blocks and locations, (N, D) on the CPU by view."""
+        parts: dict[str, list[Tensor]] = {view: [] for view in networks}
+        for network in networks.values():
+            network.eval()
+        count = len(self._clips)
+        for first in range(0, count, self._batch_size):
+            clips = [self._clips[0, number] for number in range(first, min(count, first + self._batch_size))]
+            for view, network in networks.items():
+                x_u8_BTCHW = torch.stack([clip.views[view] for clip in clips]).to(device)
+                with autocast(device, amp):
+                    z_BNDSS = network.encode(to_network_input(x_u8_BTCHW, view, self._clips.clip))
+                parts[view].append(z_BNDSS.float().mean((1, 3, 4)).cpu())
+        return {view: torch.cat(features) for view, features in parts.items()}
+
+
+def ridge_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tensor) -> float:
+    """Accuracy on M rows of a linear classifier fitted to N rows: ridge regression on one-hot labels.
+
+    Each dimension is standardised on the N rows; the penalty is 1 per row and dimension.
+    """
+    std_D, mean_D = torch.std_mean(x_ND.double(), 0, correction=0)
+    a_ND, b_MD = ((x.double() - mean_D) / (std_D + 1e-12) for x in (x_ND, x_MD))
+    y_NC = F.one_hot(labels_N).double()
+    gram = a_ND.t() @ a_ND + _RIDGE * len(a_ND) * torch.eye(a_ND.shape[1], dtype=torch.float64)
+    weights_DC = torch.linalg.solve(gram, a_ND.t() @ (y_NC - y_NC.mean(0)))
+    predicted_M = (b_MD @ weights_DC + y_NC.mean(0)).argmax(1)
+    return (predicted_M == labels_M).double().mean().item()
+
+
+def knn_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tensor) -> float:
+    """Accuracy on M rows when the 5 nearest of N rows by cosine vote, each with its cosine plus one."""
+    similarity_MN = F.normalize(x_MD, dim=1) @ F.normalize(x_ND, dim=1).t()
+    weight_MK, nearest_MK = similarity_MN.topk(min(_NEIGHBOURS, len(x_ND)))
+    votes_MC = torch.zeros(len(x_MD), int(labels_N.max()) + 1)
+    votes_MC.scatter_add_(1, labels_N[nearest_MK], weight_MK + 1)
+    return (votes_MC.argmax(1) == labels_M).double().mean().item()
+
+
+def mean_cosines(x_ND: Tensor, labels_N: Tensor) -> tuple[float | None, float | None]:
+    """Mean cosine of the pairs of one class, and of different classes; None where there is no pair."""
+    unit_ND = F.normalize(x_ND.double(), dim=1)
+    cosine_NN = unit_ND @ unit_ND.t()
+    same_NN = labels_N[:, None] == labels_N
+    others = ~torch.eye(len(x_ND), dtype=torch.bool)
+    same, other = cosine_NN[same_NN & others], cosine_NN[~same_NN]
+    return (same.mean().item() if len(same) else None, other.mean().item() if len(other) else None)
+
+
+def _group(video: Video) -> str:
+    return video.group or video.id
+
+
+def _scattered(names: set[str], seed: int) -> list[str]:
+    return sorted(names, key=lambda name: hashlib.sha256(f"probe {seed}:{name}".encode()).digest())

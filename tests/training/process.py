@@ -1,0 +1,125 @@
+"""What one process, or under torchrun's variables each of several, makes of the same batches.
+
+usage: python process.py DATASET OUTPUT BATCH SETTINGS
+First one step of stage 2 (loss, terms, gradients and then the validation loss; batch norm uses its running
+statistics), then whole runs of stage 1: straight, stopped and resumed, and with a loss that is no number.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from cocon.data.clips import ClipDataset
+from cocon.data.network_input import to_network_input
+from cocon.shards import ShardSet
+from cocon.training.initialise import initial_network
+from cocon.training.interrupt import TrainingInterruptedError
+from cocon.training.launch import World, world
+from cocon.training.log import Reporter, read_log
+from cocon.training.loggers import Loggers
+from cocon.training.loop import TrainingDivergedError
+from cocon.training.pretrain import PretrainJob, pretrain
+from cocon.training.settings import PretrainSettings
+from cocon.training.state import RunState
+from cocon.training.trainer import Trainer
+
+
+def first_step(
+    dataset: Path, output: Path, batch: int, settings: PretrainSettings, here: World
+) -> dict[str, Any]:
+    shards = {view: ShardSet.of_folder(dataset / "shards" / view) for view in ("rgb", "mask")}
+    clips = ClipDataset(shards, sorted(shards["rgb"].videos)[:12], settings.clip, None)
+    trainer = Trainer(
+        {view: initial_network(view, settings.network, 0) for view in shards},
+        clips,
+        clips,
+        stage=settings.pretraining.stage2.model_copy(update={"batch_size": batch}),
+        settings=settings.pretraining,
+        preset="cocon",
+        seed=0,
+        state=RunState(output / "state", {}),
+        world=here,
+        reporter=Reporter("test", 1, silent=True),
+        loggers=Loggers(None),
+    )
+    with mock.patch.object(
+        trainer, "augment", lambda x, view, generator: to_network_input(x, view, settings.clip)
+    ):
+        trainer.model.eval()
+        terms = trainer.train_step([next(iter(trainer.loader))])
+    gradients = {name: p.grad for name, p in trainer.module.named_parameters()}
+    return {"terms": terms, "gradients": gradients, "validation": trainer.validate()}
+
+
+def runs(dataset: Path, output: Path, settings: PretrainSettings, here: World) -> dict[str, Any]:
+    def job(name: str) -> PretrainJob:
+        return PretrainJob(
+            manifest=dataset / "manifest.csv",
+            shards=dataset / "shards",
+            split="1",
+            views=["rgb"],
+            stage="stage1",
+            preset=None,
+            init=None,
+            output=output / name,
+            log=output / name / "log.jsonl",
+            state=output / "state" / name,
+            settings=settings,
+            seed=0,
+        )
+
+    pretrain(job("straight"), here)
+    rows = {"straight": read_log(job("straight").log)}
+
+    take_step, compare = Trainer.train_step, Trainer.compare
+    last = here.size - 1
+
+    def step(self: Trainer, window: Any) -> dict[str, float]:
+        if here.rank == last and (self.epoch, self.step) == (1, 0):
+            os.kill(os.getpid(), signal.SIGTERM)  # one process alone is told
+        return take_step(self, window)
+
+    with mock.patch.object(Trainer, "train_step", step):
+        try:
+            pretrain(job("resumed"), here)
+        except TrainingInterruptedError as error:
+            rows["stopped"] = error.message
+    pretrain(job("resumed"), here)
+    rows["resumed"] = read_log(job("resumed").log)
+
+    def poisoned(self: Trainer, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        values = compare(self, inputs)
+        if here.rank == last:
+            values["loss"] = values["loss"] * torch.nan
+        return values
+
+    with mock.patch.object(Trainer, "compare", poisoned):
+        try:
+            pretrain(job("diverged"), here)
+        except TrainingDivergedError as error:
+            rows["diverged"] = error.message
+    return rows
+
+
+def main(dataset: Path, output: Path, batch: int, settings: PretrainSettings) -> None:
+    with world("cpu", threads=1) as here:
+        step = first_step(dataset, output, batch, settings, here)
+        stage = settings.pretraining.stage1.model_copy(update={"batch_size": batch})
+        changed = settings.pretraining.model_copy(update={"stage1": stage})
+        whole = runs(
+            dataset, output / str(here.size), settings.model_copy(update={"pretraining": changed}), here
+        )
+        torch.save({"step": step, "runs": whole}, output / f"{here.size}_{here.rank}.pt")
+
+
+if __name__ == "__main__":
+    settings = PretrainSettings.model_validate_json(sys.argv[4])
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), settings)

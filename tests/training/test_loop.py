@@ -1,0 +1,207 @@
+"""The training loop with a problem whose gradients can be written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from cocon.config.schema import Training
+from cocon.training import loop as module
+from cocon.training.launch import World
+from cocon.training.log import Reporter, Row
+from cocon.training.loggers import Loggers
+from cocon.training.loop import Loop, TrainingDivergedError
+from cocon.training.schedule import Schedule
+from cocon.training.state import RunState
+
+
+class Points(NamedTuple):
+    video_id: Any
+    x: Tensor
+    y: Tensor
+
+
+class Line(Dataset[Points]):
+    """Noisy points near y = x . (1, 2, 3)."""
+
+    def __init__(self, count: int) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.x = torch.randn(count, 3, generator=generator)
+        self.y = self.x @ torch.tensor([1.0, 2.0, 3.0]) + 0.1 * torch.randn(count, generator=generator)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, key: tuple[int, int]) -> Points:
+        return Points(str(key[1]), self.x[key[1]], self.y[key[1]])
+
+
+class Fit(Loop[Points]):
+    def loss_of(self, batch: Points, number: int) -> dict[str, Tensor]:
+        self.seeded("noise", "unused", self.epoch, number)
+        with self.autocast():
+            predicted = self.model(batch.x).squeeze(1).float()
+        noise = 0.01 * torch.randn_like(batch.y)
+        return {"loss": (predicted - batch.y + noise).square().mean(), "size": torch.tensor(1.0)}
+
+    def evaluate(self) -> Row:
+        with torch.no_grad():
+            return {"validation/loss": self.module(torch.eye(3)).square().mean().item()}
+
+
+@pytest.fixture
+def fit(tmp_path: Path) -> Any:
+    def make(
+        count: int = 20, batch: int = 4, accumulate: int = 1, rate: float = 0.05, **settings: Any
+    ) -> Fit:
+        torch.manual_seed(0)
+        epochs, best = settings.pop("epochs", 3), settings.pop("keep_best", False)
+        chosen = Training(**settings)
+        return Fit(
+            nn.Linear(3, 1, bias=False),
+            Line(count),
+            settings=chosen,
+            section="test",
+            epochs=epochs,
+            batch_size=batch,
+            accumulate=accumulate,
+            schedule=Schedule("constant", rate, epochs),
+            seed=0,
+            state=RunState(tmp_path / "state", {"run": "test", "batch": batch}, keep=chosen.keep_checkpoints),
+            world=World(torch.device("cpu")),
+            reporter=Reporter("test", epochs, silent=True),
+            loggers=Loggers(None),
+            keep_best=best,
+        )
+
+    return make
+
+
+def numbers(rows: list[Row]) -> list[Row]:
+    keys = ("epoch", "step", "loss", "gradient_norm", "learning_rate", "validation/loss")
+    return [{key: row[key] for key in keys} for row in rows]
+
+
+def test_accumulated_gradients_are_those_of_the_large_batch(fit: Any, monkeypatch: Any) -> None:
+    """Where the loss is a mean over clips; here without noise, which is drawn per batch."""
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
+    large, small = fit(24, batch=12), fit(24, batch=4, accumulate=3)
+    rows, others = large.fit(), small.fit()
+    large.state.remove()
+    for row, other in zip(rows, others, strict=True):
+        assert row["step"] == other["step"]
+        for key in ("loss", "gradient_norm"):
+            assert row[key] == pytest.approx(other[key], rel=1e-5)
+    torch.testing.assert_close(large.module.weight, small.module.weight)
+
+
+def test_what_is_left_makes_a_smaller_step_with_its_own_mean(fit: Any) -> None:
+    """Five batches by twos: three steps an epoch, the last with the gradient of one batch."""
+    trainer = fit(20, batch=4, accumulate=2, epochs=1)
+    assert trainer.steps == 3
+    sizes, norms = [], []
+    take_step = trainer.train_step
+
+    def step(window: list[Points]) -> dict[str, float]:
+        sizes.append(len(window))
+        before = trainer.module.weight.detach().clone()
+        values: dict[str, float] = take_step(window)
+        alone = torch.stack([_gradient(before, batch) for batch in window]).mean(0)
+        norms.append((values["gradient_norm"], alone.norm().item()))
+        return values
+
+    trainer.train_step = step
+    (row,) = trainer.fit()
+    assert sizes == [2, 2, 1]
+    assert row["step"] == 3
+    assert [a for a, _ in norms] == pytest.approx([b for _, b in norms], rel=0.02)  # but for the noise
+
+
+def _gradient(weight: Tensor, batch: Points) -> Tensor:
+    return 2 * ((batch.x @ weight[0] - batch.y)[:, None] * batch.x).mean(0)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_resumed_at_any_step_is_uninterrupted(fit: Any, monkeypatch: Any, accumulate: int) -> None:
+    """A checkpoint after every step, and the run dies without a word after each of them in turn."""
+    monkeypatch.setattr(module, "perf_counter", iter(range(0, 10**9, 3600)).__next__)
+    whole = fit(accumulate=accumulate)
+    rows = whole.fit()
+    steps = whole.steps * 3
+    whole.state.remove()
+    for dies in range(1, steps):
+        trainer = fit(accumulate=accumulate)
+        take_step, taken = trainer.train_step, []
+
+        def step(window: Any, taken: list[int] = taken, take_step: Any = take_step, dies: int = dies) -> Any:
+            if len(taken) == dies:
+                raise SystemExit
+            taken.append(1)
+            return take_step(window)
+
+        trainer.train_step = step
+        with pytest.raises(SystemExit):
+            trainer.fit()
+        resumed = fit(accumulate=accumulate)
+        assert numbers(resumed.fit()) == numbers(rows)
+        assert torch.equal(resumed.module.weight, whole.module.weight)
+        resumed.state.remove()
+
+
+def test_a_chosen_checkpoint(fit: Any) -> None:
+    whole = fit(keep_checkpoints=9)
+    rows = whole.fit()
+    first = min(whole.state.folder.glob("step_*"))
+    again = fit(keep_checkpoints=9)
+    assert numbers(again.fit(first)) == numbers(rows)
+    assert len(list(whole.state.folder.glob("step_*"))) == 3
+
+
+def test_best_is_that_of_the_lowest_validation_loss(fit: Any) -> None:
+    trainer = fit(keep_best=True, epochs=4)
+    losses = [row["validation/loss"] for row in trainer.fit()]
+    epoch = trainer.load_best()
+    assert losses[epoch - 1] == min(losses)
+    assert trainer.evaluate()["validation/loss"] == min(losses)
+
+
+def test_clipping_bounds_what_adam_sees(fit: Any) -> None:
+    trainer = fit(clip_gradient=0.5, epochs=1, batch=20)
+    (row,) = trainer.fit()
+    assert row["gradient_norm"] > 0.5
+    assert trainer.module.weight.grad.norm().item() == pytest.approx(0.5, rel=1e-3)
+
+
+def test_half_precision_scales_its_loss_and_keeps_the_scale(fit: Any) -> None:
+    trainer = fit(amp="fp16")
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)  # overflows, so steps are left out
+    rows = trainer.fit()
+    assert trainer.scaler.get_scale() < 2.0**40
+    assert all(row["loss"] < 100 for row in rows)
+    newest = trainer.state.newest()
+    assert trainer.state.load(newest)["scaler"]["scale"] == trainer.scaler.get_scale()
+
+
+def test_a_gradient_that_is_no_number_stops(fit: Any) -> None:
+    trainer = fit()
+    trainer.module.weight.register_hook(lambda grad: grad * torch.inf)
+    with pytest.raises(
+        TrainingDivergedError, match=r"gradient is not finite in epoch 1, step 1 .*: \d+, \d+"
+    ):
+        trainer.fit()
+
+
+def test_waiting_for_data_is_told_once(fit: Any, capsys: Any, monkeypatch: Any) -> None:
+    trainer = fit()
+    trainer.reporter = Reporter("test", 3)
+    laps = iter([0.9, 0.1] * 100)
+    monkeypatch.setattr(module.Stopwatch, "lap", lambda self: next(laps))
+    rows = trainer.fit()
+    assert rows[0]["data_share"] == pytest.approx(0.9)
+    assert rows[0]["clips_per_second"] == pytest.approx(4)
+    assert capsys.readouterr().err.count("warning: 90% of the epoch was spent waiting for data") == 1

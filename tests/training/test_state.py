@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cocon.errors import CheckpointError
+from cocon.training.provenance import provenance
+from cocon.training.state import RunState, differences
+
+OURS = {"run": {"stage": "stage1"}, "pretraining": {"loss": {"temperature": 0.005}}, "data": {"rgb": "ab"}}
+
+
+def test_round_trip_and_the_newest_are_kept(tmp_path: Path) -> None:
+    state = RunState(tmp_path, OURS, keep=2)
+    assert state.newest() is None
+    for step in (9, 10, 100):
+        state.save({"weights": torch.full((3,), step), "rows": [{"loss": 0.5}]}, step)
+    assert [path.name for path in sorted(state.folder.iterdir())] == [
+        "step_000000010.pt",
+        "step_000000100.pt",
+    ]
+    newest = state.newest()
+    assert newest is not None
+    content = state.load(newest)
+    assert torch.equal(content["weights"], torch.full((3,), 100))
+    assert content["rows"] == [{"loss": 0.5}]
+    state.remove()
+    assert not state.folder.exists()
+
+
+def test_best_stays_beside_the_newest(tmp_path: Path) -> None:
+    state = RunState(tmp_path, OURS, keep=1)
+    state.save_best({"epoch": 1})
+    for step in (1, 2):
+        state.save({}, step)
+    state.save_best({"epoch": 2})
+    assert state.load_best() == {"epoch": 2}
+    assert state.newest() == state.folder / "step_000000002.pt"
+
+
+def test_a_checkpoint_says_where_it_comes_from(tmp_path: Path) -> None:
+    stored = torch.load(RunState(tmp_path, OURS).save({}, 1), weights_only=True)
+    assert stored["description"] == OURS
+    assert stored["provenance"] == provenance()
+    assert {"python", "torch", "cocon", "git"} <= stored["provenance"].keys()
+
+
+def test_another_run_is_refused_with_the_differences(tmp_path: Path) -> None:
+    path = RunState(tmp_path, OURS).save({}, 1)
+    other = OURS | {"pretraining": {"loss": {"temperature": 0.07}}, "data": {"rgb": "cd"}}
+    with pytest.raises(CheckpointError) as error:
+        RunState(tmp_path, other).load(path)
+    assert "pretraining.loss.temperature: 0.005 -> 0.07\n    data.rgb: ab -> cd" in error.value.message
+    assert RunState(tmp_path, other).newest() is None
+    assert list(RunState(tmp_path, other).relatives()) == [
+        (path.parent, ["pretraining.loss.temperature: 0.005 -> 0.07", "data.rgb: ab -> cd"])
+    ]
+    elsewhere = OURS | {"run": {"stage": "stage2"}}
+    assert list(RunState(tmp_path, elsewhere).relatives()) == []
+
+
+def test_differences_of_missing_keys_and_of_many() -> None:
+    assert differences({"a": 1}, {"a": 1, "b": {"c": None}}) == ["b.c: (none) -> None"]
+    assert differences({}, {}) == []
+    many = differences({str(i): i for i in range(20)}, {})
+    assert many[-1] == "and 12 more"
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "text"])
+def test_damage_is_noticed_and_set_aside(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = RunState(tmp_path, OURS)
+    old = state.save({"weights": torch.zeros(1000)}, 1)
+    new = state.save({"weights": torch.ones(1000)}, 2)
+    content = bytearray(new.read_bytes())
+    place = bytes(content).index(torch.ones(1000).numpy().tobytes()) + 2000
+    content[place] ^= 1
+    new.write_bytes({"truncated": content[:-100], "flipped": content, "empty": b"", "text": b"hello"}[damage])
+    assert state.newest() == old
+    assert "going back to the one before" in caplog.text
+    assert not new.exists()
+    assert new.with_name(new.name + ".damaged").exists()
+
+
+def test_another_format(tmp_path: Path) -> None:
+    state = RunState(tmp_path, OURS)
+    path = tmp_path / "x.pt"
+    torch.save({"version": 1, "content": {}}, path)
+    with pytest.raises(CheckpointError, match="another version of this program"):
+        state.load(path)
