@@ -1,0 +1,105 @@
+"""``cocon embed``: embeddings of any videos from an exported encoder.
+
+The videos are decoded, their views extracted as for the training of the encoder, and encoded. One row per
+video, or per window; several views also side by side. Videos that cannot be decoded are named and have no
+row; then the exit status is 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from cocon.errors import CoConError, ConfigError, DatasetError
+from cocon.views import VIEWS
+
+HELP = "embeddings of any videos from an exported encoder"
+
+
+class IncompleteError(CoConError):
+    """Some videos have no embedding; those of the others are written."""
+
+    exit_code = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("videos", nargs="*", metavar="VIDEO", help="files; their names, as given, are the ids")
+    add("--manifest", type=Path, help="table with the columns id and path, in place of VIDEO ...")
+    add("--encoder", type=Path, required=True, help="folder that `cocon export` wrote")
+    add("--output", type=Path, required=True, help=".h5, .npz or .csv")
+    add("--views", nargs="+", choices=tuple(VIEWS), help="some of the encoder's views; default: all")
+    add("--per-window", action="store_true", help="a row per window, with its time, and not per video")
+    add("--batch-size", type=int, default=16, help="windows per forward pass")
+    add("--at-once", type=int, default=32, help="videos whose views are on the disk ($TMPDIR) at one time")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--threads", type=int, help="threads of this process and of the extraction")
+    add(
+        "--interpreter",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("BACKEND", "PYTHON"),
+        help="Python of the environment that a backend is installed in; may be repeated",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Embed the videos and write the rows."""
+    from cocon.datasets.manifest import read_manifest
+    from cocon.export.embeddings import check_output, write_embeddings
+    from cocon.export.encoder import load_encoder
+    from cocon.training.launch import world
+
+    if bool(args.videos) == bool(args.manifest):
+        raise ConfigError("give either videos or --manifest")
+    check_output(args.output)
+    videos: list[str] | dict[str, Path] = args.videos
+    if args.manifest:
+        rows = read_manifest(args.manifest)
+        videos = {row.id: row.path for row in rows}
+        if len(videos) < len(rows):
+            raise DatasetError(f"{args.manifest} has an id twice")
+    with _sigterm_cleans_up(), world(args.device, args.threads) as process:
+        encoder = load_encoder(args.encoder, process.device.type)
+        embeddings = encoder.embed(
+            videos,
+            views=args.views,
+            per_window=args.per_window,
+            batch_size=args.batch_size,
+            videos_at_once=args.at_once,
+            threads=args.threads,
+            interpreters={name: Path(python) for name, python in args.interpreter},
+            quiet=False,
+        )
+    listed = "".join(f"\n    {video}: {reason}" for video, reason in embeddings.skipped.items())
+    if not embeddings.ids:
+        raise DatasetError(f"no video can be decoded:{listed}")
+    write_embeddings(args.output, embeddings, encoder.config.model_dump(mode="json", by_alias=True))
+    sizes = ", ".join(f"{view} {x_ND.shape[1]}" for view, x_ND in embeddings.views.items())
+    print(f"{args.output}: {len(embeddings.ids)} rows; {sizes}")
+    if embeddings.skipped:
+        raise IncompleteError(
+            f"{len(embeddings.skipped)} of {len(embeddings.videos)} videos left out:{listed}"
+        )
+
+
+@contextlib.contextmanager
+def _sigterm_cleans_up() -> Iterator[None]:
+    """SIGTERM, like Ctrl-C, ends the extraction and removes its folder."""
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

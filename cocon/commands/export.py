@@ -1,0 +1,53 @@
+"""``cocon export``: encoders as a folder that stands for itself.
+
+Weights, all settings that an embedding depends on (those of the views' extraction included) and a model card.
+``cocon embed`` and ``cocon.load_encoder`` read it, on any machine, without the data it was trained on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cocon.export.config import POOLINGS
+
+HELP = "write encoders, their settings and a model card as one folder"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("--encoders", type=Path, nargs="+", required=True, metavar="FILE", help="checkpoints, one per view")
+    add("--output", type=Path, required=True, help="the folder to write; an earlier export is replaced")
+    add(
+        "--shards",
+        type=Path,
+        help="folder with one folder of shards per view; for checkpoints that do not say how their views "
+        "were extracted (those of `cocon init`)",
+    )
+    add(
+        "--embedding",
+        choices=POOLINGS,
+        default="encoder",
+        help="which of the features of `cocon features`; default: encoder, which retrieval compares",
+    )
+    add("--dataset", default="", help="name of the training data, for the card")
+    add("--summary", type=Path, help="summary.json, for the accuracies in the card")
+    add("--licence", default="", help="licence of the weights, for the card")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the folder."""
+    from cocon.export.write import ExportJob, export
+
+    job = ExportJob(
+        checkpoints=args.encoders,
+        output=args.output,
+        shards=args.shards,
+        pooling=args.embedding,
+        dataset=args.dataset,
+        summary=args.summary,
+        licence=args.licence,
+    )
+    config = export(job)
+    print(f"{args.output}: {config.pretraining}, {', '.join(config.views)}")

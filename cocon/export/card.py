@@ -1,0 +1,128 @@
+"""The model card of an exported encoder, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from string import Template
+
+from cocon.evaluation.metrics import Result
+from cocon.evaluation.summary import format_tables
+from cocon.export.config import EncoderConfig, ExportedView
+
+_METHODS = {
+    "random": "not trained; the weights are as they were drawn, to compare with",
+    "stage1": "every view by itself, dense predictive coding (L_cpc)",
+    "cpc": "every view by itself, dense predictive coding (L_cpc), in both stages",
+    "cpc_sync": "each view with L_cpc, then all together with L_cpc and L_sync",
+    "cpc_sim": "each view with L_cpc, then all together with L_cpc and L_sim",
+    "cocon": "each view with L_cpc, then all together with L_cpc, L_sync and L_sim",
+    "cmc": "each view with L_cpc, then all together with a contrastive loss between views (CMC)",
+}
+_POOLED = {
+    "encoder": "the mean of its features over blocks and places",
+    "encoder_max": "the maximum of its features over blocks and places",
+    "context": "the mean over places of the last state of its aggregator",
+}
+_LICENCE = "Not stated here. Ask those who trained these weights before you use them or pass them on."
+
+_CARD = Template("""\
+---
+library_name: cocon
+tags: [video, self-supervised, feature-extraction]
+$front---
+
+# $name
+
+Embeddings of videos from $views, learned without labels. Each view has a network of its own, a 2D3D-ResNet.
+
+| view | residual blocks, width | numbers in the embedding | input | extracted by |
+| --- | --- | --- | --- | --- |
+$table
+
+## Use
+
+```python
+from cocon import load_encoder
+encoder = load_encoder("$name")
+vectors = encoder.embed(["a.mp4", "b.mp4"]).multi_view
+```
+
+Or `cocon embed a.mp4 b.mp4 --encoder $name --output embeddings.h5`. The views are extracted with the
+settings of training, which stand in `config.json`. The encoder sees half-overlapping windows of $blocks
+blocks of $frames frames, $stride of the video; the embedding of a view is $pooled, averaged over the windows
+and L2-normalised. `multi_view` is that of all views, side by side.
+
+## Training
+
+- Method: CoCon (Rai et al. 2021, arXiv 2104.14764)
+- Pretraining `$pretraining`: $method
+- $run
+- Exported with $versions
+
+## Accuracy
+
+$accuracy
+
+## Limits
+
+- What the training videos did not show (other people, places, cameras) it may not tell apart.
+- A long video is the mean of its windows, in which rare moments vanish; `--per-window` keeps them.
+- Masks and poses show persons only, and these only as well as the extractor finds them.
+- Whether it serves all groups of people equally well has not been examined.
+
+## Licence
+
+$licence
+""")
+
+
+def model_card(config: EncoderConfig, results: Sequence[Result], name: str, licence: str) -> str:
+    """The text of ``README.md``.
+
+    Args:
+        config: what was exported.
+        results: accuracies to show.
+        name: of the encoder.
+        licence: of the weights; empty: not decided.
+    """
+    views, stride = list(config.views), config.clip.stride
+    return _CARD.substitute(
+        name=name,
+        front=f"license: {licence}\n" if licence else "",
+        views=f"the view {views[0]}" if len(views) == 1 else f"{len(views)} views: {', '.join(views)}",
+        table="\n".join(_row(view, exported, config) for view, exported in config.views.items()),
+        blocks=config.clip.blocks,
+        frames=config.clip.frames_per_block,
+        stride="every frame" if stride == 1 else f"one in {stride} frames",
+        pooled=_POOLED[config.embedding],
+        pretraining=config.pretraining,
+        method=_METHODS[config.pretraining],
+        run=_run(config),
+        versions=", ".join(f"{program} {version}" for program, version in config.exported_with.items()),
+        accuracy=f"```\n{format_tables(results)}\n```" if results else "Not stated at the export.",
+        licence=licence or _LICENCE,
+    )
+
+
+def _row(view: str, exported: ExportedView, config: EncoderConfig) -> str:
+    network, extraction = exported.network, exported.extraction
+    crop = config.model_dump()["clip"]["crop"][view]
+    cells = [
+        view,
+        f"{'-'.join(map(str, network.layers))}, {network.width}",
+        str(network.features),
+        f"{crop} px of {extraction['short_side']}",
+        str(extraction["backend"]),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _run(config: EncoderConfig) -> str:
+    told = next(iter(config.views.values())).training
+    data = config.dataset or "not named"
+    if "training_videos" in told:
+        data += f", {told['training_videos']} videos"
+    if "data_fingerprint" in told:
+        data += f", fingerprint {told['data_fingerprint']}"
+    run = [f"{key} {told[key]}" for key in ("epoch", "seed") if key in told]
+    return f"Data: {data}; {', '.join(run)}" if run else f"Data: {data}"

@@ -1,0 +1,90 @@
+"""``config.json`` of an exported encoder: all that its embeddings depend on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from pydantic import Field, ValidationError
+
+from cocon.config.schema import Clip, Network, PositiveInt, Section
+from cocon.errors import CheckpointError
+from cocon.files import read_json
+from cocon.views import VIEWS
+
+NAME, CARD = "config.json", "README.md"
+FORMAT: Final = "cocon-encoder"
+VERSION = 1
+Pooling = Literal["encoder", "encoder_max", "context"]
+"""Which of the features of ``cocon features`` an embedding is."""
+
+POOLINGS: tuple[str, ...] = get_args(Pooling)
+
+
+class Normalisation(Section):
+    """The network sees ``(stored / 255 - mean) / std`` per channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, view: str) -> Normalisation:
+        """That of a view in this version."""
+        return cls(mean=VIEWS[view].mean, std=VIEWS[view].std)
+
+
+class ExportedView(Section):
+    """One view of the encoder."""
+
+    file: str = Field(description="its weights, safetensors")
+    sha256: str
+    network: Network
+    normalisation: Normalisation
+    extraction: dict[str, Any] = Field(description="attribute `parameters` of the shards it was trained on")
+    training: dict[str, Any] = Field(description="epoch, seed, configuration's hash, data fingerprint")
+
+
+class EncoderConfig(Section):
+    """The whole of ``config.json``; ``clip.crop`` has the exported views and no others."""
+
+    format: Literal["cocon-encoder"] = FORMAT
+    version: PositiveInt = VERSION
+    pretraining: str = Field(description="random, stage1 or the preset of the loss")
+    dataset: str = Field(description="name of the training data; empty: not told")
+    embedding: Pooling
+    clip: Clip
+    views: dict[str, ExportedView] = Field(min_length=1)
+    accuracy: list[dict[str, Any]] = Field(description="rows of summary.json")
+    exported_with: dict[str, str] = Field(description="versions, and git revision if known")
+
+
+def read_config(folder: Path) -> EncoderConfig:
+    """The configuration of an exported encoder.
+
+    Raises:
+        CheckpointError: there is none, it is of a later version, or views have another normalisation here.
+    """
+    path = Path(folder) / NAME
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder} is no exported encoder: it has no {NAME}", "run `cocon export` first"
+        )
+    try:
+        document = read_json(path)
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not the configuration of an exported encoder")
+    if document.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} has version {document.get('version')} of the format; this program reads {VERSION}",
+            "use the version of cocon that exported it, or a later one",
+        )
+    try:
+        config = EncoderConfig.model_validate(document)
+    except ValidationError as error:
+        raise CheckpointError(f"{path} has settings that this version does not know: {error}") from error
+    for view, exported in config.views.items():
+        if view not in VIEWS or exported.normalisation != Normalisation.of(view):
+            raise CheckpointError(f"{path} has a view '{view}' that is unknown here, or another one here")
+    return config

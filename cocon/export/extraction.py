@@ -1,0 +1,150 @@
+"""Extracts the views of videos as those were that an encoder was trained on.
+
+The extractors are a program of their own: it runs in another process, if need be with another Python.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cocon.config.schema import Extraction, ViewExtraction
+from cocon.config.settings import dump_settings
+from cocon.errors import CheckpointError, ShardError
+from cocon.files import write_csv
+from cocon.shards import ShardSet
+from cocon.shards.parameters import VERSIONS, differences
+
+_CODE = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the extraction may use.
+
+    Attributes:
+        device: where networks run: ``auto``, ``cpu`` or ``cuda``.
+        threads: of the CPU; None: all.
+        interpreters: Python by name of the backend, where it is not this one.
+        quiet: say nothing while it goes well.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    interpreters: Mapping[str, Path] = field(default_factory=dict)
+    quiet: bool = False
+
+
+def settings_of(view: str, parameters: Mapping[str, Any]) -> str:
+    """The settings, as JSON, with which the extraction gives shards with these ``parameters``.
+
+    Raises:
+        CheckpointError: the parameters do not say all settings, or one that this version does not know.
+    """
+    section = Extraction.model_fields[view].annotation
+    assert isinstance(section, type)
+    assert issubclass(section, ViewExtraction)
+    names = {entry.alias or name for name, entry in section.model_fields.items()}
+    try:
+        settings = section.model_validate({key: parameters[key] for key in names & parameters.keys()})
+    except ValidationError as error:
+        raise CheckpointError(f"the extraction of {view} has unknown settings: {error}") from error
+    missing = settings.in_use().keys() - parameters.keys()
+    if missing:
+        raise CheckpointError(
+            f"how {view} was extracted is not known completely: {', '.join(sorted(missing))} missing",
+            "extract it again with this version",
+        )
+    return dump_settings(settings)
+
+
+@contextlib.contextmanager
+def extracted(
+    videos: Mapping[str, Path], parameters: Mapping[str, Mapping[str, Any]], machine: Machine
+) -> Iterator[dict[str, ShardSet]]:
+    """Extract views into a temporary folder, which lives as long as the context.
+
+    Args:
+        videos: path of every video by its id.
+        parameters: those of the shards that the encoder was trained on, by view.
+        machine: device, threads and interpreters.
+
+    Yields:
+        The shards by view, with a row for every video; one that cannot be decoded is skipped.
+
+    Raises:
+        ShardError: the extraction failed as a whole.
+        CheckpointError: its result is not what the encoder was trained on (settings, weights).
+    """
+    with tempfile.TemporaryDirectory(prefix="cocon-embed-") as temporary:
+        folder = Path(temporary)
+        manifest = folder / "manifest.csv"
+        write_csv(manifest, [{"id": key, "path": path} for key, path in videos.items()], ["id", "path"])
+        for python, views in _passes(parameters, machine).items():
+            _run(python, manifest, {view: parameters[view] for view in views}, machine)
+        shards = {view: ShardSet([folder / f"{view}.h5"]) for view in parameters}
+        for view, shard_set in shards.items():
+            _compare(view, parameters[view], shard_set.shards[0].parameters)
+        yield shards
+
+
+def _passes(parameters: Mapping[str, Mapping[str, Any]], machine: Machine) -> dict[str, list[str]]:
+    """The views by the Python that extracts them; those of one Python decode the videos once."""
+    passes: dict[str, list[str]] = {}
+    for view, known in parameters.items():
+        python = machine.interpreters.get(str(known.get("backend")), sys.executable)
+        passes.setdefault(str(python), []).append(view)
+    return passes
+
+
+def _run(python: str, manifest: Path, parameters: Mapping[str, Mapping[str, Any]], machine: Machine) -> None:
+    settings = {view: settings_of(view, known) for view, known in parameters.items()}
+    first, *others = settings
+    command = [python, "-m", "view_extractors", first, "--manifest", str(manifest)]
+    command += ["--output", str(manifest.with_name(f"{first}.h5")), "--settings", settings[first]]
+    for view in others:
+        command += ["--also", view, str(manifest.with_name(f"{view}.h5"))]
+        command += ["--also-settings", view, settings[view]]
+    command += ["--max-failed-fraction", "1", "--device", machine.device]
+    if machine.threads is not None:
+        command += ["--threads", str(machine.threads)]
+    quietly = subprocess.PIPE if machine.quiet else None
+    try:
+        result = subprocess.run(
+            command, env=_environment(), stderr=quietly, text=True, errors="replace", check=False
+        )
+    except OSError as error:
+        raise ShardError(f"{python} cannot be started: {error.strerror}") from error
+    if result.returncode:
+        told = (result.stderr or "").strip().splitlines()[-10:] or ["its message stands above"]
+        raise ShardError(
+            f"the extraction of {', '.join(settings)} ended with exit status {result.returncode}: "
+            + "\n    ".join(told)
+        )
+
+
+def _environment() -> dict[str, str]:
+    """Of the process; a checkout of this project is found by another Python, too."""
+    if _CODE.name in ("site-packages", "dist-packages"):
+        return dict(os.environ)
+    path = os.pathsep.join(filter(None, [str(_CODE), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def _compare(view: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    different = differences({k: v for k, v in expected.items() if k not in VERSIONS}, found)
+    if different:
+        listed = "".join(f"\n    {key}: {change}" for key, change in different.items())
+        raise CheckpointError(
+            f"this version extracts {view} otherwise than for the training of the encoder:{listed}",
+            "use the version of cocon that the encoder was trained with",
+        )

@@ -1,0 +1,42 @@
+# From encoders to a folder that others can use: weights, settings, model card.
+
+
+rule export:
+    input:
+        encoders=expand(
+            f"{RESULTS}/{{dataset}}/pretrain/{{pretraining}}/{{view}}.safetensors",
+            view=VIEWS,
+            allow_missing=True,
+        ),
+        shards=export_shards,
+        summary=export_summary,
+    output:
+        directory(f"{RESULTS}/{{dataset}}/export/{{pretraining}}"),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/export_{{pretraining}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/export_{{pretraining}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        shards=lambda wildcards, input: (
+            ["--shards", f"{RESULTS}/{wildcards.dataset}/shards"] if input.shards else []
+        ),
+        summary=lambda wildcards, input: ["--summary", *input.summary] if input.summary else [],
+    message:
+        "Exporting the encoders {wildcards.pretraining} of {wildcards.dataset}"
+    shell:
+        "cocon export --encoders {input.encoders:q} --dataset {wildcards.dataset:q} {params.shards:q}"
+        " {params.summary:q} --output {output:q} > {log} 2>&1"
+
+
+for name in CONFIG.datasets:
+
+    rule:
+        name:
+            f"export_{name}"
+        input:
+            f"{RESULTS}/{name}/export/cocon",
