@@ -34,6 +34,8 @@ rule all:
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/datasets.smk"
 include: "workflow/rules/views.smk"
+include: "workflow/rules/scores.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/export.smk"

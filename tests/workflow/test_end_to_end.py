@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 RECIPE: dict[str, Any] = {
     "extraction": {
         "rgb": {"short_side": 36},
-        "flow": {"short_side": 36, "compute_short_side": 48, "tvl1_opencv": {"scales": 2, "warps": 1}},
+        "flow": {"short_side": 36, "compute_short_side": 48, "tvl1": {"preset": "fast"}},
         "mask": {"short_side": 36},
         "pose": {"short_side": 36, "sigma": 1.0},
         "max_failed_fraction": 0.1,

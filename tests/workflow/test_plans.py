@@ -183,6 +183,26 @@ def test_the_shipped_demo(workflow, repository: Path) -> None:
     shutil.copy(repository / "config.yaml", workflow.folder)
     plan = workflow.plan("eval_demo")
     two_encoders = {"features": 8, "linear": 8, "retrieval": 8, "ensemble_scores": 4, "ensemble_retrieval": 2}
-    assert plan == whole_plan("demo", 4, 1) | two_encoders | {"render_demo": 1}
+    assert plan == whole_plan("demo", 4, 1) | two_encoders | {"render_demo": 1, "score_shards_demo": 1}
     del plan["eval_demo"]
     assert workflow.plan() == plan | {"all": 1}, "the demo is what runs without a target"
+
+
+def test_exports(workflow, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("video,label,split\na.mp4,x,train\nb.mp4,x,test\n")
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": ".", "table": "table.csv"}
+    workflow.configure({"views": ["rgb", "flow"], "datasets": {"mine": mine}, "recipes": {"r": {}}})
+    trained = {"index": 1, "extract": 2, "pretrain_stage1": 2, "pretrain_stage2": 1, "export": 1}
+    assert workflow.plan("export_mine") == trained | {"export_mine": 1}
+    random = "results/mine/export/random"
+    assert workflow.plan(random) == {"index": 1, "extract": 2, "initialise": 1, "export": 1}
+    commands = " ".join(workflow.run("--dry-run", "--printshellcmds", random).split())
+    assert f"--dataset mine --shards results/mine/shards --output {random}" in commands
+    # Once there is a summary, it has to be up to date, and the card shows it.
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "results" / "mine" / "summary.json").write_text("{}")
+    assert workflow.plan("export_mine")["summary"] == 1
+    commands = " ".join(workflow.run("--dry-run", "--printshellcmds", "export_mine").split())
+    assert "--dataset mine --summary results/mine/summary.json --output results/mine/export/cocon" in commands

@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from cocon.config.machine import has_gpu, keep_to_ourselves, put_commands_on_path
-from cocon.config.schema import GPU_BACKENDS, PRETRAININGS
+from cocon.config.schema import GPU_BACKENDS, PRESETS, PRETRAININGS
 from cocon.config.settings import dump_settings, load_config
 from cocon.datasets.checks import check_files
 from cocon.datasets.registry import list_videos, source
@@ -24,6 +24,8 @@ except CoConError as error:
     raise WorkflowError(str(error))
 
 RESULTS = str(CONFIG.results)
+# Where a Python that the project is not installed in finds it.
+CODE = os.path.relpath(workflow.basedir)
 VIEWS = list(CONFIG.views)
 # One BlazePose pass gives a person's mask and pose at once.
 ONE_PASS = {
@@ -75,10 +77,30 @@ def extraction_settings(view):
     return settings
 
 
+def backend_of(wildcards):
+    """The backend of the wildcards' view; that of pose if they have none."""
+    view = getattr(wildcards, "view", "pose")
+    return getattr(getattr(recipe_of(wildcards).extraction, view), "backend", "")
+
+
 def extraction_gpus(wildcards):
     """GPUs of the job that extracts a view."""
-    backend = getattr(getattr(recipe_of(wildcards).extraction, wildcards.view), "backend", "")
-    return GPUS_PER_JOB if backend in GPU_BACKENDS else 0
+    return GPUS_PER_JOB if backend_of(wildcards) in GPU_BACKENDS else 0
+
+
+def extraction_environment(wildcards):
+    """The conda environment, for --sdm conda, of the job that extracts a view."""
+    backend = "torchvision" if backend_of(wildcards) == "raft" else backend_of(wildcards)
+    own = backend in ("torchvision", "mmpose", "detectron2")
+    return f"../envs/{backend}.yml" if own else "../../environment.yml"
+
+
+def extraction_python(wildcards):
+    """The Python that extracts a view: of config.yaml, else the first one on the path.
+
+    That is the one beside Snakemake, or with --sdm conda the one of the rule's environment.
+    """
+    return str(CONFIG.interpreters.get(backend_of(wildcards), "python"))
 
 
 def recipe_settings(*names):
@@ -161,15 +183,42 @@ def all_shards(wildcards):
     return [path for view in VIEWS for path in shards_of(wildcards.dataset, view)]
 
 
+def truth_figures(wildcards):
+    """The demo's views against the truth; the comparison of backends only once it was asked for."""
+    if dataset_of(wildcards).kind != "demo" or VIEWS == ["rgb"]:
+        return []
+    backends = f"{RESULTS}/{wildcards.dataset}/backends.json"
+    scores = f"{RESULTS}/{wildcards.dataset}/scores.json"
+    return [scores, backends] if os.path.isfile(backends) else [scores]
+
+
 def encoder_of(wildcards):
     """The checkpoint that is evaluated; it may have been pretrained on another data set."""
     trained_on = dataset_of(wildcards).pretrain_on or wildcards.dataset
     return f"{RESULTS}/{trained_on}/pretrain/{wildcards.pretraining}/{wildcards.view}.safetensors"
 
 
+def export_shards(wildcards):
+    """The shards that tell how views are extracted, for encoders that were not trained and do not know it."""
+    return all_shards(wildcards) if wildcards.pretraining == "random" else []
+
+
+def export_summary(wildcards):
+    """The accuracies of what is exported, once it was evaluated."""
+    settings = dataset_of(wildcards)
+    evaluated = wildcards.pretraining in recipe_of(wildcards).evaluation.pretrainings
+    path = f"{RESULTS}/{wildcards.dataset}/summary.json"
+    return [path] if evaluated and not settings.pretrain_on and os.path.isfile(path) else []
+
+
 def folder_of_output(wildcards, output):
     """Where a rule's outputs lie, for a command that takes a folder."""
     return os.path.dirname(output[0])
+
+
+def folder_of_shards(wildcards, input):
+    """The folder that has one folder of shards per view."""
+    return os.path.dirname(os.path.dirname(input[0]))
 
 
 def metrics_of(dataset):

@@ -28,6 +28,7 @@ rule features:
     message:
         "Features of {wildcards.dataset}: {wildcards.view} by the encoder {wildcards.pretraining}"
     shell:
+        "cocon lease --gpus {resources.gpu} -- "
         "cocon features --manifest {input.manifest:q} --shards {params.shards:q} --view {wildcards.view}"
         " --checkpoint {input.encoder:q} --settings {params.settings:q} --device {params.device}"
         " --threads {threads} --output {output:q} > {log} 2>&1"
@@ -114,6 +115,7 @@ rule finetune:
     message:
         "Fine-tuning {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
+        "cocon lease --gpus {resources.gpu} -- "
         "cocon finetune --manifest {input.manifest:q} --shards {params.shards:q} --view {wildcards.view}"
         " --checkpoint {input.encoder:q} --split {wildcards.split:q} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --threads {threads} --state {params.state:q}"

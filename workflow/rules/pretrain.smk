@@ -54,6 +54,7 @@ rule pretrain_stage1:
     message:
         "Pretraining {wildcards.view} of {wildcards.dataset} alone (stage 1)"
     shell:
+        "cocon lease --gpus {resources.gpu} -- "
         "cocon pretrain --stage stage1 --preset cpc --views {wildcards.view} --manifest {input.manifest:q}"
         " --shards {params.shards:q} --split {params.split:q} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --threads {threads} --state {params.state:q}"
@@ -79,7 +80,7 @@ rule pretrain_stage2:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/pretrain/{{pretraining}}.tsv"
     wildcard_constraints:
-        pretraining="cpc|cpc_sync|cpc_sim|cocon",
+        pretraining=one_of(PRESETS),
     conda:
         "../../environment.yml"
     threads: job("pretrain_stage2", "threads")
@@ -100,6 +101,7 @@ rule pretrain_stage2:
     message:
         "Pretraining all views of {wildcards.dataset} together with the loss {wildcards.pretraining} (stage 2)"
     shell:
+        "cocon lease --gpus {resources.gpu} -- "
         "cocon pretrain --stage stage2 --preset {wildcards.pretraining} --views {params.views}"
         " --manifest {input.manifest:q} --shards {params.shards:q} --split {params.split:q}"
         " --init {params.init:q} --settings {params.settings:q} --seed {params.seed}"

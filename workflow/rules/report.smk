@@ -6,6 +6,7 @@ rule page:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
         summary=f"{RESULTS}/{{dataset}}/summary.json",
         shards=all_shards,
+        truth=truth_figures,
     output:
         report(
             f"{RESULTS}/{{dataset}}/report.html",

@@ -12,13 +12,15 @@ rule extract:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/extract/{{view}}_{{shard}}.tsv"
     conda:
-        "../../environment.yml"
+        extraction_environment
     threads: job("extract", "threads")
     resources:
         mem_mb=job("extract", "memory_mb"),
         runtime=job("extract", "runtime_minutes"),
         gpu=extraction_gpus,
     params:
+        python=extraction_python,
+        code=CODE,
         device=CONFIG.device,
         settings=extraction_settings(None),
         shards=lambda wildcards: dataset_of(wildcards).shards,
@@ -27,9 +29,11 @@ rule extract:
     message:
         "Extracting {wildcards.view} of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "view-extractors {wildcards.view} --manifest {input.manifest:q} --shard {wildcards.shard}"
-        " --shards {params.shards} --max-failed-fraction {params.failed} --threads {threads}"
-        " --device {params.device} --settings {params.settings:q} --output {output:q} > {log} 2>&1"
+        "PYTHONPATH={params.code:q} cocon lease --gpus {resources.gpu} -- {params.python:q}"
+        " -m view_extractors {wildcards.view}"
+        " --manifest {input.manifest:q} --shard {wildcards.shard} --shards {params.shards}"
+        " --max-failed-fraction {params.failed} --threads {threads} --device {params.device}"
+        " --settings {params.settings:q} --output {output:q} > {log} 2>&1"
 
 
 if ONE_PASS:
@@ -50,12 +54,14 @@ if ONE_PASS:
         wildcard_constraints:
             dataset=one_of(sorted(ONE_PASS)),
         conda:
-            "../../environment.yml"
+            extraction_environment
         threads: job("extract", "threads")
         resources:
             mem_mb=job("extract", "memory_mb"),
             runtime=job("extract", "runtime_minutes"),
         params:
+            python=extraction_python,
+            code=CODE,
             mask=extraction_settings("mask"),
             pose=extraction_settings("pose"),
             shards=lambda wildcards: dataset_of(wildcards).shards,
@@ -64,7 +70,8 @@ if ONE_PASS:
         message:
             "Extracting mask and pose of {wildcards.dataset} in one pass, shard {wildcards.shard}"
         shell:
-            "view-extractors pose --manifest {input.manifest:q} --shard {wildcards.shard}"
-            " --shards {params.shards} --max-failed-fraction {params.failed} --threads {threads}"
+            "PYTHONPATH={params.code:q} {params.python:q} -m view_extractors pose"
+            " --manifest {input.manifest:q} --shard {wildcards.shard} --shards {params.shards}"
+            " --max-failed-fraction {params.failed} --threads {threads}"
             " --settings {params.pose:q} --output {output.pose:q}"
             " --also mask {output.mask:q} --also-settings mask {params.mask:q} > {log} 2>&1"

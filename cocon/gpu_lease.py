@@ -1,0 +1,146 @@
+"""GPUs of one machine, shared by jobs that start at the same time: each takes a device for itself.
+
+A device is a file that its holder locks. The lock belongs to the process that runs the job and ends with it,
+in whatever way it ends, so that there is nothing to clean up after a crash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cocon.errors import CoConError
+
+#: seconds between two looks at devices that are all taken
+_PATIENCE = 0.5
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Devices that nobody else has: their names, and the open files that hold the locks."""
+
+    devices: tuple[str, ...]
+    handles: tuple[int, ...]
+
+    def release(self) -> None:
+        """Give the devices back."""
+        for handle in self.handles:
+            os.close(handle)
+
+
+def visible_devices(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """The devices that this process may use: those of ``CUDA_VISIBLE_DEVICES``, else all of the machine.
+
+    Nothing of CUDA is loaded to find out.
+    """
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
+        return [str(number) for number in sorted(int(match[1]) for match in found if match)]
+    names = [name.strip() for name in named.split(",")]
+    # CUDA ignores everything from the first invalid name on; -1 is the usual way to write none.
+    return names[: names.index("-1")] if "-1" in names else [name for name in names if name]
+
+
+def lease_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the lock files lie: shared by all users of a machine, but separate for every SLURM job.
+
+    SLURM may number the devices of every job from 0, so that equal names mean different devices.
+    """
+    job = environment.get("SLURM_JOB_ID", "")
+    return Path(tempfile.gettempdir()) / f"cocon-gpus{'-' if job else ''}{job}"
+
+
+def acquire(count: int, devices: Sequence[str], folder: Path) -> Lease:
+    """Wait until ``count`` of the devices are free, and take them, all at once.
+
+    Args:
+        count: how many; 0 takes none.
+        devices: names of the devices to choose from.
+        folder: of the lock files; it is made, for all users, if need be.
+
+    Raises:
+        CoConError: there are fewer devices than are asked for.
+    """
+    if count > len(devices):
+        raise CoConError(
+            f"{count} GPUs are asked for, {len(devices)} can be seen",
+            "lower the job's gpu in the profile, or look at CUDA_VISIBLE_DEVICES",
+        )
+    folder.mkdir(exist_ok=True)
+    with contextlib.suppress(PermissionError):  # another user made it, and did this
+        folder.chmod(0o1777)
+    waited = False
+    while True:
+        # One at a time looks around: two jobs of two devices each must not end up with one each.
+        with _alone(folder / "choosing"):
+            free: list[tuple[str, int]] = []
+            for device in devices:
+                if len(free) < count and (handle := _try(folder / re.sub(r"\W", "_", device))) is not None:
+                    free.append((device, handle))
+            if len(free) == count:
+                return Lease(tuple(name for name, _ in free), tuple(handle for _, handle in free))
+            for _, handle in free:
+                os.close(handle)
+        if not waited:
+            print(f"waiting for {count} of {len(devices)} GPUs", file=sys.stderr, flush=True)
+            waited = True
+        time.sleep(_PATIENCE)
+
+
+def run_with_lease(count: int, command: Sequence[str]) -> None:
+    """Become ``command``, with ``count`` GPUs of its own as ``CUDA_VISIBLE_DEVICES``; does not return.
+
+    On a machine without a GPU the command runs as it is, and decides for itself.
+
+    Raises:
+        CoConError: there is no such command, or there are too few GPUs.
+    """
+    devices = visible_devices()
+    if count and devices:
+        lease = acquire(count, devices, lease_folder())
+        for handle in lease.handles:
+            os.set_inheritable(handle, True)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
+        # Names mean the same to CUDA as to the driver only in this order.
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+        print(f"GPU {', '.join(lease.devices)}", file=sys.stderr, flush=True)
+    try:
+        os.execvp(command[0], list(command))
+    except OSError as error:
+        raise CoConError(f"'{command[0]}' cannot be run: {error.strerror}") from error
+
+
+def _open(path: Path) -> int:
+    """Open a lock file of anybody's; the kernel forbids to re-create another user's in a shared folder."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _try(path: Path) -> int | None:
+    handle = _open(path)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    handle = _open(path)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

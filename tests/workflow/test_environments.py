@@ -1,0 +1,153 @@
+"""Which Python extracts a view, and in which conda environment."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+OWN = {"raft": "torchvision", "torchvision": "torchvision", "mmpose": "mmpose", "detectron2": "detectron2"}
+
+
+@pytest.fixture
+def configured(workflow, tmp_path: Path):
+    """A function that configures a data set of two videos, with backends by view."""
+    (tmp_path / "table.csv").write_text("video,label,split\na.mp4,x,train\nb.mp4,x,test\n")
+    (tmp_path / "videos").mkdir()
+    for name in "ab":
+        (tmp_path / "videos" / f"{name}.mp4").touch()
+
+    def configure(backends: dict[str, str], **config: Any):
+        mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": "videos", "table": "table.csv"}
+        extraction = {view: {"backend": backend} for view, backend in backends.items()}
+        recipes = {"r": {"extraction": extraction}}
+        workflow.configure({"datasets": {"mine": mine}, "recipes": recipes, **config})
+        return workflow
+
+    return configure
+
+
+@pytest.fixture
+def conda(tmp_path: Path, monkeypatch) -> None:
+    """A stand-in for conda that knows what Snakemake asks for in a dry run."""
+    folder = tmp_path / "conda" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "activate").touch()
+    command = folder / "conda"
+    info = f'{{"conda_prefix": "{tmp_path / "conda"}", "platform": "linux-64"}}'
+    priority = '{"get": {"channel_priority": "strict"}}'
+    command.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in\n'
+        "*--version*) echo 'conda 25.1.0' ;;\n"
+        f"*info*) echo '{info}' ;;\n"
+        f"*channel_priority*) echo '{priority}' ;;\n"
+        "*) exit 1 ;;\nesac\n"
+    )
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def pythons(output: str) -> dict[str, str]:
+    """The Python that extracts each view, from the commands of a dry run."""
+    return dict(
+        reversed(found)
+        for found in re.findall(
+            r"PYTHONPATH=\S+ (?:cocon lease \S+ \d+ -- )?(.+) -m view_extractors (\w+)", output
+        )
+    )
+
+
+def test_a_backend_can_live_in_another_environment(configured):
+    workflow = configured(
+        {"mask": "detectron2", "pose": "mmpose", "flow": "raft"},
+        interpreters={"mmpose": "/opt/my env/bin/python", "detectron2": "venvs/d2/bin/python"},
+    )
+    output = workflow.run("extract_mine", "--dry-run", "--printshellcmds")
+    assert pythons(output) == {
+        "rgb": "python",
+        "flow": "python",
+        "mask": "venvs/d2/bin/python",
+        "pose": "'/opt/my env/bin/python'",
+    }
+
+
+def test_one_pass_has_one_interpreter(configured):
+    workflow = configured({}, interpreters={"blazepose": "/opt/b/bin/python"})
+    output = workflow.run("extract_mine", "--dry-run", "--printshellcmds")
+    assert pythons(output) == {"rgb": "python", "flow": "python", "pose": "/opt/b/bin/python"}
+
+
+def test_the_other_python_finds_the_project(configured, tmp_path: Path, repository: Path):
+    """Its job sees the project on the path, whatever the folder that Snakemake works in."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n(cd "$PYTHONPATH" && pwd -P) > seen\necho "$@" >> seen\nexit 1\n')
+    python.chmod(0o755)
+    workflow = configured({"pose": "mmpose"}, interpreters={"mmpose": str(python)})
+    workflow.fail("results/mine/shards/pose/00000.h5")
+    folder, arguments = (tmp_path / "seen").read_text().splitlines()
+    assert Path(folder) == repository.resolve()
+    assert arguments.startswith("-m view_extractors pose --manifest results/mine/manifest.csv")
+
+
+def test_an_unknown_backend_has_no_interpreter(configured):
+    output = configured({}, interpreters={"mmpos": "/opt/b/bin/python"}).fail("--dry-run")
+    assert "interpreters" in output
+
+
+def test_a_backend_has_its_conda_environment(configured, conda, repository: Path):
+    workflow = configured({"mask": "detectron2", "pose": "mmpose", "flow": "raft"})
+    output = workflow.run("extract_mine", "--dry-run", "--sdm", "conda")
+    files = re.findall(r"Conda environment (\S+) will be created", output)
+    resolved = {(workflow.folder / file).resolve().relative_to(repository.resolve()) for file in files}
+    envs = {Path("workflow/envs") / f"{name}.yml" for name in OWN.values()}
+    assert resolved == envs | {Path("environment.yml")}
+
+
+# ------------------------------------------------------------------------------------------- the files
+
+
+def pip_pins(path: Path) -> dict[str, str]:
+    """Versions in a conda environment's pip section, or in a script that calls pip, or constraints."""
+    return {name.lower(): version for name, version in re.findall(r"([\w.-]+)==([\w.]+)", path.read_text())}
+
+
+@pytest.mark.parametrize("name", ["torchvision", "mmpose"])
+def test_versions_are_those_that_were_tested(repository: Path, name: str):
+    tested = pip_pins(repository / "requirements-backends.txt")
+    pins = pip_pins(repository / "workflow" / "envs" / f"{name}.yml")
+    assert pins == {package: tested[package] for package in pins}
+    assert {"torch", "torchvision", "av", "h5py", "opencv-contrib-python-headless"} <= pins.keys()
+
+
+def imported(folder: Path) -> set[str]:
+    """The packages that the modules of a folder name in their imports."""
+    lines = "".join(path.read_text() for path in folder.rglob("*.py"))
+    return set(re.findall(r"^ *(?:import|from) (\w+)", lines, re.M))
+
+
+@pytest.mark.parametrize("name", sorted(set(OWN.values())))
+def test_environments_hold_what_extraction_imports(repository: Path, name: str):
+    text = (repository / "workflow" / "envs" / f"{name}.yml").read_text()
+    environment = yaml.safe_load(text)
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    assert "python =3.11" in environment["dependencies"]
+    needed = imported(repository / "view_extractors") | imported(repository / "cocon" / "shards")
+    needed -= {*sys.stdlib_module_names, "cocon", "view_extractors"}
+    needed -= {"ai_edge_litert", "mmengine", "torch", "torchvision"}  # of single backends
+    needed -= {"llvmlite"}  # comes with numba
+    for package in needed:
+        assert {"cv2": "opencv", "yaml": "pyyaml"}.get(package, package) in text
+
+
+def test_mmpose_is_installed_without_dependencies(repository: Path):
+    script = repository / "workflow" / "envs" / "mmpose.post-deploy.sh"
+    assert "--no-deps" in script.read_text()
+    pins = pip_pins(script)
+    assert {"mmpose", "mmdet", "mmengine", "mmcv-lite"} <= pins.keys()
+    assert not [name for name in pins if "opencv" in name], "OpenCV is there already"
+    assert not pins.keys() & pip_pins(repository / "workflow" / "envs" / "mmpose.yml").keys()

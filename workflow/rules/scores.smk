@@ -1,0 +1,57 @@
+# The demo's renderer knows the truth: how near do the extracted views come to it?
+
+for name, settings in CONFIG.datasets.items():
+    if settings.kind == "demo":
+
+        rule:
+            name:
+                f"score_shards_{name}"
+            input:
+                [path for view in VIEWS for path in shards_of(name, view)],
+            output:
+                f"{RESULTS}/{name}/scores.json",
+            log:
+                f"{RESULTS}/{name}/logs/scores.log",
+            benchmark:
+                f"{RESULTS}/{name}/benchmarks/scores.tsv"
+            conda:
+                "../../environment.yml"
+            resources:
+                mem_mb=4000,
+                runtime=60,
+            params:
+                shards=folder_of_shards,
+                truth=str(settings.root / "truth"),
+            message:
+                "Comparing the views with the truth"
+            shell:
+                "view-extractors score --shards {params.shards:q} --truth {params.truth:q}"
+                " --output {output:q} > {log} 2>&1"
+
+        rule:
+            name:
+                f"score_{name}"
+            input:
+                videos=[str(video.path) for video in list_videos(settings)],
+                manifest=f"{RESULTS}/{name}/manifest.csv",
+            output:
+                f"{RESULTS}/{name}/backends.json",
+            log:
+                f"{RESULTS}/{name}/logs/backends.log",
+            benchmark:
+                f"{RESULTS}/{name}/benchmarks/backends.tsv"
+            conda:
+                "../../environment.yml"
+            resources:
+                gpu=GPUS_PER_JOB,
+                mem_mb=8000,
+                runtime=240,
+            params:
+                truth=str(settings.root / "truth"),
+                device=CONFIG.device,
+            message:
+                "Comparing every installed backend with the truth"
+            shell:
+                "cocon lease --gpus {resources.gpu} -- "
+                "view-extractors compare --manifest {input.manifest:q} --truth {params.truth:q}"
+                " --device {params.device} --output {output:q} > {log} 2>&1"
