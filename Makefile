@@ -1,10 +1,14 @@
 # make demo: the whole way on the embedded demo; make test: all tests. Both create .venv first.
+# make test-backends: the tests of the backends that need an environment of their own (6 GB).
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint requirements.txt
+BACKENDS := .venv-backends/bin
+MMPOSE := workflow/envs/mmpose.post-deploy.sh
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
+PIP := $(BIN)/python $(PIP_INSTALL) --constraint requirements.txt
 
-.PHONY: demo test lint format schema clean
+.PHONY: demo test test-backends lint format schema clean
 
 demo: .venv/run
 	@$(BIN)/snakemake --cores all eval_demo
@@ -13,6 +17,9 @@ demo: .venv/run
 
 test: .venv/dev
 	$(BIN)/python -m pytest
+
+test-backends: .venv-backends/ready
+	$(BACKENDS)/python -m pytest -m backends
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -41,10 +48,18 @@ schema: .venv/run
 	@$(PIP) --editable '.[blazepose,dev]'
 	@touch $@ .venv/run
 
-.venv/bin/python:
+# The optional backends beside each other: torchvision needs another torch than .venv has.
+.venv-backends/ready: .venv-backends/bin/python pyproject.toml requirements-backends.txt $(MMPOSE)
+	@echo "installing into .venv-backends, 6 GB ..."
+	@$(BACKENDS)/python $(PIP_INSTALL) --constraint requirements-backends.txt \
+		--editable '.[blazepose,torchvision,dev]'
+	@PATH="$(CURDIR)/$(BACKENDS):$$PATH" sh $(MMPOSE)
+	@touch $@
+
+.venv/bin/python .venv-backends/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
-	@$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv $(firstword $(subst /, ,$@))
 
 clean:
 	rm -rf results data/demo

@@ -1,3 +1,20 @@
 """CoCon: cooperative-contrastive video representations, from raw videos to an accuracy table."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cocon.export.encoder import load_encoder
+
+__all__ = ["__version__", "load_encoder"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """``load_encoder``, imported when it is used: it needs torch, and most of the package does not."""
+    if name == "load_encoder":
+        from cocon.export.encoder import load_encoder
+
+        return load_encoder
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

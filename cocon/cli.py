@@ -24,6 +24,9 @@ COMMANDS = (
     "ensemble",
     "summary",
     "report",
+    "export",
+    "embed",
+    "lease",
     "schema",
 )
 
@@ -44,7 +47,7 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0, or 2 when the user can mend what went wrong."""
+    """Run one command; returns 0, 2 when the user can mend what went wrong, 75 when a signal stopped it."""
     arguments = sys.argv[1:] if arguments is None else arguments
     chosen = arguments[0] if arguments and arguments[0] in COMMANDS else None
     args = build_parser(chosen).parse_args(arguments)
@@ -52,5 +55,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args.run(args)
     except CoConError as error:
         print(f"cocon {args.command}: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
     return 0

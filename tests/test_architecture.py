@@ -66,10 +66,10 @@ def test_environment_yml_mirrors_pyproject(repository: Path) -> None:
         "torch": "pytorch",
     }
     conda = (repository / "environment.yml").read_text()
-    listed = dict(re.findall(r"^  - ([\w-]+) (>=[\w.]+)$", conda, re.M))
+    listed = dict(re.findall(r"^  - ([\w-]+) (>=[\w.,<]+)$", conda, re.M))
     expected = {"python": project["requires-python"]}
     for requirement in project["dependencies"]:
-        name, bound = re.fullmatch(r"([\w-]+)(>=[\w.]+)", requirement).groups()  # type: ignore[union-attr]
+        name, bound = re.fullmatch(r"([\w-]+)(>=[\w.,<]+)", requirement).groups()  # type: ignore[union-attr]
         expected[renamed.get(name, name)] = bound
     assert listed == expected
 
@@ -79,5 +79,5 @@ def test_pinned_versions_fit_the_project(repository: Path) -> None:
     pins = dict(re.findall(r"^([\w.-]+)==(.+)$", (repository / "requirements.txt").read_text().lower(), re.M))
     everything = [*project["dependencies"], *project["optional-dependencies"]["blazepose"]]
     for requirement in everything:
-        name, bound = re.fullmatch(r"([\w-]+)>=([\w.]+)", requirement).groups()  # type: ignore[union-attr]
+        name, bound = re.fullmatch(r"([\w-]+)>=([\w.]+)(?:,<\d+)?", requirement).groups()  # type: ignore[union-attr]
         assert tuple(map(int, pins[name].split("."))) >= tuple(map(int, bound.split("."))), name

@@ -7,19 +7,25 @@ The same classes validate the file, generate ``workflow/schemas/config.schema.js
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 #: backends that use a GPU where there is one
 GPU_BACKENDS = ("tvl1", "raft", "torchvision", "detectron2", "mmpose")
+#: backends that can live in an environment of their own
+BackendName = Literal["tvl1", "raft", "blazepose", "torchvision", "detectron2", "mmpose"]
 ViewName = Literal["rgb", "flow", "mask", "pose"]
-PRETRAININGS = ("random", "stage1", "cpc", "cpc_sync", "cpc_sim", "cocon")
-PretrainingName = Literal["random", "stage1", "cpc", "cpc_sync", "cpc_sim", "cocon"]
+PresetName = Literal["cpc", "cpc_sync", "cpc_sim", "cocon", "cmc"]
+PretrainingName = Literal["random", "stage1", PresetName]
+#: what the loss can be made of; the terms of each stand in cocon/losses/cocon.py
+PRESETS: tuple[str, ...] = get_args(PresetName)
+PRETRAININGS: tuple[str, ...] = get_args(PretrainingName)
 Protocol = Literal["linear", "retrieval", "finetune"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Range = tuple[PositiveFloat, PositiveFloat]
 
 
 class Section(BaseModel):
@@ -41,10 +47,13 @@ class ViewExtraction(Section):
 
 
 class RgbExtraction(ViewExtraction):
-    """Decoded frames, stored as JPEG."""
+    """Decoded frames."""
 
     short_side: PositiveInt = Field(150, description="stored size of the shorter side, px")
-    jpeg_quality: int = Field(90, ge=1, le=100)
+    codec: Literal["dct", "jpeg"] = Field(
+        "dct", description="jpeg: the same pictures in two thirds of the space, read in twice the time"
+    )
+    jpeg_quality: int = Field(90, ge=1, le=100, description="quality of either, on JPEG's scale")
 
 
 class Tvl1Parameters(Section):
@@ -60,6 +69,30 @@ class Tvl1Parameters(Section):
     inner_iterations: PositiveInt = 30
     outer_iterations: PositiveInt = 10
     median_filter: Literal[1, 3, 5] = Field(5, description="median filter of the flow, px; 1: off")
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Tvl1PresetParameters(Section):
+    """TV-L1, our own implementation. What is left out, or null, is the preset's, see docs/flow.md."""
+
+    preset: Literal["exact", "fast"] = Field(
+        "exact", description="exact: a little more accurate than OpenCV's; fast: as accurate, 3 times faster"
+    )
+    lambda_: float = Field(0.15, alias="lambda", gt=0, le=100, description="weight of the data term")
+    theta: float = Field(0.3, gt=0, le=100, description="tightness between the flow and its auxiliary copy")
+    scales: PositiveInt | None = Field(None, description="levels of the image pyramid, at most")
+    scale_step: float | None = Field(None, gt=0, lt=1, description="size of a level to the finer one")
+    warps: PositiveInt | None = Field(
+        None, description="warpings at the finest level, at most; twice as many at coarser ones"
+    )
+    iterations: PositiveInt | None = Field(
+        None, description="iterations per warping; coarser levels have more, by scale_step"
+    )
+    epsilon: float | None = Field(
+        None, ge=0, description="a level ends when a warping changes the flow by less, px (root mean square)"
+    )
+    median_filter: Literal[1, 3, 5] | None = Field(None, description="median filter of the flow, px; 1: off")
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -84,20 +117,22 @@ class FarnebackParameters(Section):
 class RaftParameters(Section):
     """RAFT (Teed and Deng 2020) through torchvision, with its published weights."""
 
-    model: Literal["large", "small"] = "large"
+    model: Literal["large", "small"] = Field(
+        "large", description="small: four times faster on a CPU, errors on Sintel a third larger"
+    )
     updates: PositiveInt = Field(12, description="updates of the recurrent network")
 
 
 class FlowExtraction(ViewExtraction):
     """Optical flow from frame i to frame i + 1, 2 channels, 8 bit, zero = 128."""
 
-    backend: Literal["tvl1", "tvl1_opencv", "dis", "farneback", "raft"] = "tvl1_opencv"
+    backend: Literal["tvl1", "tvl1_opencv", "dis", "farneback", "raft"] = "tvl1"
     short_side: PositiveInt = Field(150, description="stored size of the shorter side, px")
     compute_short_side: int = Field(
         0, ge=0, description="frames are scaled to this before the flow is computed, px; 0: full size"
     )
     bound: PositiveFloat = Field(20.0, description="flow is clipped to +-bound px at stored size")
-    jpeg_quality: int = Field(95, ge=1, le=100)
+    tvl1: Tvl1PresetParameters = Tvl1PresetParameters()
     tvl1_opencv: Tvl1Parameters = Tvl1Parameters()
     dis: DisParameters = DisParameters()
     farneback: FarnebackParameters = FarnebackParameters()
@@ -114,21 +149,36 @@ class RcnnParameters(Section):
     )
 
 
+class PanopticParameters(RcnnParameters):
+    """Panoptic FPN (Kirillov et al. 2019)."""
+
+    confidence: Literal["persons", "things"] = Field(
+        "persons",
+        description="persons: masks of the instances that are persons, times their scores; things: the "
+        "semantic branch's probability of anything countable, persons or not, without regard to score",
+    )
+
+
 class MaskExtraction(ViewExtraction):
     """Confidence that a pixel shows a person, 1 channel."""
 
     backend: Literal["blazepose", "torchvision", "detectron2"] = "blazepose"
     short_side: PositiveInt = Field(75, description="stored size of the shorter side, px")
-    jpeg_quality: int = Field(95, ge=1, le=100)
     torchvision: RcnnParameters = RcnnParameters()
-    detectron2: RcnnParameters = RcnnParameters()
+    detectron2: PanopticParameters = PanopticParameters()
 
 
 class MmposeParameters(Section):
-    """A top-down pose network of MMPose, e.g. RTMPose (Jiang et al. 2023)."""
+    """RTMPose (Jiang et al. 2023): it reads the keypoints of persons whom a detector has found."""
 
     model: Literal["rtmpose-t", "rtmpose-s", "rtmpose-m", "rtmpose-l"] = "rtmpose-m"
-    score: Fraction = Field(0.3, description="persons below this mean score are left out")
+    detector: Literal["rtmdet-m", "rtmdet-tiny", "frame"] = Field(
+        "rtmdet-m",
+        description="RTMDet (Lyu et al. 2022); frame: no detector, one person who fills the frame",
+    )
+    detection_score: Fraction = Field(0.3, description="detections below this score are left out")
+    persons: PositiveInt = Field(10, description="at most so many persons per frame, the best first")
+    score: Fraction = Field(0.3, description="persons whose keypoints have a lower mean score are left out")
 
 
 class PoseExtraction(ViewExtraction):
@@ -180,28 +230,64 @@ class Clip(Section):
         return self.blocks * self.frames_per_block
 
 
+Layers = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+
+
+class NetworkOfView(Section):
+    """What the network of one view has instead; D is common to all views, since L_sim compares them."""
+
+    layers: Layers | None = None
+    width: PositiveInt | None = None
+
+
 class Network(Section):
     """A 2D3D-ResNet encoder, a one-layer ConvGRU and a predictor."""
 
-    layers: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
+    layers: Layers = Field(
         (2, 2, 2, 2), description="residual blocks per stage: 2 2 2 2 is ResNet-18, 3 4 6 3 ResNet-34"
     )
     width: PositiveInt = Field(64, description="channels of the stem and the first stage")
     features: PositiveInt = Field(256, description="D, channels of the last stage")
     dropout: Fraction = Field(0.1, description="dropout on the state of the ConvGRU")
+    views: dict[ViewName, NetworkOfView] = Field(
+        {}, description="layers and width of single views, where they differ"
+    )
+
+    def of(self, view: str) -> Network:
+        """The network of one view, by itself."""
+        for name, changes in self.views.items():
+            if name == view:
+                return self.model_copy(update={"views": {}, **changes.model_dump(exclude_none=True)})
+        return self.model_copy(update={"views": {}})
 
 
 class Loss(Section):
-    """Weights and temperature of the CoCon loss."""
+    """Kinds, weights and temperatures of the terms of the loss; see docs/method.md."""
 
     temperature: PositiveFloat = Field(0.005, description="tau of L_cpc")
     cooperation: float = Field(10.0, ge=0, description="lambda, weight of L_sync + alpha L_sim")
     similarity: float = Field(1.0, ge=0, description="alpha, weight of L_sim beside L_sync")
-    sync: Literal["l1", "l2"] = Field("l1", description="distance of L_sync")
+    sync: Literal["l1", "squared"] = Field("l1", description="distance of L_sync: absolute or squared")
+    sim: Literal["hinge", "infonce"] = Field(
+        "hinge", description="L_sim: CoCon's balanced hinge, or a cross-entropy between views (HOMAGE)"
+    )
+    margin: float = Field(
+        1.0, gt=0, le=2, description="mu of the hinge: the distance 1 - cos that different instances keep"
+    )
+    contrast_temperature: PositiveFloat = Field(
+        0.07, description="tau of the cross-entropy between views: sim: infonce, and the preset cmc"
+    )
 
 
 class Augmentation(Section):
     """Augmentation in pretraining; the crop is random in any case."""
+
+    resized_crop: tuple[ViewName, ...] = Field(
+        (),
+        description="views whose crop has a random size and shape (the paper: rgb on Kinetics)",
+    )
+    crop_area: Range = Field((0.5, 1.0), description="of a resized crop, as a part of the frame")
+    crop_aspect: Range = Field((3 / 4, 4 / 3), description="width / height of a resized crop")
 
     rgb_flip: Fraction = Field(0.5, description="probability of a horizontal flip of rgb")
     flow_flip: Fraction = Field(0.0, description="the same for flow; u changes its sign")
@@ -213,43 +299,98 @@ class Augmentation(Section):
     saturation: float = Field(0.5, ge=0)
     hue: float = Field(0.25, ge=0, le=0.5)
     crop_candidates: PositiveInt = Field(
-        3, description="crops tried for the sparse views; the one with most content is taken"
+        3,
+        description="crops tried for all views but rgb; the one with most content is taken; 1: off",
     )
-    shared_crop: bool = Field(False, description="one crop position for all views of a clip")
+    shared_crop: bool = Field(False, description="one crop for all views of a clip, drawn once")
+
+    @model_validator(mode="after")
+    def _ranges_ascend(self) -> Augmentation:
+        for name, (low, high) in {"crop_area": self.crop_area, "crop_aspect": self.crop_aspect}.items():
+            if low > high:
+                raise ValueError(f"{name} must be [lowest, highest]")
+        if self.crop_area[1] > 1:
+            raise ValueError("crop_area is a part of the frame, so at most 1")
+        return self
 
 
 class Stage(Section):
     """One stage of the schedule."""
 
     epochs: PositiveInt
-    batch_size: PositiveInt = Field(16, description="clips per process and step")
+    batch_size: PositiveInt = Field(16, description="clips per process and batch")
+    accumulate: PositiveInt = Field(
+        1, description="batches whose mean gradient makes one step; each is contrasted within itself only"
+    )
     learning_rate: PositiveFloat = 1e-3
 
 
-class Pretraining(Section):
-    """The two-stage schedule: every view alone with L_cpc, then all views together."""
+class Training(Section):
+    """How a training loop runs; pretraining and fine-tuning share these keys."""
 
-    stage1: Stage = Stage(epochs=100)
-    stage2: Stage = Stage(epochs=60)
-    loss: Loss = Loss()
-    augmentation: Augmentation = Augmentation()
     weight_decay: float = Field(1e-5, ge=0)
-    schedule: Literal["plateau", "cosine"] = Field(
-        "plateau", description="plateau: lower when validation stalls; cosine: to the minimum, epoch by epoch"
+    warmup_epochs: float = Field(
+        0.0, ge=0, description="the learning rate rises linearly for so long, step by step"
     )
-    plateau_factor: float = Field(0.1, gt=0, lt=1)
-    plateau_patience: PositiveInt = Field(10, description="epochs without improvement")
-    minimum_learning_rate: float = Field(1e-5, ge=0)
-    validation_fraction: float = Field(
-        0.1, ge=0, lt=1, description="part of the training groups held out; 0: no validation, no plateau"
+    clip_gradient: float = Field(
+        0.0, ge=0, description="a gradient of a larger norm is scaled down to it; 0: off"
     )
     checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
+    checkpoint_minutes: float = Field(
+        30.0, ge=0, description="within a longer epoch a checkpoint after so many minutes; 0: none"
+    )
+    keep_checkpoints: PositiveInt = Field(
+        2, description="the newest so many are kept; an older one serves when the newest is damaged"
+    )
     workers: int = Field(0, ge=0, description="processes that load data; 0: in the training process")
     cache_megabytes: int = Field(
         1000, ge=0, description="memory for decoded frames, of all workers together; 0: decode every time"
     )
     amp: Literal["off", "bf16", "fp16"] = "off"
     compile: bool = Field(False, description="torch.compile the networks")
+    channels_last_3d: bool = Field(False, description="weights of convolutions with channels last in memory")
+    loggers: tuple[Literal["wandb", "mlflow"], ...] = Field(
+        (), description="where the curves go beside log.jsonl and tensorboard/"
+    )
+
+
+class Pretraining(Training):
+    """The two-stage schedule: every view alone with L_cpc, then all views together."""
+
+    stage1: Stage = Stage(epochs=100)
+    stage2: Stage = Stage(epochs=60)
+    loss: Loss = Loss()
+    augmentation: Augmentation = Augmentation()
+    schedule: Literal["plateau", "step", "cosine", "constant"] = Field(
+        "plateau",
+        description="plateau: lower when validation stalls; step: tenfold lower at every milestone; "
+        "cosine: down to the minimum, step by step",
+    )
+    milestones: tuple[Fraction, ...] = Field((0.6, 0.8), description="schedule step: fractions of the epochs")
+    plateau_factor: float = Field(0.1, gt=0, lt=1)
+    plateau_patience: PositiveInt = Field(10, description="epochs without improvement")
+    minimum_learning_rate: float = Field(1e-5, ge=0)
+    validation_fraction: float = Field(
+        0.1, ge=0, lt=1, description="part of the training groups held out; 0: no validation, no plateau"
+    )
+    result: Literal["last", "best"] = Field(
+        "last", description="the encoders of the last epoch, or of the one with the lowest validation loss"
+    )
+    probe_every: int = Field(
+        0,
+        ge=0,
+        description="every so many epochs linear probe and k-NN on training videos, for the curves; 0: off",
+    )
+    probe_videos: int = Field(400, ge=8, description="training videos of the probe; a quarter tests it")
+    sync_batch_norm: bool = Field(
+        False, description="batch norm over the batches of all processes of a distributed run"
+    )
+
+    @model_validator(mode="after")
+    def _best_of_what(self) -> Pretraining:
+        if self.result == "best" and self.validation_fraction == 0:
+            raise ValueError("result 'best' needs a validation loss: validation_fraction must not be 0")
+        return self
 
 
 # ------------------------------------------------------------------------------------ evaluation
@@ -268,23 +409,19 @@ class Retrieval(Section):
     ranks: tuple[PositiveInt, ...] = Field((1, 5, 10), description="k of the reported R@k")
 
 
-class Finetune(Section):
+class Finetune(Training):
     """The encoder and the aggregator trained further with labels."""
 
     epochs: PositiveInt = 100
-    batch_size: int = Field(16, ge=2, description="clips per step; batch norm needs two")
+    batch_size: int = Field(16, ge=2, description="clips per batch; batch norm needs two")
+    accumulate: PositiveInt = Field(1, description="batches whose mean gradient makes one step")
     learning_rate: PositiveFloat = 1e-3
-    weight_decay: float = Field(1e-5, ge=0)
+    schedule: Literal["step", "cosine", "constant"] = "step"
     milestones: tuple[Fraction, ...] = Field(
         (0.5, 0.7, 0.9), description="the learning rate falls tenfold at these fractions of the epochs"
     )
     dropout: Fraction = 0.7
     jitter: Fraction = Field(0.3, description="probability of a clip-consistent colour jitter")
-    workers: int = Field(0, ge=0, description="processes that load data; 0: in the training process")
-    cache_megabytes: int = Field(
-        1000, ge=0, description="memory for decoded frames, of all workers together; 0: decode every time"
-    )
-    amp: Literal["off", "bf16", "fp16"] = "off"
 
 
 class Evaluation(Section):
@@ -411,6 +548,9 @@ class Config(Section):
         "auto", description="where networks run; auto: on a GPU if the machine has one"
     )
     views: tuple[ViewName, ...] = Field(("rgb", "flow", "mask", "pose"), min_length=1)
+    interpreters: dict[BackendName, Path] = Field(
+        {}, description="Python of the environment that a backend is installed in; default: this one"
+    )
     jobs: Jobs = Jobs()
     datasets: dict[str, Dataset]
     recipes: dict[str, Recipe]

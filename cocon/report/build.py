@@ -19,6 +19,7 @@ from cocon.report import (
     setup,
     sheets,
     status,
+    truth,
     wording,
 )
 from cocon.report.charts import marker_path
@@ -31,14 +32,15 @@ _SECTIONS = (
     sheets.section,
     confusion.section,
     neighbours.section,
+    truth.section,
     resources.section,
     status.section,
 )
 
 
 def build_sections(inputs: Inputs) -> list[Section]:
-    """All sections in their order on the page."""
-    return [section(inputs) for section in _SECTIONS]
+    """All sections that this data set has, in their order on the page."""
+    return [found for section in _SECTIONS if (found := section(inputs)) is not None]
 
 
 def render(inputs: Inputs) -> str:

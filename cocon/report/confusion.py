@@ -1,4 +1,4 @@
-"""Section 5: which classes are confused, and what pretraining gains per class."""
+"""Which classes are confused, and what pretraining gains per class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 3: how the losses fell, from the ``log.jsonl`` files of pretraining."""
+"""How the losses fell, from the ``log.jsonl`` files of pretraining."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 1: how good the representations are, with chance, random initialisation and intervals."""
+"""How good the representations are, with chance, random initialisation and intervals."""
 
 from __future__ import annotations
 

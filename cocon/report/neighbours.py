@@ -1,4 +1,4 @@
-"""Section 6: what lies near in feature space: test videos with their nearest training videos."""
+"""What lies near in feature space: test videos with their nearest training videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 7: time and memory of every stage from Snakemake's benchmark files, and bytes on disk."""
+"""Time and memory of every stage from Snakemake's benchmark files, and bytes on disk."""
 
 from __future__ import annotations
 

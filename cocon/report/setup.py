@@ -1,4 +1,4 @@
-"""Section 2: what was run, on what, with which settings and versions."""
+"""What was run, on what, with which settings and versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 4: contact sheets: the same instants of a video in every view, one below the other."""
+"""Contact sheets: the same instants of a video in every view, one below the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 8: every video that is not ok, in which view, and why."""
+"""Every video that is not ok, in which view, and why."""
 
 from __future__ import annotations
 

@@ -7,8 +7,19 @@ import pytest
 from safetensors import SafetensorError
 
 from cocon.datasets.manifest import Video
-from cocon.files import write_text
-from cocon.report import confusion, curves, headline, neighbours, resources, setup, sheets, status, wording
+from cocon.files import write_json, write_text
+from cocon.report import (
+    confusion,
+    curves,
+    headline,
+    neighbours,
+    resources,
+    setup,
+    sheets,
+    status,
+    truth,
+    wording,
+)
 from cocon.report.inputs import Inputs, load_inputs, order_pretrainings
 
 
@@ -208,3 +219,33 @@ def test_quantities_in_words() -> None:
     ]
     assert [wording.file_size(s) for s in (512, 3_400_000, 999_700)] == ["512 B", "3.4 MB", "1 MB"]
     assert [wording.signed_points(d) for d in (0.125, -0.03, 0.0)] == ["+12.5", "−3.0", "0.0"]
+
+
+def test_truth_shows_this_run_and_every_backend(tmp_path: Path) -> None:
+    inputs = inputs_with([], tmp_path)
+    inputs.views = ("rgb", "flow", "pose")
+    assert truth.section(inputs) is None
+    errors = {"end-point error": 0.1, "end-point error on the person": 0.2}
+    still = {f"{key}, still": 10 * value for key, value in errors.items()}
+    write_json(tmp_path / "scores.json", {"flow": errors | still})
+    backends = [
+        {"view": "flow", "backend": "dis", "ms_per_frame": 4.0, "figures": errors, "absent": ""},
+        {"view": "pose", "backend": "mmpose", "ms_per_frame": 0.0, "figures": {}, "absent": "not here"},
+    ]
+    write_json(tmp_path / "backends.json", {"videos": [], "backends": backends})
+    page = truth.section(inputs)
+    assert page is not None
+    flow, pose = page.tables
+    assert [(row.name, row.values, row.cost) for row in flow.rows] == [
+        ("no flow at all", (1.0, 2.0), None),
+        ("this run", (0.1, 0.2), None),
+        ("dis", (0.1, 0.2), 4.0),
+    ]
+    assert pose.absent == [("mmpose", "not here")]
+
+
+def test_truth_names_a_damaged_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "scores.json", "{")
+    page = truth.section(inputs_with([], tmp_path))
+    assert page is not None
+    assert "scores.json" in page.missing[0]

@@ -1,0 +1,88 @@
+"""How near the extracted views come to the truth, where the truth is known (the embedded demo)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cocon.files import read_json
+from cocon.report.inputs import UNREADABLE, Inputs, Section, reason
+
+#: what ``view-extractors score`` measured on the shards of this run
+SCORES = "scores.json"
+#: what ``view-extractors compare`` measured of every installed backend
+BACKENDS = "backends.json"
+THIS_RUN = "this run"
+_MEASURES = {
+    "flow": {
+        "end-point error": "end-point error, px",
+        "end-point error on the person": "on the person, px",
+    },
+    "mask": {"IoU": "IoU"},
+    "pose": {"detection rate": "detection rate", "PCK@0.2": "PCK@0.2"},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One backend, or this run; ``cost`` is CPU milliseconds per frame, None where it was not measured."""
+
+    name: str
+    values: tuple[float, ...]
+    cost: float | None = None
+
+
+@dataclass
+class Table:
+    """One view: what is measured, who measured how much, and the backends that did not run."""
+
+    view: str
+    columns: tuple[str, ...]
+    rows: list[Row] = field(default_factory=list)
+    absent: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass
+class Truth(Section):
+    """A table per view."""
+
+    tables: list[Table] = field(default_factory=list)
+
+
+def section(inputs: Inputs) -> Truth | None:
+    """Read the two files of figures; None where neither exists, as for every data set but the demo."""
+    page = Truth("truth", "Views against the truth", "Truth")
+    found: dict[str, Any] = {}
+    for name in (SCORES, BACKENDS):
+        path = inputs.results / name
+        if path.exists():
+            try:
+                found[name] = read_json(path)
+            except UNREADABLE as error:
+                page.missing.append(f"The figures {path} cannot be read ({reason(error)}).")
+    if not found and not page.missing:
+        return None
+    for view in inputs.views:
+        table = _table(view, found.get(SCORES, {}), found.get(BACKENDS, {}).get("backends", []))
+        if table.rows or table.absent:
+            page.tables.append(table)
+    return page
+
+
+def _table(view: str, scores: Mapping[str, Any], backends: list[dict[str, Any]]) -> Table:
+    measures = _MEASURES.get(view, {})
+    table = Table(view, tuple(measures.values()))
+    if view in scores and measures:
+        figures = scores[view]
+        table.rows.append(Row(THIS_RUN, tuple(figures[key] for key in measures)))
+        if view == "flow":
+            still = tuple(figures[f"{key}, still"] for key in measures)
+            table.rows.insert(0, Row("no flow at all", still))
+    for entry in backends:
+        if entry["view"] == view and entry["absent"]:
+            table.absent.append((entry["backend"], entry["absent"]))
+        elif entry["view"] == view:
+            values = tuple(entry["figures"][key] for key in measures)
+            table.rows.append(Row(entry["backend"], values, entry["ms_per_frame"]))
+    return table
