@@ -409,6 +409,19 @@ class Retrieval(Section):
     ranks: tuple[PositiveInt, ...] = Field((1, 5, 10), description="k of the reported R@k")
 
 
+class Relations(Section):
+    """Do the views agree on which classes are alike? See cocon/evaluation/relations.py."""
+
+    neighbours: PositiveInt = Field(5, description="nearest classes that are compared per class")
+    shared: PositiveInt = Field(4, description="a class agrees if so many of them are the same in all views")
+
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> Relations:
+        if self.shared > self.neighbours:
+            raise ValueError("shared must not be larger than neighbours")
+        return self
+
+
 class Finetune(Training):
     """The encoder and the aggregator trained further with labels."""
 
@@ -435,6 +448,7 @@ class Evaluation(Section):
     linear: Linear = Linear()
     retrieval: Retrieval = Retrieval()
     finetune: Finetune = Finetune()
+    relations: Relations = Relations()
     ensemble: dict[ViewName, float] = Field(
         {"rgb": 2.0, "flow": 2.0, "mask": 1.0, "pose": 1.0}, description="weights of the late fusion"
     )

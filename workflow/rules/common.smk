@@ -24,6 +24,8 @@ except CoConError as error:
     raise WorkflowError(str(error))
 
 RESULTS = str(CONFIG.results)
+# A training of a data set's encoders and all that is made of them.
+RUN = f"{RESULTS}/{{dataset}}{{run}}"
 # Where a Python that the project is not installed in finds it.
 CODE = os.path.relpath(workflow.basedir)
 VIEWS = list(CONFIG.views)
@@ -45,6 +47,16 @@ def one_of(names):
 def job(stage, value):
     """Threads, memory_mb or runtime_minutes of a stage."""
     return getattr(getattr(CONFIG.jobs, stage), value)
+
+
+def seed_of(wildcards):
+    """The seed of a run; repetitions with other seeds than the configuration's lie in folders seed<n>."""
+    return int(wildcards.run.removeprefix("/seed")) if wildcards.run else CONFIG.seed
+
+
+def run_of(seed):
+    """The wildcard `run` of a seed."""
+    return "" if seed == CONFIG.seed else f"/seed{seed}"
 
 
 def dataset_of(wildcards):
@@ -195,7 +207,8 @@ def truth_figures(wildcards):
 def encoder_of(wildcards):
     """The checkpoint that is evaluated; it may have been pretrained on another data set."""
     trained_on = dataset_of(wildcards).pretrain_on or wildcards.dataset
-    return f"{RESULTS}/{trained_on}/pretrain/{wildcards.pretraining}/{wildcards.view}.safetensors"
+    run = f"{RESULTS}/{trained_on}{wildcards.run}"
+    return f"{run}/pretrain/{wildcards.pretraining}/{wildcards.view}.safetensors"
 
 
 def export_shards(wildcards):

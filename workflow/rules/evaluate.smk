@@ -1,6 +1,6 @@
 # From encoders to metrics: features are computed once, every protocol reads them; fine-tuning reads shards.
 
-EVALUATION = f"{RESULTS}/{{dataset}}/evaluation/{{pretraining}}"
+EVALUATION = f"{RUN}/evaluation/{{pretraining}}"
 
 
 rule features:
@@ -9,11 +9,11 @@ rule features:
         shards=view_shards,
         encoder=encoder_of,
     output:
-        f"{RESULTS}/{{dataset}}/features/{{pretraining}}/{{view}}.h5",
+        f"{RUN}/features/{{pretraining}}/{{view}}.h5",
     log:
-        f"{RESULTS}/{{dataset}}/logs/features/{{pretraining}}_{{view}}.log",
+        f"{RUN}/logs/features/{{pretraining}}_{{view}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/features/{{pretraining}}_{{view}}.tsv"
+        f"{RUN}/benchmarks/features/{{pretraining}}_{{view}}.tsv"
     conda:
         "../../environment.yml"
     threads: job("features", "threads")
@@ -37,14 +37,14 @@ rule features:
 rule linear:
     input:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
-        features=f"{RESULTS}/{{dataset}}/features/{{pretraining}}/{{view}}.h5",
+        features=f"{RUN}/features/{{pretraining}}/{{view}}.h5",
     output:
         metrics=f"{EVALUATION}/{{view}}/linear_split{{split}}.json",
         scores=f"{EVALUATION}/{{view}}/linear_split{{split}}.npz",
     log:
-        f"{RESULTS}/{{dataset}}/logs/evaluation/linear_{{pretraining}}_{{view}}_split{{split}}.log",
+        f"{RUN}/logs/evaluation/linear_{{pretraining}}_{{view}}_split{{split}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/linear_{{pretraining}}_{{view}}_split{{split}}.tsv"
+        f"{RUN}/benchmarks/evaluation/linear_{{pretraining}}_{{view}}_split{{split}}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -52,7 +52,7 @@ rule linear:
         runtime=60,
     params:
         settings=evaluation_settings("linear", "bootstrap"),
-        seed=CONFIG.seed,
+        seed=seed_of,
     message:
         "Linear probe of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
@@ -63,14 +63,14 @@ rule linear:
 rule retrieval:
     input:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
-        features=f"{RESULTS}/{{dataset}}/features/{{pretraining}}/{{view}}.h5",
+        features=f"{RUN}/features/{{pretraining}}/{{view}}.h5",
     output:
         metrics=f"{EVALUATION}/{{view}}/retrieval_split{{split}}.json",
         scores=f"{EVALUATION}/{{view}}/retrieval_split{{split}}.npz",
     log:
-        f"{RESULTS}/{{dataset}}/logs/evaluation/retrieval_{{pretraining}}_{{view}}_split{{split}}.log",
+        f"{RUN}/logs/evaluation/retrieval_{{pretraining}}_{{view}}_split{{split}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/retrieval_{{pretraining}}_{{view}}_split{{split}}.tsv"
+        f"{RUN}/benchmarks/evaluation/retrieval_{{pretraining}}_{{view}}_split{{split}}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -78,7 +78,7 @@ rule retrieval:
         runtime=60,
     params:
         settings=evaluation_settings("retrieval", "bootstrap"),
-        seed=CONFIG.seed,
+        seed=seed_of,
     message:
         "Retrieval by {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
@@ -96,9 +96,9 @@ rule finetune:
         metrics=f"{EVALUATION}/{{view}}/finetune_split{{split}}.json",
         scores=f"{EVALUATION}/{{view}}/finetune_split{{split}}.npz",
     log:
-        f"{RESULTS}/{{dataset}}/logs/evaluation/finetune_{{pretraining}}_{{view}}_split{{split}}.log",
+        f"{RUN}/logs/evaluation/finetune_{{pretraining}}_{{view}}_split{{split}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/finetune_{{pretraining}}_{{view}}_split{{split}}.tsv"
+        f"{RUN}/benchmarks/evaluation/finetune_{{pretraining}}_{{view}}_split{{split}}.tsv"
     conda:
         "../../environment.yml"
     threads: job("finetune", "threads")
@@ -108,9 +108,9 @@ rule finetune:
         runtime=job("finetune", "runtime_minutes"),
     params:
         shards=f"{RESULTS}/{{dataset}}/shards",
-        state=f"{RESULTS}/{{dataset}}/evaluation/.state",
+        state=f"{RUN}/evaluation/.state",
         settings=finetune_settings,
-        seed=CONFIG.seed,
+        seed=seed_of,
         device=CONFIG.device,
     message:
         "Fine-tuning {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
@@ -129,9 +129,9 @@ rule ensemble_scores:
         metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
     log:
-        f"{RESULTS}/{{dataset}}/logs/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.log",
+        f"{RUN}/logs/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
+        f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
     wildcard_constraints:
         protocol="linear|finetune",
     conda:
@@ -142,7 +142,7 @@ rule ensemble_scores:
     params:
         inputs=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input)],
         settings=evaluation_settings("ensemble", "bootstrap"),
-        seed=CONFIG.seed,
+        seed=seed_of,
     message:
         "Fusing the views of {wildcards.pretraining}: {wildcards.protocol} on {wildcards.dataset}"
     shell:
@@ -153,16 +153,16 @@ rule ensemble_scores:
 rule ensemble_retrieval:
     input:
         features=expand(
-            f"{RESULTS}/{{dataset}}/features/{{pretraining}}/{{view}}.h5", view=VIEWS, allow_missing=True
+            f"{RUN}/features/{{pretraining}}/{{view}}.h5", view=VIEWS, allow_missing=True
         ),
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
     output:
         metrics=f"{EVALUATION}/ensemble/retrieval_split{{split}}.json",
         scores=f"{EVALUATION}/ensemble/retrieval_split{{split}}.npz",
     log:
-        f"{RESULTS}/{{dataset}}/logs/evaluation/retrieval_{{pretraining}}_ensemble_split{{split}}.log",
+        f"{RUN}/logs/evaluation/retrieval_{{pretraining}}_ensemble_split{{split}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/retrieval_{{pretraining}}_ensemble_split{{split}}.tsv"
+        f"{RUN}/benchmarks/evaluation/retrieval_{{pretraining}}_ensemble_split{{split}}.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -171,7 +171,7 @@ rule ensemble_retrieval:
     params:
         inputs=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input.features)],
         settings=evaluation_settings("ensemble", "retrieval", "bootstrap"),
-        seed=CONFIG.seed,
+        seed=seed_of,
     message:
         "Fusing the views of {wildcards.pretraining}: retrieval on {wildcards.dataset}"
     shell:

@@ -3,11 +3,11 @@
 
 rule initialise:
     output:
-        expand(f"{RESULTS}/{{dataset}}/pretrain/random/{{view}}.safetensors", view=VIEWS, allow_missing=True),
+        expand(f"{RUN}/pretrain/random/{{view}}.safetensors", view=VIEWS, allow_missing=True),
     log:
-        f"{RESULTS}/{{dataset}}/logs/pretrain/random.log",
+        f"{RUN}/logs/pretrain/random.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/pretrain/random.tsv"
+        f"{RUN}/benchmarks/pretrain/random.tsv"
     conda:
         "../../environment.yml"
     resources:
@@ -16,7 +16,7 @@ rule initialise:
     params:
         settings=recipe_settings("clip", "network"),
         views=VIEWS,
-        seed=CONFIG.seed,
+        seed=seed_of,
         folder=folder_of_output,
     message:
         "Initialising encoders at random for {wildcards.dataset}"
@@ -30,12 +30,12 @@ rule pretrain_stage1:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
         shards=view_shards,
     output:
-        encoder=f"{RESULTS}/{{dataset}}/pretrain/stage1/{{view}}.safetensors",
-        curve=f"{RESULTS}/{{dataset}}/pretrain/stage1/{{view}}.log.jsonl",
+        encoder=f"{RUN}/pretrain/stage1/{{view}}.safetensors",
+        curve=f"{RUN}/pretrain/stage1/{{view}}.log.jsonl",
     log:
-        f"{RESULTS}/{{dataset}}/logs/pretrain/stage1_{{view}}.log",
+        f"{RUN}/logs/pretrain/stage1_{{view}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/pretrain/stage1_{{view}}.tsv"
+        f"{RUN}/benchmarks/pretrain/stage1_{{view}}.tsv"
     conda:
         "../../environment.yml"
     threads: job("pretrain_stage1", "threads")
@@ -47,8 +47,8 @@ rule pretrain_stage1:
         settings=recipe_settings("clip", "network", "pretraining"),
         split=lambda wildcards: dataset_of(wildcards).pretrain_split,
         shards=f"{RESULTS}/{{dataset}}/shards",
-        state=f"{RESULTS}/{{dataset}}/pretrain/.state",
-        seed=CONFIG.seed,
+        state=f"{RUN}/pretrain/.state",
+        seed=seed_of,
         device=CONFIG.device,
         folder=folder_of_output,
     message:
@@ -66,19 +66,19 @@ rule pretrain_stage2:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
         shards=all_shards,
         stage1=expand(
-            f"{RESULTS}/{{dataset}}/pretrain/stage1/{{view}}.safetensors", view=VIEWS, allow_missing=True
+            f"{RUN}/pretrain/stage1/{{view}}.safetensors", view=VIEWS, allow_missing=True
         ),
     output:
         encoders=expand(
-            f"{RESULTS}/{{dataset}}/pretrain/{{pretraining}}/{{view}}.safetensors",
+            f"{RUN}/pretrain/{{pretraining}}/{{view}}.safetensors",
             view=VIEWS,
             allow_missing=True,
         ),
-        curve=f"{RESULTS}/{{dataset}}/pretrain/{{pretraining}}/log.jsonl",
+        curve=f"{RUN}/pretrain/{{pretraining}}/log.jsonl",
     log:
-        f"{RESULTS}/{{dataset}}/logs/pretrain/{{pretraining}}.log",
+        f"{RUN}/logs/pretrain/{{pretraining}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/pretrain/{{pretraining}}.tsv"
+        f"{RUN}/benchmarks/pretrain/{{pretraining}}.tsv"
     wildcard_constraints:
         pretraining=one_of(PRESETS),
     conda:
@@ -94,8 +94,8 @@ rule pretrain_stage2:
         init=lambda wildcards, input: os.path.dirname(input.stage1[0]),
         split=lambda wildcards: dataset_of(wildcards).pretrain_split,
         shards=f"{RESULTS}/{{dataset}}/shards",
-        state=f"{RESULTS}/{{dataset}}/pretrain/.state",
-        seed=CONFIG.seed,
+        state=f"{RUN}/pretrain/.state",
+        seed=seed_of,
         device=CONFIG.device,
         folder=folder_of_output,
     message:
