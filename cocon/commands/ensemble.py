@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> None:
     )
 
 
-def parse_inputs(pairs: list[str]) -> dict[str, Path]:
-    """``["rgb=a.npz", ...]`` as a mapping.
+def parse_inputs(pairs: list[str], option: str = "--inputs") -> dict[str, Path]:
+    """``["rgb=a.npz", ...]``, given as the value of ``option``, as a mapping.
 
     Raises:
         ConfigError: A pair has no ``=``, or a view is given twice.
@@ -54,8 +54,8 @@ def parse_inputs(pairs: list[str]) -> dict[str, Path]:
     for pair in pairs:
         view, equals, path = pair.partition("=")
         if not (view and equals and path):
-            raise ConfigError(f"--inputs: '{pair}' is not of the form VIEW=FILE", "for instance rgb=rgb.npz")
+            raise ConfigError(f"{option}: '{pair}' is not of the form VIEW=FILE", "for instance rgb=rgb.npz")
         if view in inputs:
-            raise ConfigError(f"--inputs: the view {view} is given twice", "keep one of the two")
+            raise ConfigError(f"{option}: the view {view} is given twice", "keep one of the two")
         inputs[view] = Path(path)
     return inputs

@@ -21,6 +21,9 @@ PretrainingName = Literal["random", "stage1", PresetName]
 #: what the loss can be made of; the terms of each stand in cocon/losses/cocon.py
 PRESETS: tuple[str, ...] = get_args(PresetName)
 PRETRAININGS: tuple[str, ...] = get_args(PretrainingName)
+#: presets that predict nothing: L_cpc of stage 1 is no part of them, so they start from random networks and
+#: have the epochs of both stages
+WITHOUT_STAGE1 = frozenset({"cmc"})
 Protocol = Literal["linear", "retrieval", "finetune"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -534,6 +537,15 @@ class Recipe(Section):
     evaluation: Evaluation = Evaluation()
 
 
+class Ablation(Section):
+    """What the terms of the loss are worth: several pretrainings by one budget, over several seeds."""
+
+    dataset: str = Field(description="data set, with its recipe")
+    pretrainings: tuple[PretrainingName, ...] = ("random", *get_args(PresetName))
+    seeds: PositiveInt = Field(3, description="repetitions, with the seeds seed, seed + 1, ...")
+    protocols: tuple[Protocol, ...] = ("linear", "retrieval")
+
+
 class Job(Section):
     """What one job of a stage asks for."""
 
@@ -568,6 +580,7 @@ class Config(Section):
     jobs: Jobs = Jobs()
     datasets: dict[str, Dataset]
     recipes: dict[str, Recipe]
+    ablations: dict[str, Ablation] = {}
 
     @model_validator(mode="after")
     def _recipes_exist(self) -> Config:
@@ -577,4 +590,7 @@ class Config(Section):
                 raise ValueError(f"datasets.{name}.recipe: no recipe '{dataset.recipe}' (there are: {known})")
             if dataset.pretrain_on and dataset.pretrain_on not in self.datasets:
                 raise ValueError(f"datasets.{name}.pretrain_on: no data set '{dataset.pretrain_on}'")
+        for name, ablation in self.ablations.items():
+            if ablation.dataset not in self.datasets:
+                raise ValueError(f"ablations.{name}.dataset: no data set '{ablation.dataset}'")
         return self

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import comb
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from cocon.config.schema import Relations
 from cocon.errors import DatasetError
 from cocon.evaluation.features import Features
 from cocon.evaluation.splits import Split
+from cocon.files import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,46 @@ def relate(split: Split, features: Mapping[str, Features], settings: Relations) 
         chance=len(present)
         * chance_of_sharing(len(present) - 1, len(features), settings.neighbours, settings.shared),
     )
+
+
+def write_relations(
+    path: Path, found: ClassRelations, *, dataset: str, pretraining: str, split: str, seed: int
+) -> None:
+    """Write what was found as JSON, with the names of classes in place of numbers."""
+    write_json(
+        path,
+        {
+            "dataset": dataset,
+            "pretraining": pretraining,
+            "split": split,
+            "seed": seed,
+            "classes": list(found.classes),
+            "nearest": {
+                view: [[found.classes[number] for number in row] for row in nearest_CK]
+                for view, nearest_CK in found.nearest.items()
+            },
+            "cosines": {view: np.round(cosines, 4).tolist() for view, cosines in found.cosines.items()},
+            "shared": found.shared.tolist(),
+            "agreeing": found.agreeing,
+            "chance": found.chance,
+        },
+    )
+
+
+def read_relations(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_relations` wrote.
+
+    Raises:
+        DatasetError: if the file is missing or something else.
+    """
+    try:
+        document: dict[str, Any] = read_json(path)
+        missing = {"agreeing", "chance", "pretraining", "seed"} - document.keys()
+        if missing:
+            raise KeyError(", ".join(sorted(missing)))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} holds no relations ({error})", "run `cocon relations` first") from error
+    return document
 
 
 def class_means(x_ND: np.ndarray, labels_N: np.ndarray) -> np.ndarray:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
-from cocon.config.schema import Section
+from cocon.config.schema import Relations, Section
 from cocon.datasets.manifest import read_manifest
 from cocon.errors import ConfigError, DatasetError
 from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.ensemble import VIEW, fuse_probabilities, fuse_retrieval
 from cocon.evaluation.features import read_features
 from cocon.evaluation.metrics import Result, Task
+from cocon.evaluation.relations import ClassRelations, relate, write_relations
 from cocon.evaluation.scores import ClassScores, write_result
 from cocon.evaluation.settings import EnsembleSettings
 from cocon.evaluation.splits import labelled_split
@@ -107,9 +108,39 @@ def evaluate_ensemble(
     return write_result(scores, output, settings.bootstrap)
 
 
+def evaluate_relations(
+    *,
+    manifest: Path,
+    features: Mapping[str, Path],
+    split: str,
+    settings: Relations,
+    seed: int,
+    output: Path,
+) -> ClassRelations:
+    """Compare the classes in all views and write ``output``.
+
+    Raises:
+        DatasetError: The features are missing, do not belong together or have too few classes.
+    """
+    tables = {view: read_features(path) for view, path in features.items()}
+    _check_views({view: table.view for view, table in tables.items()})
+    names = {table.pretraining for table in tables.values()}
+    if len(names) > 1:
+        raise DatasetError(
+            f"the views come from different pretrainings: {', '.join(sorted(names))}",
+            "give features of the same encoders",
+        )
+    found = relate(labelled_split(read_manifest(manifest), split), tables, settings)
+    write_relations(
+        output, found, dataset=dataset_name(manifest), pretraining=names.pop(), split=split, seed=seed
+    )
+    return found
+
+
 def _check_views(found: Mapping[str, str]) -> None:
     for view, actual in found.items():
         if view != actual:
             raise DatasetError(
-                f"the file given for the view {view} holds the view {actual}", "mend the paths after --inputs"
+                f"the file given for the view {view} holds the view {actual}",
+                "mend the paths, which are given by view",
             )

@@ -10,6 +10,7 @@ from cocon.config.schema import (
     Finetune,
     Linear,
     PositiveInt,
+    Relations,
     Retrieval,
     Section,
     ViewName,
@@ -53,3 +54,9 @@ class EnsembleSettings(Section):
     ensemble: dict[ViewName, float] = Field(_DEFAULT.ensemble, description="weights of the late fusion")
     retrieval: Retrieval = Retrieval()
     bootstrap: PositiveInt = _BOOTSTRAP
+
+
+class RelationsSettings(Section):
+    """Of ``cocon relations``."""
+
+    relations: Relations = Relations()

@@ -39,7 +39,7 @@ def read_results(paths: Iterable[Path]) -> list[Result]:
             )
         sources[result.task] = path
         results.append(result)
-    return sorted(results, key=_position)
+    return sorted(results, key=position)
 
 
 def write_summary(results: Sequence[Result], output: Path, csv: Path) -> None:
@@ -71,13 +71,13 @@ def format_tables(results: Sequence[Result]) -> str:
     ``cover`` is the smallest coverage of the row.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
-    for result in sorted(results, key=_position):
+    for result in sorted(results, key=position):
         groups.setdefault((result.task.dataset, result.task.protocol), []).append(result)
     return "\n\n".join(_format_group(*key, members) for key, members in groups.items())
 
 
 def _format_group(dataset: str, protocol: str, results: list[Result]) -> str:
-    views = sorted({result.task.view for result in results}, key=lambda view: _rank("view", view))
+    views = sorted({result.task.view for result in results}, key=lambda view: rank("view", view))
     table = [["pretraining", *views, "cover"]]
     for pretraining in dict.fromkeys(result.task.pretraining for result in results):
         mine = [result for result in results if result.task.pretraining == pretraining]
@@ -89,7 +89,7 @@ def _format_group(dataset: str, protocol: str, results: list[Result]) -> str:
     named = f"split {splits[0]}" if len(splits) == 1 else f"mean of splits {', '.join(splits)}"
     videos = max(result.n for result in results)
     title = PROTOCOLS[protocol].title if protocol in PROTOCOLS else protocol
-    return f"{dataset}: {title}, % ({named}, {videos} test videos)\n" + _aligned(table)
+    return f"{dataset}: {title}, % ({named}, {videos} test videos)\n" + aligned(table)
 
 
 def _cell(results: list[Result]) -> str:
@@ -103,7 +103,7 @@ def _cell_text(number: str, interval: str = "") -> str:
     return f"{number:>5} {interval:<5}"
 
 
-def _aligned(table: list[list[str]]) -> str:
+def aligned(table: list[list[str]]) -> str:
     """The first column flush left, the others right, a rule below the headings."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     lines = []
@@ -114,15 +114,16 @@ def _aligned(table: list[list[str]]) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def _rank(kind: str, name: str) -> tuple[int, str]:
+def rank(kind: str, name: str) -> tuple[int, str]:
     """Position of a known name in its natural order; unknown names follow in alphabetical order."""
     order = _ORDERS[kind]
     return (order.index(name) if name in order else len(order), name)
 
 
-def _position(result: Result) -> tuple[object, ...]:
+def position(result: Result) -> tuple[object, ...]:
+    """Where a row stands among others: protocol, pretraining, view, split, seed."""
     task = result.task
-    ranks = (_rank(kind, getattr(task, kind)) for kind in ("protocol", "pretraining", "view"))
+    ranks = (rank(kind, getattr(task, kind)) for kind in ("protocol", "pretraining", "view"))
     return (task.dataset, *ranks, task.split, task.seed)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from cocon.config.schema import WITHOUT_STAGE1, Stage
 from cocon.data.clips import ClipDataset
 from cocon.data.selection import Selection, select_videos
 from cocon.datasets.manifest import Video, read_manifest
@@ -77,6 +78,16 @@ class PretrainJob:
         """How the result is called in tables."""
         return "stage1" if self.stage == "stage1" else self.terms
 
+    @property
+    def schedule(self) -> Stage:
+        """Epochs, batch size and learning rate; what has no stage 1 gets the epochs of both."""
+        stages = self.settings.pretraining
+        if self.stage == "stage1":
+            return stages.stage1
+        if self.terms in WITHOUT_STAGE1:
+            return stages.stage2.model_copy(update={"epochs": stages.stage1.epochs + stages.stage2.epochs})
+        return stages.stage2
+
     def check(self) -> None:
         """Refuse what contradicts itself.
 
@@ -105,8 +116,7 @@ def pretrain(job: PretrainJob, world: World) -> None:
     """
     job.check()
     job = replace(job, views=canonical_order(job.views))  # so that the order of --views changes nothing
-    schedule = job.settings.pretraining
-    stage = schedule.stage1 if job.stage == "stage1" else schedule.stage2
+    schedule, stage = job.settings.pretraining, job.schedule
     reporter = Reporter(f"{job.pretraining} {'+'.join(job.views)}", stage.epochs, silent=not world.leads)
 
     shards = {view: ShardSet.of_folder(job.shards / view) for view in job.views}
@@ -198,8 +208,7 @@ def _probe(
     if chosen is None:
         reporter.warn("the probe is off: it needs labelled training videos of two classes and two groups")
         return None
-    stage = schedule.stage1 if job.stage == "stage1" else schedule.stage2
-    return Probe(chosen, shards, job.settings.clip, stage.batch_size)
+    return Probe(chosen, shards, job.settings.clip, job.schedule.batch_size)
 
 
 def _description(
@@ -207,9 +216,9 @@ def _description(
 ) -> dict[str, Any]:
     """Everything that the result depends on; ``run`` says what it is for."""
     settings: dict[str, Any] = job.settings.model_dump(mode="json")
-    other_stage = "stage2" if job.stage == "stage1" else "stage1"
-    for name in (*NO_EFFECT_ON_RESULT, other_stage):
+    for name in (*NO_EFFECT_ON_RESULT, "stage1", "stage2"):
         del settings["pretraining"][name]
+    settings["pretraining"][job.stage] = job.schedule.model_dump(mode="json")
     ids = [*selection.train, *selection.validation]
     tables = {view: shard_set.videos for view, shard_set in shards.items()}
     return {

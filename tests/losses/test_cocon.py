@@ -149,6 +149,8 @@ def test_collapsed_networks_are_at_chance_and_only_sync_is_content() -> None:
 def test_presets_are_those_of_the_configuration() -> None:
     assert tuple(PRESETS) == schema.PRESETS
     assert ("random", "stage1", *PRESETS) == schema.PRETRAININGS
+    predicting = {preset for preset, terms in PRESETS.items() if "cpc" in terms}
+    assert set(PRESETS) - schema.WITHOUT_STAGE1 == predicting
 
 
 def test_terms_have_names_and_no_gradient() -> None:

@@ -90,6 +90,21 @@ def test_stage2_trains_all_views_from_stage1(job: Job, run: Run, tmp_path: Path,
         assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
+def test_cmc_starts_anywhere_and_has_the_epochs_of_both_stages(job: Job, run: Run, tmp_path: Path) -> None:
+    """L_cpc of stage 1 is no part of it, yet all presets have the same number of epochs."""
+    for view in ("rgb", "mask"):
+        run(job(views=[view], output=tmp_path / "stage1", log=tmp_path / f"{view}.jsonl"))
+    epochs = {}
+    for preset in ("cmc", "cocon"):
+        folder = tmp_path / preset
+        this = job(views=["rgb", "mask"], stage="stage2", preset=preset, init=tmp_path / "stage1")
+        this = dataclasses.replace(this, output=folder, log=folder / "log.jsonl")
+        run(this)
+        epochs[preset] = len(read_log(this.log))
+        assert read_info(folder / "rgb.safetensors").extra["epoch"] == epochs[preset]
+    assert epochs == {"cmc": 3 + 2, "cocon": 2}
+
+
 @pytest.mark.parametrize(("steps", "checkpoint_every"), [(2, 1), (5, 1), (8, 2), (3, 100)])
 def test_resumed_is_the_same_as_uninterrupted(
     job: Job, run: Run, settings: Settings, tmp_path: Path, steps: int, checkpoint_every: int

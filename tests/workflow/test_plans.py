@@ -206,3 +206,45 @@ def test_exports(workflow, tmp_path: Path) -> None:
     assert workflow.plan("export_mine")["summary"] == 1
     commands = " ".join(workflow.run("--dry-run", "--printshellcmds", "export_mine").split())
     assert "--dataset mine --summary results/mine/summary.json --output results/mine/export/cocon" in commands
+
+
+def test_ablations(workflow, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("video,label,split\na.mp4,x,train\nb.mp4,x,test\n")
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": ".", "table": "table.csv"}
+    few = {"dataset": "mine", "seeds": 2, "pretrainings": ["random", "cpc", "cmc"]}
+    workflow.configure(
+        {
+            "seed": 5,
+            "views": ["rgb", "flow"],
+            "datasets": {"mine": mine},
+            "recipes": {"r": {}},
+            "ablations": {"few": few},
+        }
+    )
+    runs = 3 * 2
+    assert workflow.plan("ablation_few") == {
+        "index": 1,
+        "extract": 2,
+        "initialise": 2,
+        "pretrain_stage1": 2 * 2,
+        "pretrain_stage2": 2 * 2,
+        "features": 2 * runs,
+        "linear": 2 * runs,
+        "retrieval": 2 * runs,
+        "ensemble_scores": runs,
+        "ensemble_retrieval": runs,
+        "relations": runs,
+        "ablation_few": 1,
+    }
+    # The first seed is the configuration's, in the usual place; cmc does not start from L_cpc.
+    one = "results/mine/pretrain/cmc/rgb.safetensors"
+    other = "results/mine/seed6/pretrain/cpc/rgb.safetensors"
+    for path, init, seed in (
+        (one, "results/mine/pretrain/random", 5),
+        (other, "results/mine/seed6/pretrain/stage1", 6),
+    ):
+        commands = " ".join(workflow.run("--dry-run", "--printshellcmds", path).split())
+        assert f"--init {init} " in commands
+        assert commands.count(f"--seed {seed} ") == (2 if path == one else 3)

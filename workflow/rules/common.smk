@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from cocon.config.machine import has_gpu, keep_to_ourselves, put_commands_on_path
-from cocon.config.schema import GPU_BACKENDS, PRESETS, PRETRAININGS
+from cocon.config.schema import GPU_BACKENDS, PRESETS, PRETRAININGS, WITHOUT_STAGE1
 from cocon.config.settings import dump_settings, load_config
 from cocon.datasets.checks import check_files
 from cocon.datasets.registry import list_videos, source
@@ -234,6 +234,48 @@ def folder_of_shards(wildcards, input):
     return os.path.dirname(os.path.dirname(input[0]))
 
 
+def views_and_ensemble():
+    """What is judged: every view, and all of them together."""
+    return [*VIEWS, *(["ensemble"] if len(VIEWS) > 1 else [])]
+
+
+def ablation_runs(settings):
+    """The folders of the repetitions of an ablation, without their last part."""
+    seeds = range(CONFIG.seed, CONFIG.seed + settings.seeds)
+    return [f"{RESULTS}/{settings.dataset}{run_of(seed)}/evaluation" for seed in seeds]
+
+
+def ablation_metrics(settings):
+    """The metrics that an ablation compares, on the first of the data set's splits."""
+    split = CONFIG.datasets[settings.dataset].splits[0]
+    return [
+        f"{run}/{pretraining}/{view}/{protocol}_split{split}.json"
+        for run in ablation_runs(settings)
+        for pretraining in settings.pretrainings
+        for protocol in settings.protocols
+        for view in views_and_ensemble()
+    ]
+
+
+def ablation_relations(settings):
+    """What the views say about the classes, where there are several views."""
+    split = CONFIG.datasets[settings.dataset].splits[0]
+    return [
+        f"{run}/{pretraining}/relations_split{split}.json"
+        for run in ablation_runs(settings)
+        for pretraining in settings.pretrainings
+        if len(VIEWS) > 1
+    ]
+
+
+def start_of(wildcards):
+    """The encoders that stage 2 starts from."""
+    start = "random" if wildcards.pretraining in WITHOUT_STAGE1 else "stage1"
+    return [
+        f"{RESULTS}/{wildcards.dataset}{wildcards.run}/pretrain/{start}/{view}.safetensors" for view in VIEWS
+    ]
+
+
 def metrics_of(dataset):
     """The metrics of all encoders, views, protocols and splits of a data set."""
     settings = CONFIG.datasets[dataset]
@@ -244,6 +286,6 @@ def metrics_of(dataset):
         for pretraining in (
             evaluation.finetune_pretrainings if protocol == "finetune" else evaluation.pretrainings
         )
-        for view in [*VIEWS, *(["ensemble"] if len(VIEWS) > 1 else [])]
+        for view in views_and_ensemble()
         for split in settings.splits
     ]

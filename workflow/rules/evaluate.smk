@@ -152,9 +152,7 @@ rule ensemble_scores:
 
 rule ensemble_retrieval:
     input:
-        features=expand(
-            f"{RUN}/features/{{pretraining}}/{{view}}.h5", view=VIEWS, allow_missing=True
-        ),
+        features=expand(f"{RUN}/features/{{pretraining}}/{{view}}.h5", view=VIEWS, allow_missing=True),
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
     output:
         metrics=f"{EVALUATION}/ensemble/retrieval_split{{split}}.json",

@@ -65,9 +65,7 @@ rule pretrain_stage2:
     input:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
         shards=all_shards,
-        stage1=expand(
-            f"{RUN}/pretrain/stage1/{{view}}.safetensors", view=VIEWS, allow_missing=True
-        ),
+        start=start_of,
     output:
         encoders=expand(
             f"{RUN}/pretrain/{{pretraining}}/{{view}}.safetensors",
@@ -91,7 +89,7 @@ rule pretrain_stage2:
     params:
         settings=recipe_settings("clip", "network", "pretraining"),
         views=VIEWS,
-        init=lambda wildcards, input: os.path.dirname(input.stage1[0]),
+        init=lambda wildcards, input: os.path.dirname(input.start[0]),
         split=lambda wildcards: dataset_of(wildcards).pretrain_split,
         shards=f"{RESULTS}/{{dataset}}/shards",
         state=f"{RUN}/pretrain/.state",

@@ -1,0 +1,38 @@
+"""``cocon relations``: which classes are alike, and do the views agree about it?"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cocon.commands.ensemble import parse_inputs
+from cocon.config.settings import parse_settings
+from cocon.evaluation.settings import RelationsSettings
+
+HELP = "nearest classes of every class, and how many the views agree about"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("--manifest", required=True, type=Path, help="table of the videos")
+    add("--features", required=True, nargs="+", metavar="VIEW=FILE", help="features of the same encoders")
+    add("--split", required=True, help="whose test videos are compared")
+    add("--settings", default="{}", help="relations: JSON or a file")
+    add("--seed", type=int, default=0, help="seed of the encoders, noted in the output")
+    add("--output", required=True, type=Path, help=".json")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the relations and say how many classes agree."""
+    from cocon.evaluation.run import evaluate_relations
+
+    found = evaluate_relations(
+        manifest=args.manifest,
+        features=parse_inputs(args.features, "--features"),
+        split=args.split,
+        settings=parse_settings(args.settings, RelationsSettings).relations,
+        seed=args.seed,
+        output=args.output,
+    )
+    print(f"{found.agreeing} of {len(found.classes)} classes agree ({found.chance:.1f} by chance)")

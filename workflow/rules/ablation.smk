@@ -1,0 +1,60 @@
+# What each term of the loss is worth: several pretrainings by one budget, over several seeds.
+
+
+rule relations:
+    input:
+        features=expand(f"{RUN}/features/{{pretraining}}/{{view}}.h5", view=VIEWS, allow_missing=True),
+        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+    output:
+        f"{RUN}/evaluation/{{pretraining}}/relations_split{{split}}.json",
+    log:
+        f"{RUN}/logs/evaluation/relations_{{pretraining}}_split{{split}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/evaluation/relations_{{pretraining}}_split{{split}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        features=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input.features)],
+        settings=evaluation_settings("relations"),
+        seed=seed_of,
+    message:
+        "Comparing the classes of {wildcards.dataset} in all views of {wildcards.pretraining}"
+    shell:
+        "cocon relations --manifest {input.manifest:q} --features {params.features:q}"
+        " --split {wildcards.split:q} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output:q} > {log} 2>&1"
+
+
+for name, settings in CONFIG.ablations.items():
+
+    rule:
+        name:
+            f"ablation_{name}"
+        input:
+            metrics=ablation_metrics(settings),
+            relations=ablation_relations(settings),
+        output:
+            json=f"{RESULTS}/{settings.dataset}/ablation_{name}.json",
+            table=report(
+                f"{RESULTS}/{settings.dataset}/ablation_{name}.csv",
+                caption="../report/ablation.rst",
+                category="Accuracy",
+                labels={"ablation": name},
+            ),
+        log:
+            f"{RESULTS}/{settings.dataset}/logs/ablation_{name}.log",
+        benchmark:
+            f"{RESULTS}/{settings.dataset}/benchmarks/ablation_{name}.tsv"
+        conda:
+            "../../environment.yml"
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        message:
+            f"Comparing the pretrainings of the ablation {name}"
+        shell:
+            "cocon ablation --metrics {input.metrics:q} --relations {input.relations:q}"
+            " --output {output.json:q} --csv {output.table:q} > {log} 2>&1 && cat {log}"
