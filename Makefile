@@ -15,8 +15,9 @@ demo: .venv/run
 	@$(BIN)/cocon summary --show results/demo/summary.json
 	@echo "report: $(CURDIR)/results/demo/report.html"
 
+# Files side by side, one thread each.
 test: .venv/dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-backends: .venv-backends/ready
 	$(BACKENDS)/python -m pytest -m backends

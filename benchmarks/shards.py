@@ -6,13 +6,13 @@ Extracts the four views of some videos with the default sizes and stores them
 
 - as shards (and once more with rgb as ``jpeg`` instead of ``dct``),
 - as a folder with one JPEG per frame, flow_x and flow_y apart,
-- in LMDB, one value per video and view with its JPEGs (after ``pip install lmdb``, else left out),
+- in LMDB, one value per video and view with its JPEGs,
 - in HDF5 with one variable-length array of bytes per frame.
 
 The others hold flow and masks as JPEG of quality 95 and poses as 17 heatmaps in one JPEG, the fastest of
 their ways (see benchmarks.pose_storage). Then clips of 8 x 5 frames, stride 3, are read in all four views and
-decoded, method by method in turn, in one process and in two at once. Times are CPU times, files are in the
-page cache. The last line is one JSON object; ``ratio`` is clips/s of shards over those of the best other.
+decoded, method by method in turn, in one process and in two at once, which keep freed memory for all methods as
+training and its loaders do. Times are CPU times, files are in the page cache. The last line is one JSON object; ``ratio`` is clips/s of shards over those of the best other.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from pathlib import Path
 
 import cv2
 import h5py
+import lmdb
 import numpy as np
 
 from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.shards import Shard
 from cocon.shards.codecs import encode
+from cocon.training.launch import keep_freed_memory
 from view_extractors.base import Output
 from view_extractors.registry import extractor_class
 from view_extractors.rendered import write_sample
@@ -122,8 +124,6 @@ class Folder:
 
 class Lmdb:
     def __init__(self, path: Path, jpegs: Jpegs) -> None:
-        import lmdb
-
         self.path = path
         with lmdb.open(str(path), map_size=1 << 34) as environment, environment.begin(write=True) as writing:
             for view, videos in jpegs.items():
@@ -135,8 +135,6 @@ class Lmdb:
         self._reading = None
 
     def read(self, video_id: str, indices: Sequence[int]) -> list[np.ndarray]:
-        import lmdb
-
         if self._reading is None:
             environment = lmdb.open(str(self.path), readonly=True, lock=False, readahead=False)
             self._reading = environment.begin(buffers=True)
@@ -233,6 +231,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three videos and fewer clips, under 50 s")
     parser.add_argument("--videos", type=Path, help="folder of videos (default: the real clips, or rendered)")
     options = parser.parse_args()
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         videos = sources(options.videos, options.quick)
@@ -245,11 +244,8 @@ def main() -> None:
         others = {
             "folder of JPEGs": (Folder(folder / "folder", jpegs), folder / "folder"),
             "HDF5, variable length": (VariableLength(folder / "vlen.h5", jpegs), folder / "vlen.h5"),
+            "LMDB of JPEG lists": (Lmdb(folder / "lmdb", jpegs), folder / "lmdb"),
         }
-        try:
-            others["LMDB of JPEG lists"] = Lmdb(folder / "lmdb", jpegs), folder / "lmdb"
-        except ImportError:
-            print("lmdb is not installed: it is left out")
 
         def ours(rgb: str) -> Reader:
             order = [shards[rgb], shards["flow"], shards["mask"], shards["pose"]]

@@ -87,7 +87,8 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(F, inputs, H, W) or (F, inputs, K, H, W) to the same rank with ``outputs`` channels."""
         y = F.relu(self.norm1(self.conv1(x)), inplace=True)
-        y = self.norm2(self.conv2(y)) + self.shortcut(x)
+        y = self.norm2(self.conv2(y))
+        y += self.shortcut(x)  # in place: batch norm does not need its output again
         return F.relu(y, inplace=True) if self.final_relu else y
 
 
