@@ -11,8 +11,9 @@ Extracts the four views of some videos with the default sizes and stores them
 
 The others hold flow and masks as JPEG of quality 95 and poses as 17 heatmaps in one JPEG, the fastest of
 their ways (see benchmarks.pose_storage). Then clips of 8 x 5 frames, stride 3, are read in all four views and
-decoded, method by method in turn, in one process and in two at once, which keep freed memory for all methods as
-training and its loaders do. Times are CPU times, files are in the page cache. The last line is one JSON object; ``ratio`` is clips/s of shards over those of the best other.
+decoded, method by method in turn, in one process and in two at once. As in training, the processes keep
+freed memory. Times are CPU times, files are in the page cache. The last line is one JSON object; ``ratio`` is
+clips/s of shards over those of the best other.
 """
 
 from __future__ import annotations

@@ -123,19 +123,18 @@ def decode_into(frames: Sequence[bytes], out_THW3: np.ndarray) -> None:
     luma, chroma = blocks_of(header.height, header.width)
     size = 64 * (luma + 2 * chroma)
     ends = [_end_of_wide(data) for data in frames]
-    values = b"".join([unpack(data, end, size) for data, end in zip(frames, ends, strict=True)])
     wide = np.frombuffer(b"".join([data[_BEGIN:end] for data, end in zip(frames, ends, strict=True)]), _WIDE)
     if len(wide) and wide["index"].max() >= size:
         raise ValueError("a coefficient lies outside of the frame")
-    counts = [(end - _BEGIN) // _WIDE.itemsize for end in ends]
-    decode_dct(
-        np.frombuffer(values, np.int8).reshape(len(frames), size),
-        np.cumsum([0, *counts]),
-        wide["index"].astype(np.int64),
-        wide["value"].astype(np.int16),
-        _scales(header.quality),
-        out_THW3,
-    )
+    index, value = wide["index"].astype(np.int64), wide["value"].astype(np.int16)
+    scales = _scales(header.quality)
+    first = 0
+    # Frame by frame, so that what one step writes is still in the cache when the next one reads it.
+    for data, end, out_HW3 in zip(frames, ends, out_THW3, strict=True):
+        last = first + (end - _BEGIN) // _WIDE.itemsize
+        low_N = np.frombuffer(unpack(data, end, size), np.int8)
+        decode_dct(low_N, first, last, index, value, scales, out_HW3)
+        first = last
 
 
 def _end_of_wide(data: bytes) -> int:

@@ -39,9 +39,10 @@ def decode_into(frames: Sequence[bytes], out_THWC: np.ndarray) -> None:
     """Decode frames to a C-contiguous array of their size; raises ValueError for damaged data."""
     from cocon.shards.kernels import integrate
 
-    rows_THX = out_THWC.reshape(*out_THWC.shape[:2], -1)
-    unpacked = b"".join([unpack(data, HEADER.size, rows_THX[0].size) for data in frames])
-    integrate(np.frombuffer(unpacked, np.uint8).reshape(rows_THX.shape), rows_THX)
+    # Frame by frame, so that what one step writes is still in the cache when the next one reads it.
+    for data, rows_HX in zip(frames, out_THWC.reshape(*out_THWC.shape[:2], -1), strict=True):
+        difference = unpack(data, HEADER.size, rows_HX.size)
+        integrate(np.frombuffer(difference, np.uint8).reshape(rows_HX.shape), rows_HX)
 
 
 def unpack(data: bytes, position: int, size: int) -> bytes:

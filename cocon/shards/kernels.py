@@ -12,7 +12,7 @@ from numba import njit
 
 kernel = njit(cache=True, nogil=True, error_model="numpy")
 
-_f4, _u8, _i4, _i2 = np.float32, np.uint64, np.int32, np.int16
+_f4, _u4, _i4, _i2 = np.float32, np.uint32, np.int32, np.int16
 _C1, _C2, _C3, _C5, _C6, _C7 = (_f4(math.cos(k * math.pi / 16)) for k in (1, 2, 3, 5, 6, 7))
 
 #: blocks that are transformed side by side; their lines of 64 coefficients fit the first cache
@@ -22,18 +22,16 @@ _RED_V, _GREEN_U, _GREEN_V, _BLUE_U = _f4(1.402), _f4(-0.344136), _f4(-0.714136)
 
 
 @kernel
-def integrate(difference_THX: np.ndarray, out_THX: np.ndarray) -> None:
+def integrate(difference_HX: np.ndarray, out_HX: np.ndarray) -> None:
     """Each row becomes the sum of the rows of differences down to it, modulo 256; both ``uint8``."""
-    frames, height, width = difference_THX.shape
-    total_X = np.empty(width, np.uint8)
-    for t in range(frames):
-        total_X[:] = 0
-        for y in range(height):
-            source_X, out_X = difference_THX[t, y], out_THX[t, y]
-            for x in range(width):
-                value = np.uint8(total_X[x] + source_X[x])
-                total_X[x] = value
-                out_X[x] = value
+    height, width = difference_HX.shape
+    total_X = np.zeros(width, np.uint8)
+    for y in range(height):
+        source_X, out_X = difference_HX[y], out_HX[y]
+        for x in range(width):
+            value = np.uint8(total_X[x] + source_X[x])
+            total_X[x] = value
+            out_X[x] = value
 
 
 @kernel
@@ -67,42 +65,42 @@ def draw_gaussians(points_NJ3: np.ndarray, first_T: np.ndarray, sigma: float, ou
 
 @njit(cache=True, nogil=True, fastmath=True)
 def decode_dct(
-    low_TN: np.ndarray,
-    first_T: np.ndarray,
+    low_N: np.ndarray,
+    first: int,
+    last: int,
     wide_index: np.ndarray,
     wide_value: np.ndarray,
     scales: np.ndarray,
-    out_THW3: np.ndarray,
+    out_HW3: np.ndarray,
 ) -> None:
-    """Coefficients to pictures.
+    """Coefficients to a picture.
 
     Args:
-        low_TN: ``int8`` (T, 64 * blocks); coefficient k (8 * vertical + horizontal frequency) of block b is
-            ``low_TN[t, k * blocks + b]``. Blocks of Y, Cb, Cr follow each other, k = 0 as differences from
+        low_N: ``int8`` (64 * blocks); coefficient k (8 * vertical + horizontal frequency) of block b is
+            ``low_N[k * blocks + b]``. Blocks of Y, Cb, Cr follow each other, k = 0 as differences from
             the block before.
-        first_T: the coefficients ``first_T[t]`` to ``first_T[t + 1]`` of the next two belong to frame t.
+        first: the coefficients ``first`` to ``last`` of the next two belong to this picture.
+        last: see there.
         wide_index: ``int64``, where a coefficient does not fit eight bits.
         wide_value: ``int16``, its value.
         scales: ``float32`` (2, 64), what coefficients of luma and chroma are multiplied with; one of
             frequency 0 or 4 then counts 1 / sqrt(8), the others 1 / 2, per direction.
-        out_THW3: ``uint8``, written.
+        out_HW3: ``uint8``, written.
     """
-    frames, height, width, _ = out_THW3.shape
+    height, width, _ = out_HW3.shape
     luma_YB = np.empty((8 * ((height + 7) // 8), (width + 7) // 8), np.uint64)
     blue_YB = np.empty((8 * ((height + 15) // 16), (width + 15) // 16), np.uint64)
     red_YB = np.empty_like(blue_YB)
-    blocks, of_luma, of_chroma = low_TN.shape[1] // 64, luma_YB.size // 8, blue_YB.size // 8
-    values = np.empty(low_TN.shape[1], np.int16)
-    for t in range(frames):
-        low_N = low_TN[t]
-        for n in range(len(values)):
-            values[n] = _i2(low_N[n])
-        for n in range(first_T[t], first_T[t + 1]):
-            values[wide_index[n]] = wide_value[n]
-        _inverse_dct(values, blocks, 0, of_luma, scales[0], luma_YB)
-        _inverse_dct(values, blocks, of_luma, of_chroma, scales[1], blue_YB)
-        _inverse_dct(values, blocks, of_luma + of_chroma, of_chroma, scales[1], red_YB)
-        _ycc_to_rgb(luma_YB.view(np.uint8), blue_YB.view(np.uint8), red_YB.view(np.uint8), out_THW3[t])
+    blocks, of_luma, of_chroma = len(low_N) // 64, luma_YB.size // 8, blue_YB.size // 8
+    values = np.empty(len(low_N), np.int16)
+    for n in range(len(values)):
+        values[n] = _i2(low_N[n])
+    for n in range(first, last):
+        values[wide_index[n]] = wide_value[n]
+    _inverse_dct(values, blocks, 0, of_luma, scales[0], luma_YB)
+    _inverse_dct(values, blocks, of_luma, of_chroma, scales[1], blue_YB)
+    _inverse_dct(values, blocks, of_luma + of_chroma, of_chroma, scales[1], red_YB)
+    _ycc_to_rgb(luma_YB.view(np.uint8), blue_YB.view(np.uint8), red_YB.view(np.uint8), out_HW3)
 
 
 @njit(nogil=True, fastmath=True)
@@ -116,7 +114,8 @@ def _inverse_dct(
         total += _i4(values[b])
         values[b] = _i2(total)
     lines = np.zeros(64 * LANES, np.float32)
-    words = np.zeros(LANES, np.uint64)
+    halves = np.zeros(2 * LANES, np.uint32)
+    words = halves.view(np.uint64)
     for begin in range(0, blocks, LANES):
         count = min(LANES, blocks - begin)
         for k in range(64):
@@ -130,7 +129,7 @@ def _inverse_dct(
         for v in range(8):
             _inverse_dct_8(lines, v * 8 * LANES, LANES)
         for y in range(8):
-            _pack_8_pixels(lines[y * 8 * LANES : (y + 1) * 8 * LANES], words)
+            _pack_8_pixels(lines[y * 8 * LANES : (y + 1) * 8 * LANES], halves)
             done = 0
             while done < count:
                 row = (begin + done) // per_row
@@ -168,14 +167,15 @@ def _inverse_dct_8(values: np.ndarray, start: int, step: int) -> None:
 
 
 @njit(nogil=True, fastmath=True)
-def _pack_8_pixels(values: np.ndarray, words: np.ndarray) -> None:
-    """Eight pixels per block, each LANES values on, become the eight bytes of a little-endian word."""
-    for b in range(LANES):
-        words[b] = 0
-    for x in range(8):
+def _pack_8_pixels(values: np.ndarray, halves: np.ndarray) -> None:
+    """Eight pixels per block, each LANES values on, become the bytes of two little-endian ``uint32``."""
+    for half in range(2):
         for b in range(LANES):
-            value = _i4(min(max(values[x * LANES + b] + _f4(128.5), _f4(0)), _f4(255)))
-            words[b] |= _u8(value) << _u8(8 * x)
+            word = _u4(0)
+            for x in range(4):
+                value = min(max(values[(4 * half + x) * LANES + b] + _f4(128.5), _f4(0)), _f4(255))
+                word |= _u4(_i4(value)) << _u4(8 * x)
+            halves[2 * b + half] = word
 
 
 @njit(nogil=True, fastmath=True)
