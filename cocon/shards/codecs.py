@@ -18,8 +18,6 @@ from cocon.shards.picture import HEADER, Header
 PictureCodec = Literal["jpeg", "dct", "delta"]
 
 _JPEG = 0xFF
-#: frames per call of a kernel: what they unpack to fits the second cache
-_TOGETHER = 16
 _MODULES: dict[int, ModuleType] = {dct.KIND: dct, delta.KIND: delta}
 _KINDS: dict[PictureCodec, int] = {"jpeg": _JPEG, "dct": dct.KIND, "delta": delta.KIND}
 
@@ -82,11 +80,8 @@ def decode_into(frames: Sequence[bytes], out_THWC: np.ndarray) -> None:
     Raises:
         ValueError: when one is no such frame, or of another size or coding than the others.
     """
-    for begin in range(0, len(frames), _TOGETHER):
-        _decode_some(frames[begin : begin + _TOGETHER], out_THWC[begin : begin + _TOGETHER])
-
-
-def _decode_some(frames: Sequence[bytes], out_THWC: np.ndarray) -> None:
+    if len(frames) == 0:
+        return
     if any(len(data) == 0 or data[0] != frames[0][0] for data in frames):
         raise ValueError("not a coded picture")
     module = _MODULES.get(frames[0][0])

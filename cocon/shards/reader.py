@@ -52,10 +52,11 @@ class Shard:
         """The bytes of frames as they are stored; arguments and errors as of :meth:`read`."""
         info, first = self._info(video_id), self._first[video_id]
         handle = handle_of(self.path, self._identity)
+        starts = self._starts[first : first + info.frames + 1]
         for index in indices:
             if not 0 <= index < info.frames:
                 raise IndexError(f"video '{video_id}' has frames 0 to {info.frames - 1}, not {index}")
-            begin, end = self._starts[first + index : first + index + 2].tolist()
+            begin, end = starts.item(index), starts.item(index + 1)
             yield handle.read(begin, end - begin)
 
     def _points(self, video_id: str, indices: Iterable[int]) -> tuple[np.ndarray, list[int]]:
