@@ -23,6 +23,12 @@ report: "workflow/report/workflow.rst"
 
 onstart:
     keep_to_ourselves(Path.cwd())
+    cancel_orphans(Path.cwd())
+
+
+# How many GPU jobs fit on a machine is no limit for a cluster.
+resource_scopes:
+    gpu="local",
 
 
 # Without a target: the report of the first data set.

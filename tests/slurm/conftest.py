@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.slurm.cluster import Cluster, why_not
+
+#: the shipped profile, with a patience that suits tests
+QUICK = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
+
+
+class Run:
+    """Runs Snakemake in a folder of its own, on the cluster or on this machine."""
+
+    def __init__(self, repository: Path, folder: Path, cluster: Cluster) -> None:
+        self.repository = repository
+        self.folder = folder
+        self.cluster = cluster
+
+    def configure(self, document: Mapping[str, Any]) -> None:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(dict(document)))
+
+    def start(self, *arguments: str, profile: str = "--profile") -> subprocess.Popen[str]:
+        """A run on the cluster; its output goes to ``snakemake.log``."""
+        slurm = [profile, str(self.repository / "profiles" / "slurm"), *QUICK]
+        return self._start(*slurm, *arguments)
+
+    def start_here(self, *arguments: str) -> subprocess.Popen[str]:
+        """A run on this machine."""
+        return self._start("--cores", "2", *arguments)
+
+    def finish(self, process: subprocess.Popen[str]) -> str:
+        """Wait for a run that must succeed; its output."""
+        status = process.wait(600)
+        output = (self.folder / "snakemake.log").read_text()
+        assert status == 0, output[-8000:]
+        return output
+
+    def submissions(self, rule: str) -> list[tuple[str, str]]:
+        """Number and memory of every SLURM job that this folder has had for a rule, in their order."""
+        rows = (line.split() for line in self.cluster.jobs("%i %m %k %Z"))
+        found = [
+            (n, memory) for n, memory, comment, where in rows if where == str(self.folder) and rule in comment
+        ]
+        return sorted(found, key=lambda row: int(row[0]))
+
+    def running(self, rule: str) -> list[str]:
+        """The SLURM jobs that run now for a rule."""
+        alive = set(self.cluster.jobs("%i", state="running"))
+        return [number for number, _ in self.submissions(rule) if number in alive]
+
+    def _start(self, *arguments: str) -> subprocess.Popen[str]:
+        where = ["--snakefile", str(self.repository / "Snakefile"), "--directory", str(self.folder)]
+        command = [sys.executable, "-m", "snakemake", *where, "--nocolor", *arguments]
+        # The nodes have no names that could be resolved; all of them are here.
+        environment = {**self.cluster.environment, "GLOO_SOCKET_IFNAME": "lo"}
+        with (self.folder / "snakemake.log").open("w") as log:
+            return subprocess.Popen(
+                command, cwd=self.folder, env=environment, text=True, stdout=log, stderr=subprocess.STDOUT
+            )
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    if reason := why_not():
+        pytest.skip(reason)
+    started = Cluster(tmp_path_factory.mktemp("cluster"))
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def new_run(repository: Path, cluster: Cluster) -> Any:
+    """Makes a run in the given folder."""
+    return lambda folder: Run(repository, folder, cluster)
+
+
+@pytest.fixture
+def sbatch(cluster: Cluster, tmp_path: Path) -> Any:
+    """Submits a command with sbatch's options; returns the job's number. Its output is ``<number>.out``."""
+
+    def submit(command: str, *options: str) -> str:
+        path = f"{Path(sys.executable).parent}{os.pathsep}$PATH"
+        script = f'#!/bin/sh\nexport PATH="{path}"\n{command}\n'
+        (tmp_path / "script").write_text(script)
+        output = ["--output", str(tmp_path / "%j.out"), "--open-mode=append", "--chdir", str(tmp_path)]
+        limits = ["--mem=300", "--time=10"]
+        answer = cluster.ask("sbatch", "--parsable", *limits, *output, *options, str(tmp_path / "script"))
+        assert re.fullmatch(r"\d+", answer)
+        return answer
+
+    return submit

@@ -1,0 +1,159 @@
+"""The demo, very small, through the cluster: killed, cancelled, short of memory, on two nodes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.slurm.cluster import Cluster, wait_until
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+
+RECIPE: dict[str, Any] = {
+    "extraction": {
+        "rgb": {"short_side": 36},
+        "flow": {"short_side": 36, "compute_short_side": 48, "tvl1": {"preset": "fast"}},
+    },
+    "clip": {
+        "blocks": 4,
+        "frames_per_block": 4,
+        "stride": 1,
+        "predicted_blocks": 1,
+        "crop": {"rgb": 32, "flow": 32},
+    },
+    "network": {"layers": [1, 1, 1, 1], "width": 4, "features": 16, "dropout": 0},
+    "pretraining": {
+        "stage1": {"epochs": 2, "batch_size": 8},
+        "stage2": {"epochs": 1, "batch_size": 8},
+        "validation_fraction": 0,
+    },
+    "evaluation": {"pretrainings": ["cocon"], "protocols": ["linear"], "bootstrap": 100},
+}
+DEMO = {
+    "kind": "demo",
+    "recipe": "tiny",
+    "shards": 2,
+    "train_subjects": 2,
+    "test_subjects": 1,
+    "takes": 1,
+    "frames": 18,
+    "size": 96,
+}
+DOCUMENT = {"views": ["rgb", "flow"], "datasets": {"demo": DEMO}, "recipes": {"tiny": RECIPE}}
+#: too little for two Snakemakes and PyTorch; a repeated job has twice, three times, ... as much
+SHORT_OF_MEMORY = {"jobs": {"pretrain_stage1": {"memory_mb": 300}}}
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    document = json.loads((folder / "results/demo/summary.json").read_text())
+    return sorted(document["rows"], key=lambda row: (row["view"], row["protocol"]))
+
+
+@pytest.fixture(scope="module")
+def here(new_run, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The same on this machine, without SLURM."""
+    run = new_run(tmp_path_factory.mktemp("here"))
+    run.configure(DOCUMENT)
+    run.finish(run.start_here("eval_demo"))
+    return run
+
+
+@pytest.fixture(scope="module")
+def story(new_run, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A run with everything that can happen to it; what was seen on the way."""
+    run = new_run(tmp_path_factory.mktemp("there"))
+    run.configure(DOCUMENT | SHORT_OF_MEMORY)
+    shards = run.folder / "results/demo/shards"
+
+    def whole() -> list[Path]:
+        return list(shards.glob("*/0*.h5"))
+
+    process = run.start("eval_demo")
+    wait_until(lambda: whole() and run.running("extract"), "a shard, and a job that makes another", 600)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    seen = {"run": run, "left": run.running("extract"), "shards": {p: p.stat().st_mtime_ns for p in whole()}}
+
+    process = run.start("eval_demo", "--retries", "4")
+    wait_until(lambda: run.running("pretrain_stage2"), "stage 2", 900)
+    seen["cancelled"] = run.running("pretrain_stage2")
+    cluster.ask("scancel", *seen["cancelled"])
+    seen["output"] = run.finish(process)
+    return seen
+
+
+def states(cluster: Cluster) -> dict[str, str]:
+    return dict(line.split() for line in cluster.jobs("%i %T"))
+
+
+def test_the_table_is_that_of_one_machine(story, here) -> None:
+    assert len(rows(here.folder)) == 3, "two views and their ensemble"
+    assert rows(story["run"].folder) == rows(here.folder)
+
+
+def test_after_a_kill_finished_shards_are_kept_and_orphans_end(story, cluster: Cluster) -> None:
+    assert story["left"], "SLURM's jobs outlive the Snakemake that sent them"
+    assert story["shards"]
+    assert all(path.stat().st_mtime_ns == written for path, written in story["shards"].items())
+    assert {states(cluster)[job] for job in story["left"]} <= {"CANCELLED", "COMPLETED"}
+    assert len(story["run"].submissions("extract")) <= 4 + len(story["left"])
+
+
+def test_a_job_that_runs_out_of_memory_gets_more(story, cluster: Cluster) -> None:
+    sent = [row for row in story["run"].submissions("pretrain_stage1") if row[1] == "300M"]
+    assert len(sent) == 2, "both views"
+    everything = story["run"].submissions("pretrain_stage1")
+    assert {memory for _, memory in everything} >= {"300M", "600M"}
+    assert states(cluster)[everything[-1][0]] == "COMPLETED"
+    assert states(cluster)[everything[0][0]] in ("OUT_OF_MEMORY", "FAILED", "CANCELLED")
+
+
+def test_a_cancelled_job_is_sent_again(story, cluster: Cluster) -> None:
+    sent = story["run"].submissions("pretrain_stage2")
+    assert [number for number, _ in sent][:1] == story["cancelled"]
+    assert [states(cluster)[number] for number, _ in sent] == ["CANCELLED", "COMPLETED"]
+
+
+def test_small_rules_share_a_job_and_logs_are_found(story) -> None:
+    logs = story["run"].folder / "logs" / "slurm"
+    assert list(logs.glob("rule_pretrain_stage2/**/*.log"))
+    # features, probe and report would be seven jobs; they are one for each view, and two
+    assert len(list(logs.glob("group_*/**/*.log"))) == 4
+    assert "train" in (story["run"].folder / "results/demo/logs/pretrain/cocon.log").read_text()
+
+
+def test_two_nodes_have_the_losses_of_one_process(here, new_run, cluster: Cluster, tmp_path: Path) -> None:
+    """Colours are drawn per process, so there is no jitter; batch norm sees all clips."""
+    plain = {"rgb_flip": 0, "grey": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
+    curves = {}
+    for name, nodes in (("one", 1), ("two", 2)):
+        run = new_run(tmp_path / name)
+        stage = RECIPE["pretraining"]["stage1"] | {"batch_size": 8 // nodes, "learning_rate": 1e-4}
+        pretraining = RECIPE["pretraining"] | {
+            "stage1": stage,
+            "augmentation": plain,
+            "sync_batch_norm": True,
+        }
+        recipe = RECIPE | {"pretraining": pretraining}
+        jobs = {"pretrain_stage1": {"nodes": nodes, "memory_mb": 2000}}
+        run.configure(DOCUMENT | {"jobs": jobs, "recipes": {"tiny": recipe}})
+        for folder in ("data", "results/demo/shards"):
+            shutil.copytree(here.folder / folder, run.folder / folder)
+        shutil.copy2(here.folder / "results/demo/manifest.csv", run.folder / "results/demo")
+        curve = "results/demo/pretrain/stage1/rgb.log.jsonl"
+        start = run.start_here if nodes == 1 else run.start
+        options = {} if nodes == 1 else {"profile": "--workflow-profile"}
+        run.finish(start(curve, "--rerun-triggers", "mtime", **options))
+        curves[name] = [json.loads(line) for line in (run.folder / curve).read_text().splitlines()]
+    where = cluster.jobs("%i %D %k %Z")
+    (row,) = [line.split() for line in where if line.endswith(str(tmp_path / "two"))]
+    assert row[1] == "2"
+    assert row[2].startswith("rule_pretrain_stage1"), "nothing else was done"
+    for one, two in zip(curves["one"], curves["two"], strict=True):
+        assert two["step"] == one["step"]
+        assert two["loss"] == pytest.approx(one["loss"], rel=0.02)
