@@ -26,11 +26,6 @@ onstart:
     cancel_orphans(Path.cwd())
 
 
-# How many GPU jobs fit on a machine is no limit for a cluster.
-resource_scopes:
-    gpu="local",
-
-
 # Without a target: the report of the first data set.
 rule all:
     default_target: True

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from tests.slurm.cluster import Cluster, why_not
 
 #: the shipped profile, with a patience that suits tests
 QUICK = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
+QUICK += ["--slurm-keep-successful-logs"]
 
 
 class Run:
@@ -24,6 +25,7 @@ class Run:
         self.repository = repository
         self.folder = folder
         self.cluster = cluster
+        self.processes: list[subprocess.Popen[str]] = []
 
     def configure(self, document: Mapping[str, Any]) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -64,9 +66,11 @@ class Run:
         # The nodes have no names that could be resolved; all of them are here.
         environment = {**self.cluster.environment, "GLOO_SOCKET_IFNAME": "lo"}
         with (self.folder / "snakemake.log").open("w") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, cwd=self.folder, env=environment, text=True, stdout=log, stderr=subprocess.STDOUT
             )
+        self.processes.append(process)
+        return process
 
 
 @pytest.fixture(scope="session")
@@ -82,9 +86,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def new_run(repository: Path, cluster: Cluster) -> Any:
-    """Makes a run in the given folder."""
-    return lambda folder: Run(repository, folder, cluster)
+def new_run(repository: Path, cluster: Cluster) -> Iterator[Callable[[Path], Run]]:
+    """Makes a run in the given folder; what still runs in the end, after a test that failed, is killed."""
+    runs: list[Run] = []
+
+    def make(folder: Path) -> Run:
+        runs.append(Run(repository, folder, cluster))
+        return runs[-1]
+
+    yield make
+    for process in (process for run in runs for process in run.processes):
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_small_rules_share_a_job_and_logs_are_found(story) -> None:
     assert list(logs.glob("rule_pretrain_stage2/**/*.log"))
     # features, probe and report would be seven jobs; they are one for each view, and two
     assert len(list(logs.glob("group_*/**/*.log"))) == 4
-    assert "train" in (story["run"].folder / "results/demo/logs/pretrain/cocon.log").read_text()
+    assert "videos" in (story["run"].folder / "results/demo/logs/pretrain/cocon.log").read_text()
 
 
 def test_two_nodes_have_the_losses_of_one_process(here, new_run, cluster: Cluster, tmp_path: Path) -> None:

@@ -46,6 +46,9 @@ GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or O
 CALLS_SRUN = ""
 
 
+if ON_CLUSTER:
+    # The profile of one machine, which is read besides that of a cluster, says how many GPUs that has.
+    workflow.register_resource("gpu", None)
 if hasattr(workflow.executor_settings, "jobname_prefix"):
     # By their names a later run recognises the jobs of one that was killed.
     workflow.executor_settings.jobname_prefix = jobname_prefix(Path.cwd())
