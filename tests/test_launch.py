@@ -18,7 +18,7 @@ def cocon(command: str, *arguments: str, **variables: str) -> subprocess.Complet
         k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "CUDA_", "RANK", "WORLD"))
     }
     line = [sys.executable, "-m", "cocon", command, *arguments]
-    return subprocess.run(line, env=inherited | variables, capture_output=True, text=True, timeout=120)
+    return subprocess.run(line, env=inherited | variables, capture_output=True, text=True, timeout=300)
 
 
 def test_one_process_is_the_command_itself() -> None:

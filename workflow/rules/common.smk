@@ -88,10 +88,10 @@ def processes(stage):
     return job(stage, "nodes") * job(stage, "gpus")
 
 
-def slurm_options(gpus_per_node):
-    """For sbatch: the signal on which training saves its state, 5 minutes before the end; GPUs on every node."""
-    devices = f" --gpus-per-node={gpus_per_node}" if GPUS_PER_JOB else ""
-    return f"--signal=USR1@300{devices}"
+def slurm_options(nodes, gpus):
+    """For sbatch: the signal on which training saves its state, 5 minutes before the end; where its GPUs are."""
+    spread = f" --gpus-per-node={gpus}" if GPUS_PER_JOB and nodes > 1 else ""
+    return f"--signal=USR1@300{spread}"
 
 
 def dataset_of(wildcards):

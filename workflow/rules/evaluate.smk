@@ -105,7 +105,7 @@ rule finetune:
     resources:
         gpu=GPUS_PER_JOB,
         mpi=CALLS_SRUN,
-        slurm_extra=slurm_options(1),
+        slurm_extra=slurm_options(1, 1),
         mem_mb=growing(job("finetune", "memory_mb")),
         runtime=job("finetune", "runtime_minutes"),
     params:

@@ -45,7 +45,7 @@ rule pretrain_stage1:
         tasks=job("pretrain_stage1", "nodes"),
         tasks_per_gpu=0,
         mpi=CALLS_SRUN,
-        slurm_extra=slurm_options(job("pretrain_stage1", "gpus")),
+        slurm_extra=slurm_options(job("pretrain_stage1", "nodes"), job("pretrain_stage1", "gpus")),
         mem_mb=growing(job("pretrain_stage1", "memory_mb")),
         runtime=job("pretrain_stage1", "runtime_minutes"),
     params:
@@ -96,7 +96,7 @@ rule pretrain_stage2:
         tasks=job("pretrain_stage2", "nodes"),
         tasks_per_gpu=0,
         mpi=CALLS_SRUN,
-        slurm_extra=slurm_options(job("pretrain_stage2", "gpus")),
+        slurm_extra=slurm_options(job("pretrain_stage2", "nodes"), job("pretrain_stage2", "gpus")),
         mem_mb=growing(job("pretrain_stage2", "memory_mb")),
         runtime=job("pretrain_stage2", "runtime_minutes"),
     params:
