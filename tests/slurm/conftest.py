@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from tests.slurm.cluster import Cluster, why_not
+from tests.training.conftest import dataset
+
+__all__ = ["dataset"]  # a fixture
 
 #: the shipped profile, with a patience that suits tests
 QUICK = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
