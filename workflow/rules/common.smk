@@ -41,8 +41,8 @@ ONE_PASS = {
 ON_CLUSTER = workflow.non_local_exec or workflow.remote_exec
 GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or ON_CLUSTER or has_gpu())
 
-# For the SLURM executor: the command starts its own job step, so that signals reach it. (It looks whether there is
-# such a resource; a value would make it ask for two tasks at least.)
+# For the SLURM executor: the command starts its own job step, so that signals reach it. (The executor looks
+# whether there is such a resource; a value would make it ask for two tasks at least.)
 CALLS_SRUN = ""
 
 
