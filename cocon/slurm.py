@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -69,8 +68,6 @@ def cancel_orphans(folder: Path) -> list[str]:
     Raises:
         CoConError: they do not end.
     """
-    if shutil.which("squeue") is None:
-        return []
     prefix = f"{jobname_prefix(folder)}_"
 
     def left() -> Sequence[str]:

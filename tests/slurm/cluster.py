@@ -42,13 +42,13 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=bf_interval=1,batch_sched_delay=0,sched_interval=2
 AccountingStorageType=accounting_storage/none
 JobAcctGatherFrequency=task=1
-MinJobAge=300
+MinJobAge=7200
 KillWait=8
 GresTypes=gpu
 {tracking}
 {nodes}
-PartitionName=cpu Nodes=ALL Default=YES MaxTime=1:00:00
-PartitionName=gpu Nodes=ALL MaxTime=1:00:00
+PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE
+PartitionName=gpu Nodes=ALL MaxTime=INFINITE
 """
 #: processes are found and held to their memory by the kernel; where it does not let us, by looking
 TRACKING = {

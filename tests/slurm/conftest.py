@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -19,6 +19,15 @@ __all__ = ["dataset"]  # a fixture
 #: the shipped profile, with a patience that suits tests
 QUICK = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10"]
 QUICK += ["--slurm-keep-successful-logs"]
+
+
+class Sent(NamedTuple):
+    """A SLURM job: the executor's comment, rule and wildcards; number, state and memory by squeue."""
+
+    comment: str
+    number: str
+    state: str
+    memory: str
 
 
 class Run:
@@ -50,18 +59,12 @@ class Run:
         assert status == 0, output[-8000:]
         return output
 
-    def submissions(self, rule: str) -> list[tuple[str, str]]:
-        """Number and memory of every SLURM job that this folder has had for a rule, in their order."""
-        rows = (line.split() for line in self.cluster.jobs("%i %m %k %Z"))
-        found = [
-            (n, memory) for n, memory, comment, where in rows if where == str(self.folder) and rule in comment
-        ]
-        return sorted(found, key=lambda row: int(row[0]))
-
-    def running(self, rule: str) -> list[str]:
-        """The SLURM jobs that run now for a rule."""
-        alive = set(self.cluster.jobs("%i", state="running"))
-        return [number for number, _ in self.submissions(rule) if number in alive]
+    def sent(self, rule: str, state: str = "") -> list[Sent]:
+        """All SLURM jobs, or those in a state, that this folder has had for a rule, in their order."""
+        rows = (line.split() for line in self.cluster.jobs("%Z %k %i %T %m"))
+        found = [Sent(*row[1:]) for row in rows if row[0] == str(self.folder) and f"rule_{rule}" in row[1]]
+        found.sort(key=lambda job: int(job.number))
+        return [job for job in found if state in ("", job.state)]
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         where = ["--snakefile", str(self.repository / "Snakefile"), "--directory", str(self.folder)]

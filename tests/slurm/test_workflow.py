@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,12 @@ DEMO = {
     "frames": 18,
     "size": 96,
 }
-DOCUMENT = {"views": ["rgb", "flow"], "datasets": {"demo": DEMO}, "recipes": {"tiny": RECIPE}}
+DOCUMENT = {
+    "views": ["rgb", "flow"],
+    "jobs": {"pretrain_stage2": {"memory_mb": 2000}},
+    "datasets": {"demo": DEMO},
+    "recipes": {"tiny": RECIPE},
+}
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -65,27 +69,24 @@ def story(new_run, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -
     """A run with everything that can happen to it; what was seen on the way."""
     run = new_run(tmp_path_factory.mktemp("there"))
     run.configure(DOCUMENT)
-    shards = run.folder / "results/demo/shards"
 
-    def whole() -> list[Path]:
-        return list(shards.glob("*/0*.h5"))
+    def finished() -> list[Path]:
+        """The shards of the jobs that SLURM knows to be done."""
+        names = [job.comment.split("_")[-2:] for job in run.sent("extract", "COMPLETED")]
+        return [run.folder / f"results/demo/shards/{view}/{shard}.h5" for view, shard in names]
 
     process = run.start("eval_demo")
-    wait_until(lambda: whole() and run.running("extract"), "a shard, and a job that makes another", 600)
-    process.send_signal(signal.SIGKILL)
+    wait_until(lambda: finished() and run.sent("extract", "RUNNING"), "one shard of several", 600)
+    process.kill()
     process.wait()
-    seen = {"run": run, "left": run.running("extract"), "shards": {p: p.stat().st_mtime_ns for p in whole()}}
+    seen = {"run": run, "left": run.sent("extract", "RUNNING"), "sent": run.sent("extract")}
+    seen["shards"] = {path: path.stat().st_mtime_ns for path in finished()}
 
     process = run.start("eval_demo")
-    wait_until(lambda: run.running("pretrain_stage2"), "stage 2", 900)
-    seen["cancelled"] = run.running("pretrain_stage2")
-    cluster.ask("scancel", *seen["cancelled"])
-    seen["output"] = run.finish(process)
+    wait_until(lambda: run.sent("pretrain_stage2", "RUNNING"), "stage 2", 900)
+    cluster.ask("scancel", *(job.number for job in run.sent("pretrain_stage2")))
+    run.finish(process)
     return seen
-
-
-def states(cluster: Cluster) -> dict[str, str]:
-    return dict(line.split() for line in cluster.jobs("%i %T"))
 
 
 def test_the_table_is_that_of_one_machine(story, here) -> None:
@@ -93,18 +94,18 @@ def test_the_table_is_that_of_one_machine(story, here) -> None:
     assert rows(story["run"].folder) == rows(here.folder)
 
 
-def test_after_a_kill_finished_shards_are_kept_and_orphans_end(story, cluster: Cluster) -> None:
+def test_after_a_kill_finished_shards_are_kept_and_orphans_end(story) -> None:
     assert story["left"], "SLURM's jobs outlive the Snakemake that sent them"
     assert story["shards"]
     assert all(path.stat().st_mtime_ns == written for path, written in story["shards"].items())
-    assert {states(cluster)[job] for job in story["left"]} <= {"CANCELLED", "COMPLETED"}
-    assert len(story["run"].submissions("extract")) <= 4 + len(story["left"])
+    now = {job.number: job.state for job in story["run"].sent("extract")}
+    assert {now[job.number] for job in story["left"]} <= {"CANCELLED", "COMPLETED"}
+    assert len(now) <= len(story["sent"]) + 4 - len(story["shards"])
 
 
-def test_a_cancelled_job_is_sent_again(story, cluster: Cluster) -> None:
-    sent = story["run"].submissions("pretrain_stage2")
-    assert [number for number, _ in sent][:1] == story["cancelled"]
-    assert [states(cluster)[number] for number, _ in sent] == ["CANCELLED", "COMPLETED"]
+def test_a_cancelled_job_is_sent_again_with_more_memory(story) -> None:
+    sent = [(job.state, job.memory) for job in story["run"].sent("pretrain_stage2")]
+    assert sent == [("CANCELLED", "2000M"), ("COMPLETED", "4000M")]
 
 
 def test_small_rules_share_a_job_and_logs_are_found(story) -> None:
