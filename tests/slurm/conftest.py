@@ -54,7 +54,7 @@ class Run:
 
     def finish(self, process: subprocess.Popen[str]) -> str:
         """Wait for a run that must succeed; its output."""
-        status = process.wait(600)
+        status = process.wait(1200)
         output = (self.folder / "snakemake.log").read_text()
         assert status == 0, output[-8000:]
         return output

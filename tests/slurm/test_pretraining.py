@@ -11,7 +11,7 @@ import pytest
 
 from tests.slurm.cluster import Cluster
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(2600)]
 
 CURVE = "results/blobs/pretrain/stage1/rgb.log.jsonl"
 #: colours are drawn per process

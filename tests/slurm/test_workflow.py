@@ -10,7 +10,7 @@ import pytest
 
 from tests.slurm.cluster import Cluster, wait_until
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(3000)]
 
 RECIPE: dict[str, Any] = {
     "extraction": {
