@@ -1,4 +1,5 @@
 # make demo: the whole way on the embedded demo; make test: all tests. Both create .venv first.
+# make test-slurm: those that need SLURM; its daemons are installed where apt-get can, and run for the tests alone.
 # make test-backends: the tests of the backends that need an environment of their own (6 GB).
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ MMPOSE := workflow/envs/mmpose.post-deploy.sh
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
 PIP := $(BIN)/python $(PIP_INSTALL) --constraint requirements.txt
 
-.PHONY: demo test test-backends lint format schema clean
+.PHONY: demo test test-slurm test-backends lint format schema clean
 
 demo: .venv/run
 	@$(BIN)/snakemake --cores all eval_demo
@@ -18,6 +19,10 @@ demo: .venv/run
 # Files side by side, one thread each.
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-slurm: .venv/slurm
+	@sh tests/slurm/install.sh
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 test-backends: .venv-backends/ready
 	$(BACKENDS)/python -m pytest -m backends
@@ -48,6 +53,12 @@ schema: .venv/run
 	@echo "installing into .venv, tools for developers included ..."
 	@$(PIP) --editable '.[blazepose,dev]'
 	@touch $@ .venv/run
+
+# The same, to send jobs to SLURM.
+.venv/slurm: .venv/dev
+	@echo "installing into .venv, Snakemake's executor for SLURM ..."
+	@$(PIP) --editable '.[blazepose,dev,slurm]'
+	@touch $@
 
 # The optional backends beside each other: torchvision needs another torch than .venv has.
 .venv-backends/ready: .venv-backends/bin/python pyproject.toml requirements-backends.txt $(MMPOSE)

@@ -23,6 +23,8 @@ report: "workflow/report/workflow.rst"
 
 onstart:
     keep_to_ourselves(Path.cwd())
+    if ON_CLUSTER:
+        cancel_orphans(Path.cwd())
 
 
 # Without a target: the report of the first data set.

@@ -29,6 +29,8 @@ COMMANDS = (
     "export",
     "embed",
     "lease",
+    "launch",
+    "rank",
     "schema",
 )
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from cocon.errors import CoConError
 
@@ -39,9 +40,12 @@ class Lease:
 def visible_devices(environment: Mapping[str, str] = os.environ) -> list[str]:
     """The devices that this process may use: those of ``CUDA_VISIBLE_DEVICES``, else all of the machine.
 
+    In a SLURM job it is the scheduler that sets the variable; where it is not set, all devices are others'.
     Nothing of CUDA is loaded to find out.
     """
     named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is None and "SLURM_JOB_ID" in environment:
+        return []
     if named is None:
         found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
         return [str(number) for number in sorted(int(match[1]) for match in found if match)]
@@ -104,7 +108,7 @@ def run_with_lease(count: int, command: Sequence[str]) -> None:
     Raises:
         CoConError: there is no such command, or there are too few GPUs.
     """
-    devices = visible_devices()
+    devices = respect_scheduler(count)
     if count and devices:
         lease = acquire(count, devices, lease_folder())
         for handle in lease.handles:
@@ -113,6 +117,32 @@ def run_with_lease(count: int, command: Sequence[str]) -> None:
         # Names mean the same to CUDA as to the driver only in this order.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         print(f"GPU {', '.join(lease.devices)}", file=sys.stderr, flush=True)
+    become(command)
+
+
+def respect_scheduler(count: int) -> list[str]:
+    """The devices that this process may use; in a SLURM job without any, those of others become invisible.
+
+    Raises:
+        CoConError: a SLURM job has fewer than ``count``.
+    """
+    devices = visible_devices()
+    if "SLURM_JOB_ID" in os.environ and len(devices) < count:
+        raise CoConError(
+            f"{count} GPUs are asked for, SLURM has assigned {len(devices)} to this job",
+            "ask for them with sbatch --gpus-per-node; or set device: cpu in config.yaml",
+        )
+    if "SLURM_JOB_ID" in os.environ and not devices:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    return devices
+
+
+def become(command: Sequence[str]) -> NoReturn:
+    """Replace this process by a command.
+
+    Raises:
+        CoConError: there is no such command.
+    """
     try:
         os.execvp(command[0], list(command))
     except OSError as error:

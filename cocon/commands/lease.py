@@ -3,7 +3,7 @@
 Jobs that start at the same time on a machine with several GPUs would all use the first. This command waits
 until as many devices as wanted are free, names them in CUDA_VISIBLE_DEVICES, and becomes the command. The
 devices are free again when that ends, in whatever way. If CUDA_VISIBLE_DEVICES is set already, by a person or
-by a cluster's scheduler, the choice is among those.
+by a cluster's scheduler, the choice is among those. In a SLURM job that was given none, none can be seen.
 """
 
 from __future__ import annotations

@@ -554,13 +554,23 @@ class Job(Section):
     runtime_minutes: PositiveInt = Field(240, description="time limit where a scheduler wants one")
 
 
+class TrainingJob(Job):
+    """What pretraining asks for; threads and memory are those of a node, for all its processes."""
+
+    runtime_minutes: PositiveInt = Field(2880, description="time limit where a scheduler wants one")
+    nodes: PositiveInt = Field(1, description="machines of a cluster that train together")
+    gpus: PositiveInt = Field(
+        1, description="processes on each of them, each with a GPU; without GPUs they compute on the CPU"
+    )
+
+
 class Jobs(Section):
     """Threads, memory and time of the stages."""
 
     render: Job = Job(threads=2)
     extract: Job = Job()
-    pretrain_stage1: Job = Job(runtime_minutes=2880)
-    pretrain_stage2: Job = Job(threads=2, memory_mb=8000, runtime_minutes=2880)
+    pretrain_stage1: TrainingJob = TrainingJob()
+    pretrain_stage2: TrainingJob = TrainingJob(threads=2, memory_mb=8000)
     features: Job = Job()
     finetune: Job = Job(runtime_minutes=2880)
 

@@ -14,8 +14,8 @@ rule relations:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=growing(4000),
+        runtime=growing(10),
     params:
         features=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input.features)],
         settings=evaluation_settings("relations"),
@@ -51,8 +51,8 @@ for name, settings in CONFIG.ablations.items():
         conda:
             "../../environment.yml"
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=growing(2000),
+            runtime=growing(10),
         message:
             f"Comparing the pretrainings of the ablation {name}"
         shell:

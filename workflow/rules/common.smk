@@ -15,6 +15,7 @@ from cocon.datasets.registry import list_videos, source
 from cocon.errors import CoConError
 from cocon.files import fingerprint
 from cocon.shards import shard_of
+from cocon.slurm import cancel_orphans, jobname_prefix
 
 put_commands_on_path()
 
@@ -36,7 +37,21 @@ ONE_PASS = {
     for extraction in [CONFIG.recipes[dataset.recipe].extraction]
     if {"mask", "pose"} <= set(VIEWS) and extraction.mask.backend == extraction.pose.backend == "blazepose"
 }
-GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or has_gpu())
+# Jobs of a cluster are planned on a machine without GPUs.
+ON_CLUSTER = workflow.non_local_exec or workflow.remote_exec
+GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or ON_CLUSTER or has_gpu())
+
+# For the SLURM executor: the command starts its own job step, so that signals reach it. (The executor looks
+# whether there is such a resource; a value would make it ask for two tasks at least.)
+CALLS_SRUN = ""
+
+
+if ON_CLUSTER:
+    # The profile of one machine, which is read besides that of a cluster, says how many GPUs that has.
+    workflow.register_resource("gpu", None)
+if hasattr(workflow.executor_settings, "jobname_prefix"):
+    # By their names a later run recognises the jobs of one that was killed.
+    workflow.executor_settings.jobname_prefix = jobname_prefix(Path.cwd())
 
 
 def one_of(names):
@@ -57,6 +72,26 @@ def seed_of(wildcards):
 def run_of(seed):
     """The wildcard `run` of a seed."""
     return "" if seed == CONFIG.seed else f"/seed{seed}"
+
+
+def growing(value):
+    """Twice, three times the value when a job is repeated; a plain run does not repeat any."""
+
+    def resource(wildcards, attempt):
+        return value * attempt
+
+    return resource
+
+
+def processes(stage):
+    """Processes of a training stage, on all its nodes together."""
+    return job(stage, "nodes") * job(stage, "gpus")
+
+
+def slurm_options(nodes, gpus):
+    """For sbatch: the signal on which training saves its state, 5 minutes before the end; where its GPUs are."""
+    spread = f" --gpus-per-node={gpus}" if GPUS_PER_JOB and nodes > 1 else ""
+    return f"--signal=USR1@300{spread}"
 
 
 def dataset_of(wildcards):

@@ -16,8 +16,8 @@ for name, settings in CONFIG.datasets.items():
                 "../../environment.yml"
             threads: job("render", "threads")
             resources:
-                mem_mb=job("render", "memory_mb"),
-                runtime=job("render", "runtime_minutes"),
+                mem_mb=growing(job("render", "memory_mb")),
+                runtime=growing(job("render", "runtime_minutes")),
             params:
                 settings=listing_settings(settings),
             message:
@@ -40,8 +40,8 @@ rule index:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=dataset_settings,
     message:

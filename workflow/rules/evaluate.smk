@@ -19,8 +19,8 @@ rule features:
     threads: job("features", "threads")
     resources:
         gpu=GPUS_PER_JOB,
-        mem_mb=job("features", "memory_mb"),
-        runtime=job("features", "runtime_minutes"),
+        mem_mb=growing(job("features", "memory_mb")),
+        runtime=growing(job("features", "runtime_minutes")),
     params:
         shards=f"{RESULTS}/{{dataset}}/shards",
         settings=recipe_settings("clip"),
@@ -48,8 +48,8 @@ rule linear:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=evaluation_settings("linear", "bootstrap"),
         seed=seed_of,
@@ -74,8 +74,8 @@ rule retrieval:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         settings=evaluation_settings("retrieval", "bootstrap"),
         seed=seed_of,
@@ -104,7 +104,9 @@ rule finetune:
     threads: job("finetune", "threads")
     resources:
         gpu=GPUS_PER_JOB,
-        mem_mb=job("finetune", "memory_mb"),
+        mpi=CALLS_SRUN,
+        slurm_extra=slurm_options(1, 1),
+        mem_mb=growing(job("finetune", "memory_mb")),
         runtime=job("finetune", "runtime_minutes"),
     params:
         shards=f"{RESULTS}/{{dataset}}/shards",
@@ -115,7 +117,7 @@ rule finetune:
     message:
         "Fine-tuning {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
-        "cocon lease --gpus {resources.gpu} -- "
+        "cocon launch --threads {threads} --gpus {resources.gpu} -- "
         "cocon finetune --manifest {input.manifest:q} --shards {params.shards:q} --view {wildcards.view}"
         " --checkpoint {input.encoder:q} --split {wildcards.split:q} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --threads {threads} --state {params.state:q}"
@@ -137,8 +139,8 @@ rule ensemble_scores:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         inputs=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input)],
         settings=evaluation_settings("ensemble", "bootstrap"),
@@ -164,8 +166,8 @@ rule ensemble_retrieval:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         inputs=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input.features)],
         settings=evaluation_settings("ensemble", "retrieval", "bootstrap"),
@@ -196,8 +198,8 @@ rule summary:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     message:
         "Summing up the results of {wildcards.dataset}"
     shell:

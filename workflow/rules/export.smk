@@ -19,8 +19,8 @@ rule export:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=10,
+        mem_mb=growing(4000),
+        runtime=growing(10),
     params:
         shards=lambda wildcards, input: (
             ["--shards", f"{RESULTS}/{wildcards.dataset}/shards"] if input.shards else []

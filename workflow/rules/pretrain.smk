@@ -11,8 +11,8 @@ rule initialise:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         settings=recipe_settings("clip", "network"),
         views=VIEWS,
@@ -40,8 +40,13 @@ rule pretrain_stage1:
         "../../environment.yml"
     threads: job("pretrain_stage1", "threads")
     resources:
-        gpu=GPUS_PER_JOB,
-        mem_mb=job("pretrain_stage1", "memory_mb"),
+        gpu=GPUS_PER_JOB * processes("pretrain_stage1"),
+        nodes=job("pretrain_stage1", "nodes"),
+        tasks=job("pretrain_stage1", "nodes"),
+        tasks_per_gpu=0,
+        mpi=CALLS_SRUN,
+        slurm_extra=slurm_options(job("pretrain_stage1", "nodes"), job("pretrain_stage1", "gpus")),
+        mem_mb=growing(job("pretrain_stage1", "memory_mb")),
         runtime=job("pretrain_stage1", "runtime_minutes"),
     params:
         settings=recipe_settings("clip", "network", "pretraining"),
@@ -50,14 +55,17 @@ rule pretrain_stage1:
         state=f"{RUN}/pretrain/.state",
         seed=seed_of,
         device=CONFIG.device,
+        nodes=job("pretrain_stage1", "nodes"),
+        processes=job("pretrain_stage1", "gpus"),
         folder=folder_of_output,
     message:
         "Pretraining {wildcards.view} of {wildcards.dataset} alone (stage 1)"
     shell:
-        "cocon lease --gpus {resources.gpu} -- "
+        "cocon launch --nodes {params.nodes} --processes {params.processes} --threads {threads}"
+        " --gpus {resources.gpu} -- "
         "cocon pretrain --stage stage1 --preset cpc --views {wildcards.view} --manifest {input.manifest:q}"
         " --shards {params.shards:q} --split {params.split:q} --settings {params.settings:q}"
-        " --seed {params.seed} --device {params.device} --threads {threads} --state {params.state:q}"
+        " --seed {params.seed} --device {params.device} --state {params.state:q}"
         " --output-dir {params.folder:q} --log {output.curve:q} > {log} 2>&1"
 
 
@@ -83,8 +91,13 @@ rule pretrain_stage2:
         "../../environment.yml"
     threads: job("pretrain_stage2", "threads")
     resources:
-        gpu=GPUS_PER_JOB,
-        mem_mb=job("pretrain_stage2", "memory_mb"),
+        gpu=GPUS_PER_JOB * processes("pretrain_stage2"),
+        nodes=job("pretrain_stage2", "nodes"),
+        tasks=job("pretrain_stage2", "nodes"),
+        tasks_per_gpu=0,
+        mpi=CALLS_SRUN,
+        slurm_extra=slurm_options(job("pretrain_stage2", "nodes"), job("pretrain_stage2", "gpus")),
+        mem_mb=growing(job("pretrain_stage2", "memory_mb")),
         runtime=job("pretrain_stage2", "runtime_minutes"),
     params:
         settings=recipe_settings("clip", "network", "pretraining"),
@@ -95,13 +108,16 @@ rule pretrain_stage2:
         state=f"{RUN}/pretrain/.state",
         seed=seed_of,
         device=CONFIG.device,
+        nodes=job("pretrain_stage2", "nodes"),
+        processes=job("pretrain_stage2", "gpus"),
         folder=folder_of_output,
     message:
         "Pretraining all views of {wildcards.dataset} together with the loss {wildcards.pretraining} (stage 2)"
     shell:
-        "cocon lease --gpus {resources.gpu} -- "
+        "cocon launch --nodes {params.nodes} --processes {params.processes} --threads {threads}"
+        " --gpus {resources.gpu} -- "
         "cocon pretrain --stage stage2 --preset {wildcards.pretraining} --views {params.views}"
         " --manifest {input.manifest:q} --shards {params.shards:q} --split {params.split:q}"
         " --init {params.init:q} --settings {params.settings:q} --seed {params.seed}"
-        " --device {params.device} --threads {threads} --state {params.state:q}"
+        " --device {params.device} --state {params.state:q}"
         " --output-dir {params.folder:q} --log {output.curve:q} > {log} 2>&1"

@@ -21,8 +21,8 @@ rule page:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         results=folder_of_output,
         shards=f"{RESULTS}/{{dataset}}/shards",

@@ -17,8 +17,8 @@ for name, settings in CONFIG.datasets.items():
             conda:
                 "../../environment.yml"
             resources:
-                mem_mb=4000,
-                runtime=60,
+                mem_mb=growing(4000),
+                runtime=growing(60),
             params:
                 shards=folder_of_shards,
                 truth=str(settings.root / "truth"),
@@ -44,8 +44,8 @@ for name, settings in CONFIG.datasets.items():
                 "../../environment.yml"
             resources:
                 gpu=GPUS_PER_JOB,
-                mem_mb=8000,
-                runtime=240,
+                mem_mb=growing(8000),
+                runtime=growing(240),
             params:
                 truth=str(settings.root / "truth"),
                 device=CONFIG.device,

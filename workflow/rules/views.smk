@@ -15,8 +15,8 @@ rule extract:
         extraction_environment
     threads: job("extract", "threads")
     resources:
-        mem_mb=job("extract", "memory_mb"),
-        runtime=job("extract", "runtime_minutes"),
+        mem_mb=growing(job("extract", "memory_mb")),
+        runtime=growing(job("extract", "runtime_minutes")),
         gpu=extraction_gpus,
     params:
         python=extraction_python,
@@ -57,8 +57,8 @@ if ONE_PASS:
             extraction_environment
         threads: job("extract", "threads")
         resources:
-            mem_mb=job("extract", "memory_mb"),
-            runtime=job("extract", "runtime_minutes"),
+            mem_mb=growing(job("extract", "memory_mb")),
+            runtime=growing(job("extract", "runtime_minutes")),
         params:
             python=extraction_python,
             code=CODE,

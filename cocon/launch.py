@@ -1,0 +1,137 @@
+"""One command as several processes that train together, on one machine or on several nodes of SLURM.
+
+On one machine torchrun starts them. In a SLURM job srun does: it knows the nodes, and its signals come to
+every process itself, so that a run has all the time that SLURM grants to save its state, and its exit code 75
+arrives. (torchrun kills its processes 30 s after a signal, and then exits with 1.)
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cocon import slurm
+from cocon.errors import CoConError, ConfigError
+from cocon.gpu_lease import become, respect_scheduler, run_with_lease
+
+#: of sysexits.h: what training says after a signal, with its state saved
+_TRY_AGAIN = 75
+#: seconds that the other processes have when one has ended
+_PATIENCE = 60
+_FIRST_PORT, _PORTS = 20000, 10000
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many processes run where.
+
+    Attributes:
+        nodes: machines.
+        processes: on each of them.
+        threads: of a node, for all its processes.
+        gpu: whether each process has a GPU.
+    """
+
+    nodes: int = 1
+    processes: int = 1
+    threads: int = 1
+    gpu: bool = False
+
+    @property
+    def threads_each(self) -> int:
+        """Threads of one process."""
+        return max(1, self.threads // self.processes)
+
+    @property
+    def gpus_per_node(self) -> int:
+        """GPUs that a node has to provide."""
+        return self.processes if self.gpu else 0
+
+
+def launch(layout: Layout, command: Sequence[str]) -> int:
+    """Run the command as a group of processes.
+
+    In a SLURM job that was not cancelled, a run that stopped with its state saved puts its job back into the
+    queue, to go on there.
+
+    Returns:
+        the exit status; outside of SLURM this process becomes the command and does not return.
+
+    Raises:
+        CoConError: more than one node outside of a SLURM job, or too few GPUs.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(layout.threads_each)
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is not None:
+        status = subprocess.call(step(layout, job, command))
+        if status == _TRY_AGAIN:
+            try:
+                slurm.requeue(job)
+            except CoConError as error:
+                print(f"the job is not requeued: {error}", file=sys.stderr, flush=True)
+        return status
+    if layout.nodes > 1:
+        raise ConfigError(
+            f"{layout.nodes} nodes are asked for, but this is no SLURM job",
+            "run Snakemake with --profile profiles/slurm, or set nodes: 1 under jobs in config.yaml",
+        )
+    run_with_lease(layout.gpus_per_node, torchrun(layout, command))
+    return 0
+
+
+def torchrun(layout: Layout, command: Sequence[str]) -> list[str]:
+    """The command, started once per process of this machine."""
+    if layout.processes == 1:
+        return list(command)
+    options = ["--standalone", "--nproc-per-node", str(layout.processes), "--no-python"]
+    return [sys.executable, "-m", "torch.distributed.run", *options, *command]
+
+
+def step(layout: Layout, job: str, command: Sequence[str]) -> list[str]:
+    """The command as a job step, once per process; ``cocon rank`` tells each who it is.
+
+    With several processes, sets the place where they meet in this process's environment.
+    """
+    count = layout.nodes * layout.processes
+    if count > 1:
+        os.environ["MASTER_ADDR"] = slurm.first_address(job)
+        os.environ["MASTER_PORT"] = str(_FIRST_PORT + int(job) % _PORTS)
+    options = {
+        "nodes": layout.nodes,
+        "ntasks": count,
+        "ntasks-per-node": layout.processes,
+        "cpus-per-task": layout.threads_each,
+        # When one has failed the others wait for it in vain; when all were told to stop, they need a moment.
+        "kill-on-bad-exit": 0,
+        "wait": _PATIENCE,
+    }
+    srun = ["srun", "--overlap", *(f"--{name}={value}" for name, value in options.items())]
+    rank = [sys.executable, "-m", "cocon", "rank", "--gpus", str(layout.gpus_per_node), "--"]
+    return [*srun, *rank, *command]
+
+
+def rank_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """torch.distributed's names for this process among those of its SLURM step.
+
+    Raises:
+        CoConError: this is no SLURM step.
+    """
+    names = {"RANK": "SLURM_PROCID", "LOCAL_RANK": "SLURM_LOCALID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS"}
+    missing = [name for name in names.values() if name not in environment]
+    if missing:
+        raise CoConError(f"{missing[0]} is not set", "'cocon launch' starts this command, by srun")
+    return {ours: environment[theirs] for ours, theirs in names.items()}
+
+
+def run_as_rank(gpus: int, command: Sequence[str]) -> None:
+    """Become ``command``, as one of the processes of a SLURM step; does not return.
+
+    Raises:
+        CoConError: SLURM has assigned fewer than ``gpus`` on this node, or this is no SLURM step.
+    """
+    os.environ.update(rank_of(os.environ))
+    respect_scheduler(gpus)
+    become(command)

@@ -1,0 +1,87 @@
+"""What the project asks SLURM's own commands; only on a machine that has them."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cocon.errors import CoConError
+from cocon.files import fingerprint
+
+#: seconds after which a controller that does not answer is given up
+_TIMEOUT = 60
+
+
+def ask(*command: str) -> str:
+    """What one of SLURM's commands prints.
+
+    Raises:
+        CoConError: with what the command complained about.
+    """
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
+    except FileNotFoundError as error:
+        raise CoConError(f"there is no '{command[0]}'", "run this on a machine of the cluster") from error
+    except subprocess.TimeoutExpired as error:
+        raise CoConError(f"SLURM did not answer '{command[0]}'", "see whether sinfo answers") from error
+    except subprocess.CalledProcessError as error:
+        raise CoConError(f"'{' '.join(command)}' failed: {error.stderr.strip()}") from error
+    return done.stdout.strip()
+
+
+def first_address(job: str) -> str:
+    """The network address, as SLURM itself uses it, of the node where rank 0 of a job runs."""
+    nodes = ask("squeue", "--noheader", "--jobs", job, "--format", "%N")
+    first = ask("scontrol", "show", "hostnames", nodes).split()[0]
+    fields = ask("scontrol", "show", "--oneliner", "node", first).split()
+    return next(field.removeprefix("NodeAddr=") for field in fields if field.startswith("NodeAddr="))
+
+
+def requeue(job: str) -> None:
+    """Put a running job, this one, back into the queue; it starts anew under the same number.
+
+    A job that is being cancelled stays so.
+
+    Raises:
+        CoConError: SLURM refuses (JobRequeue, sbatch --no-requeue).
+    """
+    if ask("squeue", "--noheader", "--jobs", job, "--format", "%T") == "RUNNING":
+        ask("scontrol", "requeue", job)
+
+
+def jobname_prefix(folder: Path) -> str:
+    """How the names begin of all jobs that run for a working folder."""
+    return f"cocon-{fingerprint(str(folder.resolve()))[:10]}"
+
+
+def cancel_orphans(folder: Path) -> list[str]:
+    """Cancel the SLURM jobs that a killed run has left behind for its working folder, and wait for their end.
+
+    Two runs that write the same files would be worse than the minutes that are lost: extraction goes on at
+    the video, training at the checkpoint that it writes when it is cancelled.
+
+    Returns:
+        the numbers of the jobs.
+
+    Raises:
+        CoConError: they do not end.
+    """
+    prefix = f"{jobname_prefix(folder)}_"
+
+    def left() -> Sequence[str]:
+        rows = (
+            line.split() for line in ask("squeue", "--me", "--noheader", "--format", "%i %j").splitlines()
+        )
+        return [number for number, name in rows if name.startswith(prefix)]
+
+    orphans = list(left())
+    if orphans:
+        ask("scancel", *orphans)
+    deadline = time.monotonic() + 300
+    while orphans and left():
+        if time.monotonic() > deadline:
+            raise CoConError(f"jobs of an earlier run do not end: {' '.join(orphans)}", "see squeue --me")
+        time.sleep(1)
+    return orphans
