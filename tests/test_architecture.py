@@ -17,6 +17,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.assets",
     "cocon.config.schema",
     "cocon.config.settings",
+    "cocon.download",
     "cocon.errors",
     "cocon.files",
     "cocon.shards",
