@@ -1,4 +1,4 @@
-"""Files from the network: resumed where a broken connection left them, taken only if they are the pinned ones."""
+"""Files from the network: resumed where a connection broke, taken only if they are the pinned ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ATTEMPTS = 4
 PAUSE = 2.0
 
 
-class Refused(AssetError):
+class RefusedError(AssetError):
     """The server answers, but it does not have the file: trying again would not help."""
 
 
@@ -60,7 +60,7 @@ def fetch_rest(url: str, partial: Path, size: int = 0) -> None:
         size: bytes of the whole file; 0 if unknown. A file of another size is refused before it is read.
 
     Raises:
-        Refused: the server does not have this file.
+        RefusedError: the server does not have this file.
         AssetError: it cannot be reached, or the connection broke; what came is kept.
     """
     have = partial.stat().st_size if partial.exists() else 0
@@ -71,7 +71,7 @@ def fetch_rest(url: str, partial: Path, size: int = 0) -> None:
             length = answer.headers.get("Content-Length")
             expected = int(length) + have * resumed if length else None
             if size and expected and expected != size:
-                raise Refused(f"{url} has {expected:,} bytes, not {size:,}")
+                raise RefusedError(f"{url} has {expected:,} bytes, not {size:,}")
             with partial.open("ab" if resumed else "wb") as sink:
                 shutil.copyfileobj(answer, sink, 1 << 20)
                 sink.flush()
@@ -81,7 +81,7 @@ def fetch_rest(url: str, partial: Path, size: int = 0) -> None:
         if status == 416:
             # There are no bytes after those that we have, so it is complete, or not this file.
             return
-        kind = Refused if 400 <= status < 500 and status not in (408, 429) else AssetError
+        kind = RefusedError if 400 <= status < 500 and status not in (408, 429) else AssetError
         raise kind(f"cannot download {url}: {error}") from error
     if expected is not None and partial.stat().st_size != expected:
         raise AssetError(f"the connection broke after {partial.stat().st_size} of {expected} bytes of {url}")
@@ -129,7 +129,7 @@ def _fetch(url: str, partial: Path, size: int) -> None:
         before = partial.stat().st_size if partial.exists() else 0
         try:
             return fetch_rest(url, partial, size)
-        except Refused:
+        except RefusedError:
             raise
         except AssetError as error:
             got = partial.stat().st_size if partial.exists() else 0
