@@ -40,6 +40,7 @@ class Official:
         videos: in the lists.
         classes: in the lists.
         splits: training and test videos by name of the split.
+        per_class: training and test videos of every class in every split; empty where they differ.
         may_lack: fraction of the videos that nobody can get any more.
     """
 
@@ -47,6 +48,7 @@ class Official:
     classes: int = 0
     splits: dict[str, tuple[int, int]] = field(default_factory=dict)
     may_lack: float = 0.0
+    per_class: tuple[int, int] | tuple[()] = ()
 
 
 class PublicSource(registry.Source, Protocol):
