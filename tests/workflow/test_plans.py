@@ -285,7 +285,7 @@ def test_from_archives_to_the_whole_plan(workflow, tmp_path: Path) -> None:
     workflow.run("get_hmdb51")
     workflow.run("results/hmdb51/manifest.csv")
     assert len(read_manifest(tmp_path / "results" / "hmdb51" / "manifest.csv")) == 4
-    assert (tmp_path / "data" / "archives" / "received.json").is_file()
+    assert (tmp_path / "results" / "hmdb51" / "received.json").is_file()
     expected = whole_plan("hmdb51", 2, 3)
     del expected["index"]
     assert workflow.plan("eval_hmdb51") == expected

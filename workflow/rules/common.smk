@@ -11,7 +11,7 @@ from cocon.config.machine import has_gpu, keep_to_ourselves, put_commands_on_pat
 from cocon.config.schema import GPU_BACKENDS, PRESETS, PRETRAININGS, WITHOUT_STAGE1
 from cocon.config.settings import dump_settings, load_config
 from cocon.datasets.checks import check_files
-from cocon.datasets.sources import advice, archive_folder
+from cocon.datasets.sources import advice
 from cocon.datasets.registry import list_videos, source
 from cocon.errors import CoConError
 from cocon.files import fingerprint

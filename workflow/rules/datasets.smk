@@ -33,7 +33,7 @@ for name, settings in CONFIG.datasets.items():
             name:
                 f"get_{name}"
             output:
-                str(archive_folder(settings) / "received.json"),
+                f"{RESULTS}/{name}/received.json",
             log:
                 f"{RESULTS}/{name}/logs/get.log",
             benchmark:
