@@ -85,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
 def _get(args: argparse.Namespace) -> None:
     from cocon.datasets.get import get
 
+    settings: Any
     if args.settings:
         settings = parse_settings(args.settings, _DatasetSettings).root
     else:

@@ -17,23 +17,34 @@ ROLES = (TRAIN, TEST, VALIDATION, UNUSED)
 _PREFIX = "split_"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Video:
     """One video of a data set.
 
     Attributes:
         id: its path below the video folder without the suffix; unique in the data set.
-        path: where the file is.
+        location: where the file is, as it was given; see :attr:`path`.
         label: its class; empty when it is unlabelled (then it serves for pretraining only).
         group: videos of one group (a film, a person) must not be torn apart by a validation split.
         splits: role ("train", "test", "validation" or "") by name of the split ("1", "2", ...).
     """
 
     id: str
-    path: Path
+    location: Path | str
     label: str
     group: str
     splits: dict[str, str]
+
+    @property
+    def path(self) -> Path:
+        """Where the file is. Made when asked for: 300,000 paths take longer than the rest of their manifest."""
+        return Path(self.location)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Video) and self._values() == other._values()
+
+    def _values(self) -> tuple[str, Path, str, str, dict[str, str]]:
+        return self.id, self.path, self.label, self.group, self.splits
 
 
 @dataclass(frozen=True)
@@ -91,20 +102,22 @@ def read_manifest(path: Path) -> list[Video]:
         header = next(rows, [])
         columns = {name: number for number, name in enumerate(header)}
         splits = [(name.removeprefix(_PREFIX), n) for name, n in columns.items() if name.startswith(_PREFIX)]
-        # A column that a hand-made table lacks is read from the empty cell that every row gets at its end.
+        # A column that a hand-made table lacks is read from an empty cell after all others.
         at_id, at_path, at_label, at_group = (
             columns.get(name, len(header)) for name in ("id", "path", "label", "group")
         )
+        width = max(len(header), *(number + 1 for number in (at_id, at_path, at_label, at_group)))
         videos = []
         for row in rows:
             if not row:
                 continue
-            row += [""] * (len(header) + 1 - len(row))
+            if len(row) < width:
+                row += [""] * (width - len(row))
             if not row[at_id] or not row[at_path]:
                 where = f"{path}, line {rows.line_num}"
                 raise DatasetError(f"{where}: the columns id and path must not be empty")
             roles = {name: row[number] for name, number in splits}
-            videos.append(Video(row[at_id], Path(row[at_path]), row[at_label], row[at_group], roles))
+            videos.append(Video(row[at_id], row[at_path], row[at_label], row[at_group], roles))
     return videos
 
 

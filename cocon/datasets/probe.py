@@ -35,7 +35,7 @@ def probe(path: Path) -> Facts:
         return facts
     frames, rate, fault = 0, 0.0, ""
     try:
-        with path.open("rb") as handle, av.open(handle, metadata_errors="ignore") as container:
+        with path.open("rb") as handle, av.open(handle, "r", metadata_errors="ignore") as container:
             stream = container.streams.video[0]
             stream.codec_context.thread_count = 1
             rate = float(stream.average_rate or stream.guessed_rate or 0)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from cocon.datasets import registry
 from cocon.download import Pin
@@ -69,13 +69,13 @@ def public_source(kind: str) -> PublicSource:
     Raises:
         DatasetError: the data set is not one that is published.
     """
-    module: Any = registry.source(kind)
+    module = registry.source(kind)
     if not hasattr(module, "LISTS"):
         raise DatasetError(
             f"a data set of the kind '{kind}' is not downloaded",
             "the kinds that are: " + ", ".join(name for name in registry.SOURCES if _is_public(name)),
         )
-    return module  # type: ignore[no-any-return]
+    return cast(PublicSource, module)
 
 
 def _is_public(kind: str) -> bool:

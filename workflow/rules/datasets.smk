@@ -25,7 +25,6 @@ for name, settings in CONFIG.datasets.items():
             shell:
                 "cocon render --settings {params.settings:q} --processes {threads} > {log} 2>&1"
 
-
     elif settings.kind != "folder":
 
         # Nothing else asks for its output: a run never starts a download by itself.
@@ -38,9 +37,9 @@ for name, settings in CONFIG.datasets.items():
                 f"{RESULTS}/{name}/logs/get.log",
             benchmark:
                 f"{RESULTS}/{name}/benchmarks/get.tsv"
+            localrule: True
             conda:
                 "../../environment.yml"
-            localrule: True
             resources:
                 mem_mb=2000,
             params:
