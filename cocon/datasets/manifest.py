@@ -37,7 +37,7 @@ class Video:
 
     @property
     def path(self) -> Path:
-        """Where the file is. Made when asked for: 300,000 paths take longer than the rest of their manifest."""
+        """Where the file is. Made when asked for: 300,000 paths take longer than all the rest of them."""
         return Path(self.location)
 
     def __eq__(self, other: object) -> bool:
