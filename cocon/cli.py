@@ -13,6 +13,7 @@ from cocon.errors import CoConError
 #: in the order in which a run needs them
 COMMANDS = (
     "render",
+    "data",
     "index",
     "shards",
     "init",

@@ -17,6 +17,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.assets",
     "cocon.config.schema",
     "cocon.config.settings",
+    "cocon.download",
     "cocon.errors",
     "cocon.files",
     "cocon.shards",
@@ -62,6 +63,7 @@ def test_environment_yml_mirrors_pyproject(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     renamed = {
         "opencv-contrib-python-headless": "opencv",
+        "libarchive-c": "python-libarchive-c",
         "snakemake": "snakemake-minimal",
         "torch": "pytorch",
     }

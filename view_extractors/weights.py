@@ -8,24 +8,18 @@ sha256 is the pinned one.
 
 from __future__ import annotations
 
-import os
-import shutil
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cocon.assets import cache_folder
+from cocon.download import fetch_rest
 from cocon.errors import AssetError
 from cocon.files import file_lock, sha256_of
 
 if TYPE_CHECKING:
     import torch
 
-#: seconds without a byte after which a connection counts as broken
-TIMEOUT = 60
 _PYTORCH = "https://download.pytorch.org/models"
 _RTMPOSE = "https://download.openmmlab.com/mmpose/v1/projects/rtmposev1"
 _BODY7 = "simcc-body7_pt-body7_420e-256x192"
@@ -141,27 +135,10 @@ def _download(weights: Weights, path: Path) -> None:
     """Get the missing bytes of the file; it gets its name when its hash is right."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.part")
-    have = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(weights.url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-            resumed = response.status == 206
-            length = response.headers.get("Content-Length")
-            expected = int(length) + have * resumed if length else None
-            with partial.open("ab" if resumed else "wb") as sink:
-                shutil.copyfileobj(response, sink, 1 << 20)
-                sink.flush()
-                os.fsync(sink.fileno())
-    except (OSError, HTTPException) as error:
-        if not isinstance(error, urllib.error.HTTPError) or error.code != 416:
-            raise AssetError(f"cannot download {weights.url}: {error}", _by_hand(weights)) from error
-        # 416: there are no bytes after those that we have, so it is complete, or not this file.
-        expected = None
-    if expected is not None and partial.stat().st_size != expected:
-        raise AssetError(
-            f"the connection broke after {partial.stat().st_size} of {expected} bytes of {weights.url}",
-            f"run it again to get the rest; or {_by_hand(weights)}",
-        )
+        fetch_rest(weights.url, partial)
+    except AssetError as error:
+        raise AssetError(error.message, f"run it again to get the rest; or {_by_hand(weights)}") from error
     try:
         _verify(weights, partial)
     except AssetError:

@@ -10,6 +10,7 @@ from pydantic import RootModel
 from cocon.config.schema import Dataset
 from cocon.config.settings import parse_settings
 from cocon.datasets.manifest import write_manifest
+from cocon.datasets.probe import glance
 from cocon.datasets.registry import list_videos
 
 HELP = "list the videos of a data set in one table"
@@ -29,6 +30,6 @@ def run(args: argparse.Namespace) -> None:
     """Read the official lists (or the table) and write the manifest."""
     settings = parse_settings(args.settings, _DatasetSettings).root
     videos = list_videos(settings)
-    write_manifest(args.output, videos)
+    write_manifest(args.output, videos, {video.id: glance(video.path) for video in videos})
     labels = {video.label for video in videos if video.label}
     print(f"{args.output}: {len(videos):,} videos, {len(labels)} classes")

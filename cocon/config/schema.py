@@ -486,7 +486,16 @@ class DemoDataset(_Dataset):
     truth_flow_every: PositiveInt = Field(6, description="the true flow is kept for every n-th frame")
 
 
-class Ucf101Dataset(_Dataset):
+class _PublicDataset(_Dataset):
+    archives: Path | None = Field(
+        None, description="where get_<name> puts its archives, or finds yours; null: beside the videos"
+    )
+    from_archives: tuple[Path, ...] = Field(
+        (), description="archives or folders that get_<name> takes as they are, instead of downloading"
+    )
+
+
+class Ucf101Dataset(_PublicDataset):
     """UCF101 in ``videos/<Class>/v_<Class>_gXX_cYY.avi`` and its official split lists."""
 
     kind: Literal["ucf101"]
@@ -494,7 +503,7 @@ class Ucf101Dataset(_Dataset):
     lists: Path = Field(description="folder with classInd.txt, trainlist01.txt, testlist01.txt, ...")
 
 
-class Hmdb51Dataset(_Dataset):
+class Hmdb51Dataset(_PublicDataset):
     """HMDB51 in ``videos/<class>/<name>.avi`` and its official split lists."""
 
     kind: Literal["hmdb51"]
@@ -502,7 +511,7 @@ class Hmdb51Dataset(_Dataset):
     lists: Path = Field(description="folder with <class>_test_split1.txt, ...")
 
 
-class Kinetics400Dataset(_Dataset):
+class Kinetics400Dataset(_PublicDataset):
     """Kinetics-400 in ``videos/<split>/<label>/<id>_<start>_<end>.mp4`` and its csv lists."""
 
     kind: Literal["kinetics400"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from cocon.datasets.manifest import TEST, TRAIN, Video, videos_of
 from cocon.errors import DatasetError
@@ -52,7 +53,21 @@ def check_files(videos: Sequence[Video], allowed_missing: float, advice: str) ->
     """
     missing = [video for video in videos if not video.path.is_file()]
     if len(missing) > allowed_missing * len(videos):
-        examples = "\n".join(f"    {video.path}" for video in missing[:3])
+        examples = "\n".join(f"    {video.path}{_look_alike(video.path)}" for video in missing[:3])
         raise DatasetError(
             f"{len(missing):,} of {len(videos):,} videos are missing, the first of them:\n{examples}", advice
         )
+
+
+def _look_alike(path: Path) -> str:
+    """The file that may be meant: the same name with another suffix, or in other letters."""
+    folder = path.parent
+    if not folder.is_dir():
+        near = [other for other in _entries(folder.parent) if other.name.lower() == folder.name.lower()]
+        return f" (there is the folder {near[0]})" if near else ""
+    same = [other for other in _entries(folder) if other.stem.lower() == path.stem.lower()]
+    return f" (there is {same[0].name})" if same else ""
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

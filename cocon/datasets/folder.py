@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path, PurePosixPath
 
 from cocon.config.schema import FolderDataset
-from cocon.datasets.manifest import ROLES, Video
+from cocon.datasets.manifest import ROLES, TEST, Video
 from cocon.errors import DatasetError
 from cocon.files import read_csv
 
@@ -24,7 +24,8 @@ def list_videos(settings: FolderDataset) -> list[Video]:
     """Every row of the table. Paths in the column ``video`` are relative to the folder.
 
     Raises:
-        DatasetError: when the folder, the table or a column is missing, or a split has an unknown name.
+        DatasetError: when the folder, the table or a column is missing, a split has an unknown name, a test
+            video has no label, or one class is written in two ways.
     """
     if not settings.videos.is_dir():
         raise DatasetError(f"there is no folder {settings.videos}", "correct 'videos:' of this data set")
@@ -45,7 +46,20 @@ def list_videos(settings: FolderDataset) -> list[Video]:
             raise DatasetError(
                 f"{settings.table} has no column '{column}'{meant}", "it needs video,label,split"
             )
-    return [_video(settings, row, number) for number, row in enumerate(rows, start=2)]
+    videos = [_video(settings, row, number) for number, row in enumerate(rows, start=2)]
+    _check_spelling({video.label for video in videos}, settings.table)
+    return videos
+
+
+def _check_spelling(labels: set[str], table: Path) -> None:
+    """Two labels that differ in capitals or blanks only are one class, written in two ways."""
+    seen: dict[str, str] = {}
+    for label in sorted(labels):
+        other = seen.setdefault("".join(label.lower().split()), label)
+        if other != label:
+            raise DatasetError(
+                f"{table} has the labels '{other}' and '{label}'", "write one class in one way everywhere"
+            )
 
 
 def _clean(text: object) -> str:
@@ -62,6 +76,11 @@ def _video(settings: FolderDataset, row: dict[str, str], number: int) -> Video:
     if role is None:
         known = ", ".join(role for role in ROLES if role)
         raise DatasetError(f"{where}: '{row['split']}' is no split", f"write one of: {known}, or nothing")
+    if role == TEST and not row["label"]:
+        raise DatasetError(
+            f"{where}: the test video {row['video']} has no label",
+            "give it one, or the split 'train': a video without a label is pretrained on, never tested",
+        )
     path = settings.videos / row["video"]
     video_id = str(PurePosixPath(row["video"]).with_suffix(""))
     return Video(video_id, path, row["label"], row.get("group") or video_id, {"1": role})

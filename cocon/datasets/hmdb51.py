@@ -7,15 +7,46 @@ from pathlib import Path
 
 from cocon.config.schema import Hmdb51Dataset
 from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
+from cocon.datasets.sources import Archive, Official, Part
+from cocon.download import Pin
 from cocon.errors import DatasetError
 
 SPLITS = ("1", "2", "3")
 ROLE_OF_FLAG = {"0": UNUSED, "1": TRAIN, "2": TEST}
 ADVICE = (
-    "get hmdb51_org.rar (the original server is gone, mirrors exist) and unpack it, "
-    "and the archives inside it, so that the folders of the classes lie in {videos}"
+    "get them with `snakemake --cores 1 get_{name}` (2 GB), or put your hmdb51_org.rar into {archives} "
+    "first, or the folders of the classes into {videos}; docs/datasets.md says more"
+)
+OFFICIAL = Official(6_766, 51, dict.fromkeys(SPLITS, (3570, 1530)), per_class=(70, 30))
+LIST_NAME = re.compile(r"\w+_test_split[123]\.txt")
+# The authors' account, then their own server, which has lost its files. The hashes are those that torchvision
+# checks; nobody publishes the sizes.
+_MIRRORS = (
+    "https://huggingface.co/datasets/Serrelab/hmdb51/resolve/main",
+    "https://serre-lab.clps.brown.edu/wp-content/uploads/2013/10",
+)
+LISTS: tuple[Part, ...] = (
+    (
+        Archive(
+            "test_train_splits.rar",
+            tuple(f"{mirror}/test_train_splits.rar" for mirror in _MIRRORS),
+            Pin(0, "229c94f845720d01eb3946d39f39292ea962d50a18136484aa47c1eba251d2b7"),
+        ),
+    ),
+)
+_VIDEOS: Part = (
+    Archive(
+        "hmdb51_org.rar",
+        tuple(f"{mirror}/hmdb51_org.rar" for mirror in _MIRRORS),
+        Pin(0, "9e714a0d8b76104d76e932764a7ca636f929fff66279cda3f2e326fa912a328e"),
+    ),
 )
 _LIST = re.compile(r"(?P<label>.+)_test_split(?P<split>[123])\.txt")
+
+
+def list_parts(fetch: object) -> list[Part]:
+    """The videos: one rar that holds a rar per class."""
+    return [_VIDEOS]
 
 
 def list_files(settings: Hmdb51Dataset) -> list[Path]:
@@ -28,7 +59,8 @@ def list_files(settings: Hmdb51Dataset) -> list[Path]:
     if not found:
         raise DatasetError(
             f"there are no split lists in {settings.lists}",
-            "unpack test_train_splits.rar of HMDB51 so that files like wave_test_split1.txt lie there",
+            "run `cocon data get` for this data set, or unpack test_train_splits.rar of HMDB51 "
+            "so that files like wave_test_split1.txt lie there",
         )
     names = {path.name for path in found}
     for path in found:

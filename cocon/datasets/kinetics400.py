@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 from cocon.config.schema import Kinetics400Dataset
 from cocon.datasets.manifest import TEST, TRAIN, Video
+from cocon.datasets.sources import Archive, Official, Part
 from cocon.errors import DatasetError
 from cocon.files import read_csv
 
 ADVICE = (
-    "get the clips of Kinetics-400 (for instance the common tar parts) and put them anywhere below {videos}; "
-    "a file is known by its name, <youtube id>_<start>_<end>.mp4 with six-digit seconds"
+    "get them with `snakemake --cores 1 get_{name}` (more than 100 GB), or put the clips anywhere below "
+    "{videos}; a file is known by its name, <youtube id>_<start>_<end>.mp4 with six-digit seconds; "
+    "docs/datasets.md says more"
+)
+#: Kay et al. name 400 classes; how many clips are left depends on when they were collected
+OFFICIAL = Official(0, 400, may_lack=0.1)
+LIST_NAME = re.compile(r"(train|val)\.csv")
+# The copy of the Common Visual Data Foundation. Neither sizes nor hashes are published: the checksum inside
+# every gzip file is what damage is noticed by.
+_CVDF = "https://s3.amazonaws.com/kinetics/400"
+LISTS: tuple[Part, ...] = tuple(
+    (Archive(f"{name}.csv", (f"{_CVDF}/annotations/{name}.csv",)),) for name in ("train", "val")
+)
+_REPLACEMENTS = Archive(
+    "replacement_for_corrupted_k400.tgz", (f"{_CVDF}/replacement_for_corrupted_k400.tgz",)
 )
 #: the labels of the test list were not public for years: everyone reports on the validation list
 ROLE_OF_LIST = {"train": TRAIN, "val": TEST}
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
+
+
+def list_parts(fetch: Callable[[Archive], Path]) -> list[Part]:
+    """Tar files of about a thousand clips, then one with whole copies of clips that are broken in these."""
+    parts: list[Part] = []
+    for name in ROLE_OF_LIST:
+        index = f"k400_{name}_path.txt"
+        for url in fetch(Archive(index, (f"{_CVDF}/{name}/{index}",))).read_text().split():
+            parts.append((Archive(f"{name}/{url.rpartition('/')[2]}", (url,)),))
+    return [*parts, (_REPLACEMENTS,)]
 
 
 def list_files(settings: Kinetics400Dataset) -> list[Path]:
@@ -46,7 +72,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise DatasetError(
             f"the table {path} is missing",
-            f"put the official train.csv and val.csv of Kinetics-400 into {path.parent}",
+            "run `cocon data get` for this data set, or put the official train.csv and val.csv of "
+            f"Kinetics-400 into {path.parent}",
         )
     rows = read_csv(path)
     for column in COLUMNS:

@@ -2,46 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+import csv
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from cocon.errors import DatasetError
-from cocon.files import read_csv, write_csv
+from cocon.files import atomic_path
 
 TRAIN, TEST, VALIDATION, UNUSED = "train", "test", "validation", ""
 ROLES = (TRAIN, TEST, VALIDATION, UNUSED)
 _PREFIX = "split_"
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)
 class Video:
     """One video of a data set.
 
     Attributes:
         id: its path below the video folder without the suffix; unique in the data set.
-        path: where the file is.
+        location: where the file is, as it was given; see :attr:`path`.
         label: its class; empty when it is unlabelled (then it serves for pretraining only).
         group: videos of one group (a film, a person) must not be torn apart by a validation split.
         splits: role ("train", "test", "validation" or "") by name of the split ("1", "2", ...).
     """
 
     id: str
-    path: Path
+    location: Path | str
     label: str
     group: str
     splits: dict[str, str]
 
+    @property
+    def path(self) -> Path:
+        """Where the file is. Made when asked for: 300,000 paths take longer than all the rest of them."""
+        return Path(self.location)
 
-def write_manifest(path: Path, videos: Sequence[Video]) -> None:
-    """Write the table with the columns id, path, label, group, split_1, split_2, ..."""
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Video) and self._values() == other._values()
+
+    def _values(self) -> tuple[str, Path, str, str, dict[str, str]]:
+        return self.id, self.path, self.label, self.group, self.splits
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a video's file; nothing of it is needed to plan or to run.
+
+    Attributes:
+        frames: that can be decoded; 0: not counted.
+        fps: frames per second; 0: not read.
+        size: of the file, bytes; 0: there is none.
+        checksum: sha256 of the file; empty: not read.
+        status: "ok", "missing", or what is wrong; empty: not looked at.
+    """
+
+    frames: int = 0
+    fps: float = 0.0
+    size: int = 0
+    checksum: str = ""
+    status: str = ""
+
+
+_HEAD, _FACTS = ("id", "path", "label"), tuple(field.name for field in fields(Facts))
+
+
+def write_manifest(path: Path, videos: Sequence[Video], facts: Mapping[str, Facts] | None = None) -> None:
+    """Write the table: id, path, label, split_1, split_2, ..., group, and the facts by id as far as known."""
     names = sorted({name for video in videos for name in video.splits})
-    rows = [
-        {"id": video.id, "path": video.path, "label": video.label, "group": video.group}
-        | {f"{_PREFIX}{name}": role for name, role in video.splits.items()}
-        for video in videos
-    ]
-    write_csv(path, rows, ["id", "path", "label", "group", *(f"{_PREFIX}{name}" for name in names)])
+    known = facts or {}
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle,
+    ):
+        writer = csv.writer(handle)
+        writer.writerow([*_HEAD, *(f"{_PREFIX}{name}" for name in names), "group", *_FACTS])
+        for video in videos:
+            fact = known.get(video.id)
+            cells = [getattr(fact, name) or "" for name in _FACTS] if fact else [""] * len(_FACTS)
+            roles = [video.splits.get(name, UNUSED) for name in names]
+            writer.writerow([video.id, video.path, video.label, *roles, video.group, *cells])
 
 
 def read_manifest(path: Path) -> list[Video]:
@@ -52,13 +94,43 @@ def read_manifest(path: Path) -> list[Video]:
     """
     if not Path(path).is_file():
         raise DatasetError(f"there is no manifest {path}", "run the workflow, or `cocon index`, first")
-    videos = []
-    for number, row in enumerate(read_csv(path), start=2):
-        if not row.get("id") or not row.get("path"):
-            raise DatasetError(f"{path}, line {number}: the columns id and path must not be empty")
-        splits = {key.removeprefix(_PREFIX): value for key, value in row.items() if key.startswith(_PREFIX)}
-        videos.append(Video(row["id"], Path(row["path"]), row.get("label", ""), row.get("group", ""), splits))
+    with (
+        Path(path).open(newline="", encoding="utf-8-sig", errors="surrogateescape") as handle,
+        _no_collection(),
+    ):
+        rows = csv.reader(handle)
+        header = next(rows, [])
+        columns = {name: number for number, name in enumerate(header)}
+        splits = [(name.removeprefix(_PREFIX), n) for name, n in columns.items() if name.startswith(_PREFIX)]
+        # A column that a hand-made table lacks is read from an empty cell after all others.
+        at_id, at_path, at_label, at_group = (
+            columns.get(name, len(header)) for name in ("id", "path", "label", "group")
+        )
+        width = max(len(header), *(number + 1 for number in (at_id, at_path, at_label, at_group)))
+        videos = []
+        for row in rows:
+            if not row:
+                continue
+            if len(row) < width:
+                row += [""] * (width - len(row))
+            if not row[at_id] or not row[at_path]:
+                where = f"{path}, line {rows.line_num}"
+                raise DatasetError(f"{where}: the columns id and path must not be empty")
+            roles = {name: row[number] for name, number in splits}
+            videos.append(Video(row[at_id], row[at_path], row[at_label], row[at_group], roles))
     return videos
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the search for cycles, of which a table has none: it takes half the time of 300,000 rows."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def videos_of(videos: Sequence[Video], split: str, role: str, *, labelled: bool = False) -> list[Video]:

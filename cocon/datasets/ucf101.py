@@ -7,14 +7,56 @@ from pathlib import Path
 
 from cocon.config.schema import Ucf101Dataset
 from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
+from cocon.datasets.sources import Archive, Official, Part
+from cocon.download import Pin
 from cocon.errors import DatasetError
 
 SPLITS = ("1", "2", "3")
 ADVICE = (
-    "get UCF101.rar from the University of Central Florida (https://www.crcv.ucf.edu/data/UCF101.php) and "
-    "unpack it so that the folders of the classes lie in {videos}"
+    "get them with `snakemake --cores 1 get_{name}` (7 GB), or put your UCF101.rar into {archives} first, "
+    "or the folders of the classes into {videos}; docs/datasets.md says more"
+)
+OFFICIAL = Official(13_320, 101, {"1": (9537, 3783), "2": (9586, 3734), "3": (9624, 3696)})
+LIST_NAME = re.compile(r"classInd\.txt|(train|test)list0[123]\.txt")
+_CRCV = "https://www.crcv.ucf.edu"
+# Sizes and hashes: those that torchvision and TensorFlow Datasets check, and the server's own Content-Length.
+LISTS: tuple[Part, ...] = (
+    (
+        Archive(
+            "UCF101TrainTestSplits-RecognitionTask.zip",
+            (
+                f"{_CRCV}/data/UCF101/UCF101TrainTestSplits-RecognitionTask.zip",
+                f"{_CRCV}/wp-content/uploads/2019/03/UCF101TrainTestSplits-RecognitionTask.zip",
+                "http://crcv.ucf.edu/data/UCF101/UCF101TrainTestSplits-RecognitionTask.zip",
+                "https://huggingface.co/datasets/quchenyuan/UCF101-ZIP/resolve/main/"
+                "UCF101TrainTestSplits-RecognitionTask.zip",
+            ),
+            Pin(113_943, "5c0d1a53b8ed364a2ac830a73f405e51bece7d98ce1254fd19ed4a36b224bd27"),
+        ),
+    ),
+)
+_VIDEOS: Part = (
+    Archive(
+        "UCF101.rar",
+        (
+            f"{_CRCV}/data/UCF101/UCF101.rar",
+            f"{_CRCV}/datasets/human-actions/ucf101/UCF101.rar",
+            "http://crcv.ucf.edu/data/UCF101/UCF101.rar",
+        ),
+        Pin(6_932_971_618, "ca8dfadb4c891cb11316f94d52b6b0ac2a11994e67a0cae227180cd160bd8e55"),
+    ),
+    Archive(
+        "UCF101_videos.zip",
+        ("https://storage.googleapis.com/thumos14_files/UCF101_videos.zip",),
+        Pin(6_960_400_115, "dabf56f573cd19c79e096563529fec8126a2a34e18e10c72eb621dd687532b0d"),
+    ),
 )
 _NAME = re.compile(r"v_(?P<label>\w+)_(?P<group>g\d+)_c\d+")
+
+
+def list_parts(fetch: object) -> list[Part]:
+    """The videos: the authors' rar, or the zip of the THUMOS challenge, which has the same in one folder."""
+    return [_VIDEOS]
 
 
 def list_files(settings: Ucf101Dataset) -> list[Path]:
@@ -41,8 +83,8 @@ def _names(path: Path) -> list[str]:
     if not path.is_file():
         raise DatasetError(
             f"the split list {path} is missing",
-            "unpack UCF101TrainTestSplits-RecognitionTask.zip (https://www.crcv.ucf.edu/data/UCF101.php) "
-            f"so that its files lie in {path.parent}",
+            "run `cocon data get` for this data set, or unpack UCF101TrainTestSplits-RecognitionTask.zip "
+            f"(https://www.crcv.ucf.edu/data/UCF101.php) so that its files lie in {path.parent}",
         )
     # Lines are "Class/name.avi 1" (train) or "Class/name.avi" (test), with CRLF.
     return [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cocon.datasets.manifest import Video, read_manifest, videos_of, write_manifest
+from cocon.datasets.manifest import Facts, Video, read_manifest, videos_of, write_manifest
 from cocon.errors import DatasetError
 
 VIDEOS = [
@@ -17,7 +17,27 @@ VIDEOS = [
 def test_round_trip(tmp_path: Path) -> None:
     write_manifest(tmp_path / "m.csv", VIDEOS)
     assert read_manifest(tmp_path / "m.csv") == VIDEOS
-    assert (tmp_path / "m.csv").read_bytes().startswith(b"id,path,label,group,split_1,split_2")
+
+
+def test_facts_stand_beside_the_videos_and_are_not_needed(tmp_path: Path) -> None:
+    facts = {"a/x": Facts(40, 29.97, 1234, "ab" * 32, "ok")}
+    write_manifest(tmp_path / "m.csv", VIDEOS, facts)
+    lines = (tmp_path / "m.csv").read_text(errors="surrogateescape").splitlines()
+    assert lines[0] == "id,path,label,split_1,split_2,group,frames,fps,size,checksum,status"
+    assert lines[1] == f"a/x,v/a/x.mp4,a,train,test,g1,40,29.97,1234,{'ab' * 32},ok"
+    assert read_manifest(tmp_path / "m.csv") == VIDEOS
+
+
+def test_a_table_made_by_hand(tmp_path: Path) -> None:
+    """Columns in another order, some missing, a short row, an empty line, a byte order mark."""
+    (tmp_path / "m.csv").write_text("\ufeffpath,split_1,id\nv/a.mp4,train,a\n\nv/b.mp4,,b\nv/c.mp4\n")
+    with pytest.raises(DatasetError, match="line 5"):
+        read_manifest(tmp_path / "m.csv")
+    (tmp_path / "m.csv").write_text("id,path,split_1\na,v/a.mp4,train\nb,v/b.mp4\n")
+    assert read_manifest(tmp_path / "m.csv") == [
+        Video("a", Path("v/a.mp4"), "", "", {"1": "train"}),
+        Video("b", Path("v/b.mp4"), "", "", {"1": ""}),
+    ]
 
 
 def test_roles() -> None:

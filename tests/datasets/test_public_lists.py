@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from cocon.config.schema import Hmdb51Dataset, Kinetics400Dataset, Ucf101Dataset
-from cocon.datasets import hmdb51, kinetics400, ucf101
+from cocon.datasets import hmdb51
 from cocon.datasets.checks import check_files
 from cocon.datasets.registry import list_videos
+from cocon.datasets.sources import advice
 from cocon.errors import DatasetError
 
 COMMON = {"recipe": "r", "shards": 1}
@@ -120,7 +121,7 @@ def test_missing_videos_are_counted_and_named(tiny_ucf: Path, tmp_path: Path) ->
     folder = tmp_path / "videos"
     videos = list_videos(ucf(tiny_ucf, folder))
     with pytest.raises(DatasetError, match="6 of 6 videos are missing") as error:
-        check_files(videos, 0.05, ucf101.ADVICE.format(videos=folder))
+        check_files(videos, 0.05, advice("ucf101", ucf(tiny_ucf, folder)))
     assert str(folder / "Run" / "v_Run_g01_c01.avi") in str(error.value)
     assert str(folder) in error.value.hint
     for video in videos[:5]:
@@ -131,6 +132,9 @@ def test_missing_videos_are_counted_and_named(tiny_ucf: Path, tmp_path: Path) ->
         check_files(videos, 0.1, "")
 
 
-@pytest.mark.parametrize("module", [ucf101, hmdb51, kinetics400])
-def test_advice_names_the_folder(module: object) -> None:
-    assert "HERE" in module.ADVICE.format(videos="HERE")  # type: ignore[attr-defined]
+@pytest.mark.parametrize("section", [Ucf101Dataset, Hmdb51Dataset, Kinetics400Dataset])
+def test_advice_names_the_target_and_the_folder(section: type) -> None:
+    kind = {Ucf101Dataset: "ucf101", Hmdb51Dataset: "hmdb51"}.get(section, "kinetics400")
+    settings = section(kind=kind, videos=Path("HERE"), lists=Path("l"), **COMMON)
+    assert "get_mine" in advice("mine", settings)
+    assert "HERE" in advice("mine", settings)

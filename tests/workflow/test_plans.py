@@ -10,7 +10,9 @@ import pytest
 from cocon.config.schema import Hmdb51Dataset, Ucf101Dataset
 from cocon.config.settings import load_config
 from cocon.datasets import hmdb51, ucf101
+from cocon.datasets.manifest import read_manifest
 from cocon.datasets.registry import list_videos
+from tests.datasets.rar import rar
 
 VIEWS = ("rgb", "flow", "mask", "pose")
 
@@ -248,3 +250,42 @@ def test_ablations(workflow, tmp_path: Path) -> None:
         commands = " ".join(workflow.run("--dry-run", "--printshellcmds", path).split())
         assert f"--init {init} " in commands
         assert commands.count(f"--seed {seed} ") == (2 if path == one else 3)
+
+
+def test_from_archives_to_the_whole_plan(workflow, tmp_path: Path) -> None:
+    """A rar of rars becomes videos, these a manifest and a plan; the plan of eval alone gets nothing."""
+    lists = tmp_path / "official"
+    lists.mkdir()
+    tiny_lists(lists)
+    names = {
+        f"{label}/{line.strip()[:-2]}": b"video"
+        for label in ("wave", "shake_hands")
+        for line in (lists / "hmdb51" / f"{label}_test_split1.txt").read_text().splitlines()
+    }
+    inner = {
+        f"{label}.rar": rar({name: data for name, data in names.items() if name.startswith(label)})
+        for label in ("wave", "shake_hands")
+    }
+    (tmp_path / "hmdb51_org.rar").write_bytes(rar(inner))
+    splits = {
+        f"testTrainMulti_7030_splits/{path.name}": path.read_bytes() for path in (lists / "hmdb51").iterdir()
+    }
+    (tmp_path / "test_train_splits.rar").write_bytes(rar(splits))
+    section = {
+        "kind": "hmdb51",
+        "recipe": "r",
+        "shards": 2,
+        "splits": ["1", "2", "3"],
+        "videos": "data/videos",
+        "lists": "data/lists",
+        "from_archives": ["hmdb51_org.rar", "test_train_splits.rar"],
+    }
+    workflow.configure({"datasets": {"hmdb51": section}, "recipes": {"r": {}}})
+    assert "cocon data get" in workflow.fail("--dry-run", "eval_hmdb51"), "advised, not started"
+    workflow.run("get_hmdb51")
+    workflow.run("results/hmdb51/manifest.csv")
+    assert len(read_manifest(tmp_path / "results" / "hmdb51" / "manifest.csv")) == 4
+    assert (tmp_path / "results" / "hmdb51" / "received.json").is_file()
+    expected = whole_plan("hmdb51", 2, 3)
+    del expected["index"]
+    assert workflow.plan("eval_hmdb51") == expected

@@ -11,6 +11,7 @@ from cocon.config.machine import has_gpu, keep_to_ourselves, put_commands_on_pat
 from cocon.config.schema import GPU_BACKENDS, PRESETS, PRETRAININGS, WITHOUT_STAGE1
 from cocon.config.settings import dump_settings, load_config
 from cocon.datasets.checks import check_files
+from cocon.datasets.sources import advice
 from cocon.datasets.registry import list_videos, source
 from cocon.errors import CoConError
 from cocon.files import fingerprint
@@ -107,6 +108,7 @@ def recipe_of(wildcards):
 def listing_settings(settings):
     """A data set's section as JSON, with what does not change its videos set aside."""
     aside = {"recipe": "", "shards": 1, "pretrain_on": "", "pretrain_split": "", "track_videos": True}
+    aside |= {"archives": None, "from_archives": ()} if hasattr(settings, "archives") else {}
     return dump_settings(settings.model_copy(update=aside))
 
 
@@ -185,9 +187,8 @@ def videos_by_shard(dataset):
     try:
         videos = list_videos(settings)
         if settings.kind != "demo":
-            kind = source(settings.kind)
             allowed = CONFIG.recipes[settings.recipe].extraction.max_failed_fraction
-            check_files(videos, allowed, kind.ADVICE.format(videos=settings.videos))
+            check_files(videos, allowed, advice(dataset, settings))
     except CoConError as error:
         raise WorkflowError(f"data set '{dataset}': {error}")
     shards = [[] for _ in range(settings.shards)]

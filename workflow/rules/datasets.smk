@@ -25,6 +25,32 @@ for name, settings in CONFIG.datasets.items():
             shell:
                 "cocon render --settings {params.settings:q} --processes {threads} > {log} 2>&1"
 
+    elif settings.kind != "folder":
+
+        # Nothing else asks for its output: a run never starts a download by itself.
+        rule:
+            name:
+                f"get_{name}"
+            output:
+                f"{RESULTS}/{name}/received.json",
+            log:
+                f"{RESULTS}/{name}/logs/get.log",
+            benchmark:
+                f"{RESULTS}/{name}/benchmarks/get.tsv"
+            localrule: True
+            conda:
+                "../../environment.yml"
+            resources:
+                mem_mb=2000,
+            params:
+                dataset=name,
+                settings=dump_settings(settings),
+            message:
+                "Getting the archives and videos of a public data set"
+            shell:
+                "cocon data get {params.dataset:q} --settings {params.settings:q} --output {output:q}"
+                " > {log} 2>&1"
+
 
 rule index:
     input:

@@ -1,0 +1,120 @@
+"""Get a public data set, and check any data set before hours are spent on it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pydantic import RootModel
+
+from cocon.config.schema import Config, Dataset
+from cocon.config.settings import load_config, parse_settings
+from cocon.errors import ConfigError
+from cocon.files import write_json
+
+HELP = "download and unpack a public data set, or check a data set"
+
+_EXAMPLES = """examples:
+  cocon data get hmdb51
+  cocon data get ucf101 --from UCF101.rar UCF101TrainTestSplits-RecognitionTask.zip
+  cocon data check ucf101 --processes 8
+  cocon data check mine --no-decode"""
+
+
+class _DatasetSettings(RootModel[Dataset]):
+    """Any kind of data set, chosen by its key ``kind``."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``cocon data``."""
+    parser.epilog = _EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    get = actions.add_parser(
+        "get",
+        help="archives to videos",
+        description="Download the archives of UCF101, HMDB51 or Kinetics-400 (or take your own) and "
+        "unpack them. A download or unpacking that was killed goes on.",
+    )
+    _add_dataset(get)
+    get.add_argument(
+        "--from",
+        dest="own",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="your archives, or folders with archives or files: nothing is downloaded",
+    )
+    get.add_argument("--keep", action="store_true", help="do not remove downloaded archives")
+    get.add_argument("--settings", help="the data set's section as JSON, instead of --config")
+    get.add_argument("--output", type=Path, help="a receipt, JSON")
+
+    check = actions.add_parser(
+        "check",
+        help="look for faults",
+        description="Count the videos of every class and split, against the published figures where there "
+        "are any; name what is missing, undecodable, too short, in the wrong folder, or there twice (worst: "
+        "in train and test). Exit with 2 if a fault would spoil the accuracies. A check that was killed goes "
+        "on.",
+    )
+    _add_dataset(check)
+    check.add_argument(
+        "--no-decode", dest="decode", action="store_false", help="do not read the files: takes seconds"
+    )
+    check.add_argument("--processes", type=int, default=1, metavar="N", help="files read at the same time")
+    check.add_argument(
+        "--output", type=Path, help="the manifest with all columns (default: <results>/NAME/checked.csv)"
+    )
+
+
+def _add_dataset(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="NAME", help="of the data set in config.yaml")
+    parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="default: config.yaml")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Do one action with one data set."""
+    if args.action == "get":
+        _get(args)
+    else:
+        _check(args)
+
+
+def _get(args: argparse.Namespace) -> None:
+    from cocon.datasets.get import get
+
+    settings: Any
+    if args.settings:
+        settings = parse_settings(args.settings, _DatasetSettings).root
+    else:
+        settings = _section(load_config(args.config), args)
+    receipt = get(settings, own=args.own, keep=args.keep)
+    print(f"{args.dataset}: {receipt['videos']:,} of {receipt['listed']:,} videos are in {settings.videos}")
+    if args.output:
+        write_json(args.output, receipt)
+
+
+def _check(args: argparse.Namespace) -> None:
+    from cocon.datasets.check import check
+
+    config = load_config(args.config)
+    settings = _section(config, args)
+    clip = config.recipes[settings.recipe].clip
+    output = args.output or config.results / args.dataset / "checked.csv"
+    check(
+        settings,
+        output,
+        min_frames=clip.blocks * clip.frames_per_block,
+        decode=args.decode,
+        processes=args.processes,
+    )
+
+
+def _section(config: Config, args: argparse.Namespace) -> Any:
+    if args.dataset not in config.datasets:
+        raise ConfigError(
+            f"{args.config} has no data set '{args.dataset}'", f"it has: {', '.join(sorted(config.datasets))}"
+        )
+    return config.datasets[args.dataset]

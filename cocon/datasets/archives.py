@@ -1,0 +1,164 @@
+"""Reads zip, tar and rar archives one member at a time; nothing in an archive ever becomes a path."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from cocon.errors import DatasetError
+
+SUFFIXES = (".rar", ".zip", ".tar", ".tar.gz", ".tgz")
+_RAR = b"Rar!\x1a\x07"
+_BLOCK = 1 << 20
+
+Place = Callable[[PurePosixPath], Path | None]
+"""From a member's name to where it belongs; None if it is not wanted."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One regular file of an archive; its blocks can be read until the next member is asked for."""
+
+    name: PurePosixPath
+    size: int
+    blocks: Iterable[bytes]
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file's name is that of an archive."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def unpack(archive: Path, place: Place) -> int:
+    """Write the wanted members of an archive, and of the archives in it, to where they belong.
+
+    A member that is there already, in its size, is not written again, so a killed unpacking goes on. Inner
+    archives are copied out one at a time and removed again.
+
+    Args:
+        archive: zip, tar or rar.
+        place: decides by a member's name; the paths that it returns must not be made from the name.
+
+    Returns:
+        How many wanted members the archive has.
+
+    Raises:
+        DatasetError: the archive is damaged, or this kind of archive cannot be read here.
+    """
+    try:
+        return _unpack(archive, place)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise DatasetError(
+                f"the disk is full, {archive} is unpacked in part", "make room and run it again: it goes on"
+            ) from error
+        raise DatasetError(
+            f"{archive} cannot be unpacked: {error}",
+            "if it is damaged, delete it and get it again; else unpack it with another tool, "
+            "and give the folder to `cocon data get --from`",
+        ) from error
+
+
+def read_members(archive: Path) -> Iterator[Member]:
+    """The regular files of an archive; links, devices and folders are left out.
+
+    Raises:
+        DatasetError: libarchive is needed and missing.
+        OSError, EOFError, ValueError, zlib.error, BadZipFile, TarError: the archive is damaged.
+    """
+    with archive.open("rb") as handle:
+        start = handle.read(len(_RAR))
+    if start == _RAR:
+        return _read_rar(archive)
+    return _read_zip(archive) if zipfile.is_zipfile(archive) else _read_tar(archive)
+
+
+def _unpack(archive: Path, place: Place) -> int:
+    count = 0
+    for member in read_members(archive):
+        if target := place(member.name):
+            if not target.is_file() or target.stat().st_size != member.size:
+                _write(member, target)
+            count += 1
+        elif is_archive(member.name.name):
+            with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".inner-") as scratch:
+                # Its name is ours: nothing of the member's becomes a path.
+                _write(member, Path(scratch) / "archive")
+                count += _unpack(Path(scratch) / "archive", place)
+    return count
+
+
+def _write(member: Member, target: Path) -> None:
+    """Write a member under a temporary name, then rename it. The disk is not waited for, file by file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{os.getpid()}.unpacking")
+    try:
+        with temporary.open("wb") as sink:
+            sink.writelines(member.blocks)
+            if sink.tell() != member.size:
+                raise ValueError(f"{member.name} ends after {sink.tell():,} of {member.size:,} bytes")
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read_zip(path: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            # Unix writes the kind of a file into the upper half; others leave that 0.
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if not info.is_dir() and kind in (0, stat.S_IFREG):
+                with archive.open(info) as handle:
+                    yield Member(PurePosixPath(info.filename), info.file_size, _blocks(handle))
+
+
+def _read_tar(path: Path) -> Iterator[Member]:
+    with tarfile.open(path, "r|*", bufsize=_BLOCK) as archive:
+        for info in archive:
+            if info.isreg() and (handle := archive.extractfile(info)):
+                yield Member(PurePosixPath(info.name), info.size, _blocks(handle))
+
+
+def _read_rar(path: Path) -> Iterator[Member]:
+    try:
+        import libarchive
+    except (ImportError, TypeError, AttributeError, OSError) as error:
+        # The Python package is there, but what it finds of the library is not.
+        raise DatasetError(
+            "rar archives are read by libarchive, which this machine does not have",
+            "install it (`apt install libarchive13`, or `conda install libarchive`), or unpack "
+            f"{path.name} with unrar or 7-Zip and give the folder to `cocon data get --from`",
+        ) from error
+    with _as_value_error(libarchive.ArchiveError), libarchive.file_reader(str(path)) as archive:
+        for entry in archive:
+            if entry.isreg:
+                blocks = _guarded(entry.get_blocks(_BLOCK), libarchive.ArchiveError)
+                yield Member(PurePosixPath(entry.pathname), entry.size or 0, blocks)
+
+
+def _guarded(blocks: Iterable[bytes], error: type[Exception]) -> Iterator[bytes]:
+    with _as_value_error(error):
+        yield from blocks
+
+
+@contextlib.contextmanager
+def _as_value_error(error: type[Exception]) -> Iterator[None]:
+    """Turn the library's error, which only exists where the library does, into one that always does."""
+    try:
+        yield
+    except error as fault:
+        raise ValueError(getattr(fault, "msg", None) or fault) from fault
+
+
+def _blocks(handle: IO[bytes]) -> Iterator[bytes]:
+    return iter(lambda: handle.read(_BLOCK), b"")

@@ -1,0 +1,184 @@
+"""From published archives to videos under their official names; every step can be killed and goes on.
+
+Only files that the official lists name are taken out of an archive, whatever folders they are in, and they
+are written to the paths that follow from the lists. An archive that was downloaded is removed once it is
+unpacked, so that there are never more than two copies of a video.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cocon.datasets.archives import Place, is_archive, unpack
+from cocon.datasets.sources import Archive, Part, archive_folder, public_source
+from cocon.download import download
+from cocon.errors import AssetError, DatasetError
+from cocon.files import atomic_path, file_lock, read_json, write_json
+
+
+def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[str, Any]:
+    """Put the lists and videos of a public data set where its section of the configuration says.
+
+    Args:
+        settings: of the data set.
+        own: archives, or folders with archives or files, to take instead of downloading anything; those of
+            the configuration if there are none.
+        keep: do not remove downloaded archives.
+
+    Returns:
+        A receipt: what was taken from where, and how many of the listed videos are there now.
+
+    Raises:
+        DatasetError: no source has an archive, one is not the pinned one, the disk is too small, or more
+            videos are missing than the data set is known to lack.
+    """
+    kind = public_source(settings.kind)
+    own = own or settings.from_archives
+    store = archive_folder(settings)
+    store.mkdir(parents=True, exist_ok=True)
+    try:
+        with file_lock(store / ".lock", blocking=False):
+            receipts = _take_own(settings, own) if own else _take_published(settings, store, keep)
+    except BlockingIOError:
+        raise DatasetError(f"another `cocon data get` works in {store}", "wait for it to end") from None
+    videos = kind.list_videos(settings)
+    missing = [video.path for video in videos if not video.path.is_file()]
+    if len(missing) > kind.OFFICIAL.may_lack * len(videos):
+        raise DatasetError(
+            f"{len(missing):,} of {len(videos):,} listed videos were in no archive, such as {missing[0]}",
+            f"remove *.json from {store} to have the archives unpacked again, or give others with --from",
+        )
+    return {"videos": len(videos) - len(missing), "listed": len(videos), "archives": receipts}
+
+
+def _take_published(settings: Any, store: Path, keep: bool) -> list[dict[str, Any]]:
+    """Lists first: they decide what is wanted of the archives."""
+    kind = public_source(settings.kind)
+    receipts = [_receive(part, store, _list_place(settings), keep) for part in kind.LISTS]
+    parts = kind.list_parts(lambda archive: _obtain((archive,), store)[0])
+    place = _video_place(settings)
+    return receipts + [_receive(part, store, place, keep) for part in parts]
+
+
+def _take_own(settings: Any, paths: Sequence[Path]) -> list[dict[str, Any]]:
+    files = sorted({file for path in paths for file in _files(path)})
+    taken = {file: _take(file, _list_place(settings)) for file in files}
+    place = _video_place(settings)
+    for file in files:
+        taken[file] += _take(file, place)
+    return [{"archive": str(file), "files": count} for file, count in taken.items() if count]
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        yield from (file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+    else:
+        raise DatasetError(f"there is no {path}", "give archives, or folders with archives or videos")
+
+
+def _list_place(settings: Any) -> Place:
+    pattern = public_source(settings.kind).LIST_NAME
+    return lambda name: settings.lists / name.name if pattern.fullmatch(name.name) else None
+
+
+def _video_place(settings: Any) -> Place:
+    wanted = {video.path.name: video.path for video in public_source(settings.kind).list_videos(settings)}
+    return lambda name: wanted.get(name.name)
+
+
+def _receive(part: Part, store: Path, place: Place, keep: bool) -> dict[str, Any]:
+    """One part of the data set: there already, put in place by the user, or downloaded."""
+    for archive in part:
+        receipt = _receipt(store / archive.name)
+        if "files" in receipt:
+            return receipt
+    path, receipt = _obtain(part, store)
+    _need_room(store, path.stat().st_size, f"the files of {path.name}")
+    receipt["files"] = _take(path, place)
+    os.sync()
+    write_json(_receipt_path(path), receipt)
+    print(f"{path.name}: {receipt['files']:,} files", flush=True)
+    if receipt["url"] and not keep:
+        path.unlink()
+    return receipt
+
+
+def _obtain(part: Part, store: Path) -> tuple[Path, dict[str, Any]]:
+    """The first of some alternative archives that is there, else that can be had."""
+    for archive in part:
+        path = store / archive.name
+        if path.is_file():
+            if fault := archive.pin.fault(path):
+                raise DatasetError(
+                    f"{path} is not the published archive: {fault}",
+                    f"remove it; or, if you trust it, take it as it is with `cocon data get --from {path}`",
+                )
+            return path, _receipt(path) or _new_receipt(archive, path, "")
+    faults = []
+    for archive in part:
+        path = store / archive.name
+        partial = path.with_name(f"{path.name}.part")
+        have = partial.stat().st_size if partial.exists() else 0
+        # The archive, and its files beside it.
+        _need_room(store, 2 * archive.pin.size - have, archive.name)
+        try:
+            url = download(archive.urls, path, archive.pin)
+        except AssetError as error:
+            faults.append(error.message)
+            continue
+        receipt = _new_receipt(archive, path, url)
+        write_json(_receipt_path(path), receipt)
+        return path, receipt
+    raise DatasetError(
+        "\n".join(faults),
+        f"try again later; or get {' or '.join(archive.name for archive in part)} elsewhere "
+        f"and put it into {store}",
+    )
+
+
+def _need_room(folder: Path, size: int, what: str) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise DatasetError(
+            f"{what} needs {size / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free",
+            "make room, or set 'archives:' and 'videos:' of this data set to another disk",
+        )
+
+
+def _take(path: Path, place: Place) -> int:
+    """The wanted files of an archive, or a file as it is; returns how many."""
+    if is_archive(path.name):
+        return unpack(path, place)
+    target = place(PurePosixPath(path.name))
+    if target is None:
+        return 0
+    if not target.exists() or not target.samefile(path):
+        with atomic_path(target) as temporary:
+            shutil.copyfile(path, temporary)
+    return 1
+
+
+def _receipt_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _receipt(path: Path) -> dict[str, Any]:
+    receipt: dict[str, Any] = read_json(_receipt_path(path)) if _receipt_path(path).is_file() else {}
+    return receipt
+
+
+def _new_receipt(archive: Archive, path: Path, url: str) -> dict[str, Any]:
+    return {
+        "archive": archive.name,
+        "url": url,
+        "bytes": path.stat().st_size,
+        "checked": [name for name in ("size", "sha256") if getattr(archive.pin, name)],
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

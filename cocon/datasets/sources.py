@@ -1,0 +1,99 @@
+"""Where a public data set is published, and the figures that its authors give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from cocon.datasets import registry
+from cocon.download import Pin
+from cocon.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One published file: an archive, or a list as it is.
+
+    Attributes:
+        name: below the folder of archives.
+        urls: mirrors of the same bytes, the best first.
+        pin: its size and hash, as far as they are published.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    pin: Pin = field(default_factory=Pin)
+
+
+Part = tuple[Archive, ...]
+"""Archives with the same videos in them, of which one is enough; the best first."""
+
+
+@dataclass(frozen=True)
+class Official:
+    """What a whole data set has, by its authors; 0 where they do not say.
+
+    Attributes:
+        videos: in the lists.
+        classes: in the lists.
+        splits: training and test videos by name of the split.
+        per_class: training and test videos of every class in every split; empty where they differ.
+        may_lack: fraction of the videos that nobody can get any more.
+    """
+
+    videos: int = 0
+    classes: int = 0
+    splits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    may_lack: float = 0.0
+    per_class: tuple[int, int] | tuple[()] = ()
+
+
+class PublicSource(registry.Source, Protocol):
+    """What the module of a data set offers that can be downloaded."""
+
+    OFFICIAL: Official
+    LIST_NAME: re.Pattern[str]
+    """File names of the official lists, without any folder."""
+    LISTS: tuple[Part, ...]
+
+    def list_parts(self, fetch: Callable[[Archive], Path]) -> Sequence[Part]:
+        """The archives with the videos; ``fetch`` gets a file that names them, where there is one."""
+
+
+def public_source(kind: str) -> PublicSource:
+    """The module of a public data set.
+
+    Raises:
+        DatasetError: the data set is not one that is published.
+    """
+    module = registry.source(kind)
+    if not hasattr(module, "LISTS"):
+        raise DatasetError(
+            f"a data set of the kind '{kind}' is not downloaded",
+            "the kinds that are: " + ", ".join(name for name in registry.SOURCES if _is_public(name)),
+        )
+    return cast(PublicSource, module)
+
+
+def _is_public(kind: str) -> bool:
+    return hasattr(registry.source(kind), "LISTS")
+
+
+def archive_folder(settings: Any) -> Path:
+    """Where the archives of a data set lie, its own or downloaded ones."""
+    return settings.archives or settings.videos.parent / "archives"
+
+
+def advice(name: str, settings: Any) -> str:
+    """What to do when videos of a data set are missing.
+
+    Args:
+        name: of the data set in the configuration.
+        settings: its section.
+    """
+    module: Any = registry.source(settings.kind)
+    archives = archive_folder(settings) if hasattr(settings, "archives") else ""
+    return str(module.ADVICE.format(name=name, videos=settings.videos, archives=archives))

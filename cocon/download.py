@@ -1,0 +1,140 @@
+"""Files from the network: resumed where a connection broke, taken only if they are the pinned ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from cocon import __version__
+from cocon.errors import AssetError
+from cocon.files import sha256_of
+
+#: seconds without a byte after which a connection counts as broken
+TIMEOUT = 60
+#: attempts in a row without a new byte before an address is given up
+ATTEMPTS = 4
+#: seconds before the second attempt; doubled for each further one
+PAUSE = 2.0
+
+
+class RefusedError(AssetError):
+    """The server answers, but it does not have the file: trying again would not help."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What a file must be.
+
+    Attributes:
+        size: bytes; 0 where nobody has published it.
+        sha256: hexadecimal; empty where nobody has published it.
+    """
+
+    size: int = 0
+    sha256: str = ""
+
+    def fault(self, path: Path) -> str:
+        """What is wrong with a file; empty if nothing is."""
+        if self.size and path.stat().st_size != self.size:
+            return f"it has {path.stat().st_size:,} bytes, not {self.size:,}"
+        found = sha256_of(path) if self.sha256 else ""
+        return f"its sha256 is {found}, not {self.sha256}" if found != self.sha256 else ""
+
+
+def fetch_rest(url: str, partial: Path, size: int = 0) -> None:
+    """Get the bytes of ``url`` that ``partial`` lacks, in one attempt.
+
+    A server that cannot resume sends the file from its start, which then replaces what was there.
+
+    Args:
+        url: of the whole file.
+        partial: what earlier attempts got; need not exist.
+        size: bytes of the whole file; 0 if unknown. A file of another size is refused before it is read.
+
+    Raises:
+        RefusedError: the server does not have this file.
+        AssetError: it cannot be reached, or the connection broke; what came is kept.
+    """
+    have = partial.stat().st_size if partial.exists() else 0
+    headers = {"User-Agent": f"cocon/{__version__}"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as answer:
+            resumed = answer.status == 206
+            length = answer.headers.get("Content-Length")
+            expected = int(length) + have * resumed if length else None
+            if size and expected and expected != size:
+                raise RefusedError(f"{url} has {expected:,} bytes, not {size:,}")
+            with partial.open("ab" if resumed else "wb") as sink:
+                shutil.copyfileobj(answer, sink, 1 << 20)
+                sink.flush()
+                os.fsync(sink.fileno())
+    except (OSError, HTTPException) as error:
+        status = error.code if isinstance(error, urllib.error.HTTPError) else 0
+        if status == 416:
+            # There are no bytes after those that we have, so it is complete, or not this file.
+            return
+        kind = RefusedError if 400 <= status < 500 and status not in (408, 429) else AssetError
+        raise kind(f"cannot download {url}: {error}") from error
+    if expected is not None and partial.stat().st_size != expected:
+        raise AssetError(f"the connection broke after {partial.stat().st_size} of {expected} bytes of {url}")
+
+
+def download(urls: Sequence[str], path: Path, pin: Pin) -> str:
+    """Get a file from the first of several addresses that has it.
+
+    A broken connection is taken up again as long as it brings new bytes, and :data:`ATTEMPTS` times when it
+    brings none. The file gets its name when it is the pinned one; until then it is ``<name>.part``.
+
+    Args:
+        urls: the same file, the best address first.
+        path: its final name.
+        pin: what the file must be.
+
+    Returns:
+        The address that it came from.
+
+    Raises:
+        AssetError: no address has the file; the message says what each of them answered.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.part")
+    faults = []
+    for url in urls:
+        print(f"getting {url}", file=sys.stderr, flush=True)
+        try:
+            _fetch(url, partial, pin.size)
+        except AssetError as error:
+            faults.append(error.message)
+            continue
+        if not (fault := pin.fault(partial)):
+            partial.replace(path)
+            return url
+        partial.unlink()
+        faults.append(f"{url} is not the pinned file: {fault}")
+    raise AssetError("\n    ".join([f"no address has {path.name}:", *faults]))
+
+
+def _fetch(url: str, partial: Path, size: int) -> None:
+    """All of a file, in as many attempts as that takes."""
+    failed = 0
+    while True:
+        before = partial.stat().st_size if partial.exists() else 0
+        try:
+            return fetch_rest(url, partial, size)
+        except RefusedError:
+            raise
+        except AssetError as error:
+            got = partial.stat().st_size if partial.exists() else 0
+            failed = 1 if got > before else failed + 1
+            if failed >= ATTEMPTS:
+                raise
+            print(f"{error.message}; trying again", file=sys.stderr, flush=True)
+            time.sleep(PAUSE * 2 ** (failed - 1))

@@ -1,0 +1,183 @@
+"""Faults of every kind in a small data set of real, decodable files, and the sentence each gets."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from cocon.cli import main
+from cocon.config.schema import Hmdb51Dataset, Ucf101Dataset
+from cocon.datasets.findings import against_official, find
+from cocon.datasets.manifest import Facts, Video
+from cocon.datasets.probe import probe, probe_all
+from cocon.datasets.registry import list_videos, source
+
+TABLE = """\
+video,label,split
+walk/a.mp4,walk,train
+walk/b.mp4,walk,train
+walk/c.mp4,walk,test
+run/d.mp4,run,train
+run/e.mp4,run,test
+"""
+
+
+def write_video(path: Path, frames: int, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 32
+        for _ in range(frames):
+            picture = rng.integers(0, 256, (32, 32, 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's own data set without a fault; a clip of its recipe has 8 frames."""
+    for seed, row in enumerate(TABLE.splitlines()[1:]):
+        write_video(tmp_path / "v" / row.split(",")[0], 10, seed)
+    (tmp_path / "table.csv").write_text(TABLE)
+    section = "{kind: folder, recipe: r, shards: 1, videos: v, table: table.csv}"
+    clip = "{blocks: 4, frames_per_block: 2, predicted_blocks: 1}"
+    (tmp_path / "config.yaml").write_text(
+        f"datasets: {{mine: {section}}}\nrecipes: {{r: {{clip: {clip}}}}}\nresults: out\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def rows(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "out" / "mine" / "checked.csv").open() as handle:
+        return {row["id"]: row for row in csv.DictReader(handle)}
+
+
+def test_a_good_data_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", "mine"]) == 0
+    output = capsys.readouterr().out
+    table = [line.split() for line in output.splitlines()]
+    assert table[1] == ["run", "2", "2", "1", "1"]
+    assert table[3] == ["all", "5", "5", "3", "2"]
+    assert "fault" not in output
+    row = rows(folder)["walk/a"]
+    assert (row["frames"], row["fps"], row["status"], len(row["checksum"])) == ("10", "25.0", "ok", 64)
+    assert row["size"] == str((folder / "v" / "walk" / "a.mp4").stat().st_size)
+
+
+def spoil(folder: Path, kind: str) -> None:
+    videos = folder / "v"
+    match kind:
+        case "missing":
+            (videos / "walk" / "a.mp4").unlink()
+        case "undecodable":
+            (videos / "walk" / "a.mp4").write_bytes(b"not a video at all" * 100)
+        case "empty":
+            (videos / "walk" / "a.mp4").write_bytes(b"")
+        case "leak":
+            shutil.copy(videos / "walk" / "a.mp4", videos / "walk" / "c.mp4")
+        case "twin":
+            shutil.copy(videos / "walk" / "a.mp4", videos / "walk" / "b.mp4")
+        case "two labels":
+            shutil.copy(videos / "walk" / "a.mp4", videos / "run" / "d.mp4")
+        case "short":
+            write_video(videos / "walk" / "a.mp4", 7, 9)
+        case "folder":
+            shutil.move(videos / "walk" / "a.mp4", videos / "run" / "a.mp4")
+        case "unlisted":
+            write_video(videos / "walk" / "z.mp4", 10, 9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "sentence"),
+    [
+        ("missing", 2, "fault  1 video has no file: v/walk/a.mp4"),
+        ("undecodable", 2, "fault  1 video is undecodable: v/walk/a.mp4 (Invalid data found"),
+        ("empty", 2, "fault  1 video is undecodable: v/walk/a.mp4"),
+        (
+            "leak",
+            2,
+            "fault  split 1 leaks: the same content is in train and test, walk/a (train) is walk/c (test)",
+        ),
+        ("twin", 0, "note   the same content has several names: walk/a = walk/b"),
+        ("two labels", 2, "some of them under two labels: run/d = walk/a"),
+        ("short", 0, "note   1 video has fewer than 8 frames: walk/a (7)"),
+        ("folder", 2, "fault  1 in the folder of another class: v/run/a.mp4 belongs to walk"),
+        ("unlisted", 0, "note   1 files are in no list: v/walk/z.mp4"),
+    ],
+)
+def test_each_fault_has_its_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str], kind: str, status: int, sentence: str
+) -> None:
+    spoil(folder, kind)
+    assert main(["data", "check", "mine"]) == status
+    captured = capsys.readouterr()
+    assert sentence in captured.out
+    assert ("spoil the accuracies" in captured.err) == (status == 2)
+    assert len(rows(folder)) == 5, "the table is written whatever is found"
+
+
+def test_a_second_check_reads_only_what_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["data", "check", "mine"]) == 0
+    before = rows(folder)
+    write_video(folder / "v" / "run" / "d.mp4", 12, 99)
+    read = []
+    monkeypatch.setattr("cocon.datasets.probe.probe", lambda path: read.append(path) or probe(path))
+    assert main(["data", "check", "mine"]) == 0
+    assert read == [Path("v/run/d.mp4")]
+    after = rows(folder)
+    assert after.pop("run/d")["frames"] == "12"
+    assert after.items() < before.items()
+
+
+def test_without_decoding_only_the_folder_is_looked_at(folder: Path) -> None:
+    spoil(folder, "undecodable")
+    assert main(["data", "check", "mine", "--no-decode"]) == 0
+    assert {row["frames"] + row["checksum"] for row in rows(folder).values()} == {""}
+
+
+def test_several_processes_find_the_same(folder: Path) -> None:
+    videos = [Video(path.name, path, "", "", {}) for path in sorted((folder / "v").rglob("*.mp4"))]
+    one, two = (dict(probe_all(videos, folder / f"m{n}", n)) for n in (1, 2))
+    assert one == two
+    assert len(one) == 5
+
+
+def test_the_last_line_of_a_killed_check_is_forgotten(folder: Path) -> None:
+    videos = [Video("a", folder / "v" / "walk" / "a.mp4", "", "", {})]
+    expected = dict(probe_all(videos, folder / "memory"))
+    line = (folder / "memory").read_text()
+    (folder / "memory").write_text(line[: len(line) // 2])
+    assert dict(probe_all(videos, folder / "memory")) == expected
+    assert dict(probe_all(videos, folder / "memory")) == expected
+
+
+def test_real_clips_decode(shared_data: Path) -> None:
+    """Among them a clip of HMDB51 whose metadata is no text."""
+    clips = sorted((shared_data / "clips").rglob("*.avi"))
+    assert len(clips) >= 9
+    for clip in clips:
+        facts = probe(clip)
+        assert facts.status == "ok", clip
+        assert facts.frames > 30
+        assert 24 <= facts.fps <= 31
+
+
+@pytest.mark.parametrize(("kind", "section"), [("ucf101", Ucf101Dataset), ("hmdb51", Hmdb51Dataset)])
+def test_official_lists_have_the_published_figures(shared_data: Path, kind: str, section: type) -> None:
+    common = {"recipe": "r", "shards": 1, "splits": ("1", "2", "3"), "videos": Path("v")}
+    settings = section(kind=kind, lists=shared_data / "splits" / kind, **common)
+    videos = list_videos(settings)
+    official = source(kind).OFFICIAL  # type: ignore[attr-defined]
+    assert list(against_official(videos, official)) == []
+    sentences = " ".join(finding.sentence for finding in against_official(videos[1:], official))
+    assert f"published are {official.videos:,}" in sentences
+    assert "split 1 has" in sentences
+    facts = {video.id: Facts(status="missing") for video in videos}
+    assert [finding.serious for finding in find(settings, videos, facts, 40)] == [True]
