@@ -31,14 +31,20 @@ def list_videos(settings: Kinetics400Dataset) -> list[Video]:
         DatasetError: when a table is missing or lacks a column.
     """
     present = {name: folder for folder, _, names in os.walk(settings.videos) for name in names}
+    folders = {folder: Path(folder) for folder in set(present.values())}
     videos = []
     for (list_name, role), path in zip(ROLE_OF_LIST.items(), list_files(settings), strict=True):
+        splits = {"1": role}
         for row in _rows(path):
-            name = f"{row['youtube_id']}_{int(row['time_start']):06d}_{int(row['time_end']):06d}.mp4"
-            expected = settings.videos / list_name / row["label"].replace(" ", "_")
-            folder = Path(present.get(name, expected))
-            video_id = f"{list_name}/{name.removesuffix('.mp4')}"
-            videos.append(Video(video_id, folder / name, row["label"], row["youtube_id"], {"1": role}))
+            short = f"{row['youtube_id']}_{int(row['time_start']):06d}_{int(row['time_end']):06d}"
+            name = f"{short}.mp4"
+            if name in present:
+                folder = folders[present[name]]
+            else:
+                folder = settings.videos / list_name / row["label"].replace(" ", "_")
+            videos.append(
+                Video(f"{list_name}/{short}", folder / name, row["label"], row["youtube_id"], splits)
+            )
     return videos
 
 

@@ -149,7 +149,8 @@ def videos_by_shard(dataset):
     settings = CONFIG.datasets[dataset]
     try:
         videos = list_videos(settings)
-        if settings.kind != "demo":
+        # A job on a cluster reads this again: the files were looked at when the run was started.
+        if settings.kind != "demo" and workflow.is_main_process:
             kind = source(settings.kind)
             allowed = CONFIG.recipes[settings.recipe].extraction.max_failed_fraction
             check_files(videos, allowed, kind.ADVICE.format(videos=settings.videos))
