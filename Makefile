@@ -8,7 +8,7 @@ MMPOSE := workflow/envs/mmpose.post-deploy.sh
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
 PIP := $(BIN)/python $(PIP_INSTALL) --constraint requirements.txt
 
-.PHONY: demo test test-backends lint format schema clean
+.PHONY: demo test test-backends test-s3 lint format schema clean
 
 demo: .venv/run
 	@$(BIN)/snakemake --cores all eval_demo
@@ -21,6 +21,10 @@ test: .venv/dev
 
 test-backends: .venv-backends/ready
 	$(BACKENDS)/python -m pytest -m backends
+
+# Shards on S3-compatible storage, against a server of this machine.
+test-s3: .venv/s3
+	$(BIN)/python -m pytest -m s3
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -48,6 +52,10 @@ schema: .venv/run
 	@echo "installing into .venv, tools for developers included ..."
 	@$(PIP) --editable '.[blazepose,dev]'
 	@touch $@ .venv/run
+
+.venv/s3: .venv/dev requirements-s3.txt
+	@$(PIP) --constraint requirements-s3.txt --editable '.[blazepose,dev,s3]' 'moto[server]'
+	@touch $@
 
 # The optional backends beside each other: torchvision needs another torch than .venv has.
 .venv-backends/ready: .venv-backends/bin/python pyproject.toml requirements-backends.txt $(MMPOSE)

@@ -569,6 +569,11 @@ class Config(Section):
     """The whole of ``config.yaml``."""
 
     results: Path = Field(Path("results"), description="folder for everything that is computed")
+    shard_storage: str = Field(
+        "",
+        pattern=r"^(s3://[^/{}]+(/[^/{}]+)*)?$",
+        description="s3://bucket/folder for the shards; empty: among the results. See docs/storage.md",
+    )
     seed: int = Field(0, description="seed of initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where networks run; auto: on a GPU if the machine has one"

@@ -180,10 +180,16 @@ def shard_members(wildcards):
     return fingerprint([video.id for video in videos_by_shard(wildcards.dataset)[int(wildcards.shard)]])
 
 
+def shard_path(dataset="{dataset}", view="{view}", shard="{shard}"):
+    """A shard, or with the defaults all of them: among the results, or in the storage of config.yaml."""
+    path = f"{dataset}/shards/{view}/{shard}.h5"
+    return storage(f"{CONFIG.shard_storage}/{path}") if CONFIG.shard_storage else f"{RESULTS}/{path}"
+
+
 def shards_of(dataset, view):
     """All shards of one view of a data set."""
     count = CONFIG.datasets[dataset].shards
-    return [f"{RESULTS}/{dataset}/shards/{view}/{shard:05d}.h5" for shard in range(count)]
+    return [shard_path(dataset, view, f"{shard:05d}") for shard in range(count)]
 
 
 def view_shards(wildcards):
@@ -231,8 +237,8 @@ def folder_of_output(wildcards, output):
 
 
 def folder_of_shards(wildcards, input):
-    """The folder that has one folder of shards per view."""
-    return os.path.dirname(os.path.dirname(input[0]))
+    """The folder that has one folder of shards per view; of those in a storage, the local copies."""
+    return os.path.dirname(os.path.dirname(input.get("shards", input)[0]))
 
 
 def views_and_ensemble():

@@ -22,7 +22,7 @@ rule features:
         mem_mb=job("features", "memory_mb"),
         runtime=job("features", "runtime_minutes"),
     params:
-        shards=f"{RESULTS}/{{dataset}}/shards",
+        shards=folder_of_shards,
         settings=recipe_settings("clip"),
         device=CONFIG.device,
     message:
@@ -107,7 +107,7 @@ rule finetune:
         mem_mb=job("finetune", "memory_mb"),
         runtime=job("finetune", "runtime_minutes"),
     params:
-        shards=f"{RESULTS}/{{dataset}}/shards",
+        shards=folder_of_shards,
         state=f"{RUN}/evaluation/.state",
         settings=finetune_settings,
         seed=seed_of,
