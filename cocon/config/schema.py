@@ -463,7 +463,9 @@ class Evaluation(Section):
 
 class _Dataset(Section):
     recipe: str = Field(description="the recipe (see recipes:) that this data set is processed with")
-    shards: PositiveInt = Field(description="HDF5 files per view; aim at 100-300 videos each, 600 beyond 100,000")
+    shards: PositiveInt = Field(
+        description="HDF5 files per view; aim at 100-300 videos each, 600 beyond 100,000"
+    )
     splits: tuple[str, ...] = Field(("1",), description="official splits to evaluate on")
     pretrain_on: str = Field("", description="data set whose encoders are evaluated; empty: this one")
     pretrain_split: str = Field("1", description="the split whose training videos are pretrained on")
