@@ -53,10 +53,11 @@ def run(args: argparse.Namespace) -> None:
     roles, videos = roles_of(args.dataset, settings)
     extraction = measure_extraction(config, settings, videos)
     threads = config.jobs.pretrain_stage1.threads
-    with world(config.device if args.gpus else "cpu", threads) as process:
+    on_cpu = not args.gpus or config.device == "cpu"
+    with world("cpu" if on_cpu else "auto", threads) as process:
         recipe = config.recipes[settings.recipe]
         rates = measure_rates(recipe, config.views, roles.classes, process.device, threads)
-        measured = process.device.type == "cuda" or not args.gpus or config.device == "cpu"
+        measured = on_cpu or process.device.type == "cuda"
     plan = Plan(
         config, args.dataset, roles, extraction, rates, args.gpus, None if measured else args.gpu_tflops
     )

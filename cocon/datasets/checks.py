@@ -51,7 +51,7 @@ def check_files(videos: Sequence[Video], allowed_missing: float, advice: str) ->
         allowed_missing: fraction that may be missing.
         advice: where to get the videos and where to put them.
     """
-    missing = _missing(videos)
+    missing = without_file(videos)
     if len(missing) > allowed_missing * len(videos):
         examples = "\n".join(f"    {video.path}" for video in missing[:3])
         raise DatasetError(
@@ -59,8 +59,11 @@ def check_files(videos: Sequence[Video], allowed_missing: float, advice: str) ->
         )
 
 
-def _missing(videos: Sequence[Video]) -> list[Video]:
-    """Those without a file; every folder is read once, which on a network takes less than asking per file."""
+def without_file(videos: Sequence[Video]) -> list[Video]:
+    """Those whose file is missing.
+
+    Every folder is read once: over a network that takes far less than asking for every file.
+    """
     files: dict[str, set[str]] = {}
     missing = []
     for video in videos:

@@ -16,6 +16,7 @@ from typing import Any
 import cocon
 from cocon.config.schema import Config, Dataset
 from cocon.config.settings import dump_settings
+from cocon.datasets.checks import without_file
 from cocon.datasets.manifest import Video
 from cocon.errors import CoConError
 
@@ -64,7 +65,10 @@ def measure_extraction(config: Config, dataset: Dataset, videos: Sequence[Video]
     extraction = config.recipes[dataset.recipe].extraction
     views: dict[str, ViewCost] = {}
     frames, assumed = 0, dict[str, None]()
-    present = [video for video in videos if video.path.is_file()]
+    missing = {video.id for video in without_file(videos)}
+    present = [video for video in videos if video.id not in missing]
+    # This machine need not be the one that the jobs will run on.
+    device = "cpu" if config.device == "cpu" else "auto"
     with tempfile.TemporaryDirectory() as folder:
         amount = _amount(dataset, videos, present, Path(folder))
         for together in passes(config, dataset):
@@ -76,7 +80,7 @@ def measure_extraction(config: Config, dataset: Dataset, videos: Sequence[Video]
                 for argument in ("--settings", view, dump_settings(getattr(extraction, view)))
             ]
             command = [python, "-m", "view_extractors", "estimate", *together, *settings, *amount]
-            found = _ask([*command, "--json", "--device", config.device])
+            found = _ask([*command, "--json", "--device", device])
             frames = round(found["frames"] * len(videos) / len(present)) if present else found["frames"]
             assumed |= dict.fromkeys(line for line in found["assumed"] if "cores" not in line)
             for view, cost in found["views"].items():
