@@ -9,7 +9,7 @@ MMPOSE := workflow/envs/mmpose.post-deploy.sh
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
 PIP := $(BIN)/python $(PIP_INSTALL) --constraint requirements.txt
 
-.PHONY: demo test test-slurm test-backends lint format schema clean
+.PHONY: demo test test-slurm test-backends test-s3 lint format schema clean
 
 demo: .venv/run
 	@$(BIN)/snakemake --cores all eval_demo
@@ -26,6 +26,10 @@ test-slurm: .venv/slurm
 
 test-backends: .venv-backends/ready
 	$(BACKENDS)/python -m pytest -m backends
+
+# Shards on S3-compatible storage, against a server of this machine.
+test-s3: .venv/s3
+	$(BIN)/python -m pytest -m s3
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -58,6 +62,10 @@ schema: .venv/run
 .venv/slurm: .venv/dev
 	@echo "installing into .venv, Snakemake's executor for SLURM ..."
 	@$(PIP) --editable '.[blazepose,dev,slurm]'
+	@touch $@
+
+.venv/s3: .venv/dev requirements-s3.txt
+	@$(PIP) --constraint requirements-s3.txt --editable '.[blazepose,dev,s3]' 'moto[server]'
 	@touch $@
 
 # The optional backends beside each other: torchvision needs another torch than .venv has.

@@ -12,6 +12,7 @@ from cocon.errors import CoConError
 
 #: in the order in which a run needs them
 COMMANDS = (
+    "plan",
     "render",
     "data",
     "index",

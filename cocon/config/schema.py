@@ -463,7 +463,9 @@ class Evaluation(Section):
 
 class _Dataset(Section):
     recipe: str = Field(description="the recipe (see recipes:) that this data set is processed with")
-    shards: PositiveInt = Field(description="HDF5 files per view; aim at 100-300 videos each")
+    shards: PositiveInt = Field(
+        description="HDF5 files per view; aim at 100-300 videos each, 600 beyond 100,000"
+    )
     splits: tuple[str, ...] = Field(("1",), description="official splits to evaluate on")
     pretrain_on: str = Field("", description="data set whose encoders are evaluated; empty: this one")
     pretrain_split: str = Field("1", description="the split whose training videos are pretrained on")
@@ -588,6 +590,11 @@ class Config(Section):
     """The whole of ``config.yaml``."""
 
     results: Path = Field(Path("results"), description="folder for everything that is computed")
+    shard_storage: str = Field(
+        "",
+        pattern=r"^(s3://[^/{}]+(/[^/{}]+)*)?$",
+        description="s3://bucket/folder for the shards; empty: among the results. See docs/storage.md",
+    )
     seed: int = Field(0, description="seed of initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where networks run; auto: on a GPU if the machine has one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,7 @@ def check_files(videos: Sequence[Video], allowed_missing: float, advice: str) ->
         allowed_missing: fraction that may be missing.
         advice: where to get the videos and where to put them.
     """
-    missing = [video for video in videos if not video.path.is_file()]
+    missing = without_file(videos)
     if len(missing) > allowed_missing * len(videos):
         examples = "\n".join(f"    {video.path}{_look_alike(video.path)}" for video in missing[:3])
         raise DatasetError(
@@ -71,3 +72,27 @@ def _look_alike(path: Path) -> str:
 
 def _entries(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def without_file(videos: Sequence[Video]) -> list[Video]:
+    """Those whose file is missing.
+
+    Every folder is read once: over a network that takes far less than asking for every file.
+    """
+    files: dict[str, set[str]] = {}
+    missing = []
+    for video in videos:
+        folder, name = os.path.split(video.path)
+        if folder not in files:
+            files[folder] = _files_in(folder or os.curdir)
+        if name not in files[folder]:
+            missing.append(video)
+    return missing
+
+
+def _files_in(folder: str) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError:
+        return set()

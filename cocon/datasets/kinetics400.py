@@ -57,14 +57,18 @@ def list_videos(settings: Kinetics400Dataset) -> list[Video]:
         DatasetError: when a table is missing or lacks a column.
     """
     present = {name: folder for folder, _, names in os.walk(settings.videos) for name in names}
+    folders: dict[str, Path] = {}  # made once each: 240,000 paths take a while
     videos = []
-    for (list_name, role), path in zip(ROLE_OF_LIST.items(), list_files(settings), strict=True):
-        for row in _rows(path):
-            name = f"{row['youtube_id']}_{int(row['time_start']):06d}_{int(row['time_end']):06d}.mp4"
-            expected = settings.videos / list_name / row["label"].replace(" ", "_")
-            folder = Path(present.get(name, expected))
-            video_id = f"{list_name}/{name.removesuffix('.mp4')}"
-            videos.append(Video(video_id, folder / name, row["label"], row["youtube_id"], {"1": role}))
+    for (list_name, role), table in zip(ROLE_OF_LIST.items(), list_files(settings), strict=True):
+        expected, splits = settings.videos / list_name, {"1": role}
+        for row in _rows(table):
+            short = f"{row['youtube_id']}_{int(row['time_start']):06d}_{int(row['time_end']):06d}"
+            name = f"{short}.mp4"
+            folder = present.get(name) or f"{expected}/{row['label'].replace(' ', '_')}"
+            if folder not in folders:
+                folders[folder] = Path(folder)
+            path = folders[folder] / name
+            videos.append(Video(f"{list_name}/{short}", path, row["label"], row["youtube_id"], splits))
     return videos
 
 

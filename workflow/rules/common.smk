@@ -186,7 +186,8 @@ def videos_by_shard(dataset):
     settings = CONFIG.datasets[dataset]
     try:
         videos = list_videos(settings)
-        if settings.kind != "demo":
+        # A job on a cluster reads this again: the files were looked at when the run was started.
+        if settings.kind != "demo" and workflow.is_main_process:
             allowed = CONFIG.recipes[settings.recipe].extraction.max_failed_fraction
             check_files(videos, allowed, advice(dataset, settings))
     except CoConError as error:
@@ -215,10 +216,16 @@ def shard_members(wildcards):
     return fingerprint([video.id for video in videos_by_shard(wildcards.dataset)[int(wildcards.shard)]])
 
 
+def shard_path(dataset="{dataset}", view="{view}", shard="{shard}"):
+    """A shard, or with the defaults all of them: among the results, or in the storage of config.yaml."""
+    path = f"{dataset}/shards/{view}/{shard}.h5"
+    return storage(f"{CONFIG.shard_storage}/{path}") if CONFIG.shard_storage else f"{RESULTS}/{path}"
+
+
 def shards_of(dataset, view):
     """All shards of one view of a data set."""
     count = CONFIG.datasets[dataset].shards
-    return [f"{RESULTS}/{dataset}/shards/{view}/{shard:05d}.h5" for shard in range(count)]
+    return [shard_path(dataset, view, f"{shard:05d}") for shard in range(count)]
 
 
 def view_shards(wildcards):
@@ -266,8 +273,8 @@ def folder_of_output(wildcards, output):
 
 
 def folder_of_shards(wildcards, input):
-    """The folder that has one folder of shards per view."""
-    return os.path.dirname(os.path.dirname(input[0]))
+    """The folder that has one folder of shards per view; of those in a storage, the local copies."""
+    return os.path.dirname(os.path.dirname(input.get("shards", input)[0]))
 
 
 def views_and_ensemble():

@@ -22,7 +22,7 @@ rule features:
         mem_mb=growing(job("features", "memory_mb")),
         runtime=growing(job("features", "runtime_minutes")),
     params:
-        shards=f"{RESULTS}/{{dataset}}/shards",
+        shards=folder_of_shards,
         settings=recipe_settings("clip"),
         device=CONFIG.device,
     message:
@@ -109,7 +109,7 @@ rule finetune:
         mem_mb=growing(job("finetune", "memory_mb")),
         runtime=job("finetune", "runtime_minutes"),
     params:
-        shards=f"{RESULTS}/{{dataset}}/shards",
+        shards=folder_of_shards,
         state=f"{RUN}/evaluation/.state",
         settings=finetune_settings,
         seed=seed_of,

@@ -23,7 +23,7 @@ rule export:
         runtime=growing(10),
     params:
         shards=lambda wildcards, input: (
-            ["--shards", f"{RESULTS}/{wildcards.dataset}/shards"] if input.shards else []
+            ["--shards", folder_of_shards(wildcards, input)] if input.shards else []
         ),
         summary=lambda wildcards, input: ["--summary", *input.summary] if input.summary else [],
     message:

@@ -51,7 +51,7 @@ rule pretrain_stage1:
     params:
         settings=recipe_settings("clip", "network", "pretraining"),
         split=lambda wildcards: dataset_of(wildcards).pretrain_split,
-        shards=f"{RESULTS}/{{dataset}}/shards",
+        shards=folder_of_shards,
         state=f"{RUN}/pretrain/.state",
         seed=seed_of,
         device=CONFIG.device,
@@ -104,7 +104,7 @@ rule pretrain_stage2:
         views=VIEWS,
         init=lambda wildcards, input: os.path.dirname(input.start[0]),
         split=lambda wildcards: dataset_of(wildcards).pretrain_split,
-        shards=f"{RESULTS}/{{dataset}}/shards",
+        shards=folder_of_shards,
         state=f"{RUN}/pretrain/.state",
         seed=seed_of,
         device=CONFIG.device,

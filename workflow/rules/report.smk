@@ -25,7 +25,7 @@ rule page:
         runtime=growing(60),
     params:
         results=folder_of_output,
-        shards=f"{RESULTS}/{{dataset}}/shards",
+        shards=folder_of_shards,
         views=VIEWS,
     message:
         "Writing the report of {wildcards.dataset}"

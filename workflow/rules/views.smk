@@ -6,7 +6,7 @@ rule extract:
         videos=shard_videos,
         manifest=ancient(f"{RESULTS}/{{dataset}}/manifest.csv"),
     output:
-        f"{RESULTS}/{{dataset}}/shards/{{view}}/{{shard}}.h5",
+        shard_path(),
     log:
         f"{RESULTS}/{{dataset}}/logs/extract/{{view}}_{{shard}}.log",
     benchmark:
@@ -45,8 +45,8 @@ if ONE_PASS:
             videos=shard_videos,
             manifest=ancient(f"{RESULTS}/{{dataset}}/manifest.csv"),
         output:
-            mask=f"{RESULTS}/{{dataset}}/shards/mask/{{shard}}.h5",
-            pose=f"{RESULTS}/{{dataset}}/shards/pose/{{shard}}.h5",
+            mask=shard_path(view="mask"),
+            pose=shard_path(view="pose"),
         log:
             f"{RESULTS}/{{dataset}}/logs/extract/mask_pose_{{shard}}.log",
         benchmark:

@@ -1,0 +1,223 @@
+"""The jobs of a data set's whole evaluation, rule by rule as in ``workflow/rules``, and what each costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cocon.config.schema import WITHOUT_STAGE1, Config, Recipe
+from cocon.data.sampling import eval_windows
+from cocon.planning.amount import Roles
+from cocon.planning.extraction import ExtractionCosts, passes
+from cocon.planning.rates import Rate, Rates
+from cocon.planning.schedule import Step
+
+_FLOAT = 4
+#: arrays of features per video, see cocon.evaluation.features
+_FEATURES = 3
+#: of Adam's state to the weights, the weights included
+_STATE = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the cost of a run follows from.
+
+    Attributes:
+        config: the configuration.
+        dataset: name of the data set.
+        roles: its numbers of videos.
+        extraction: measured costs of a frame.
+        rates: measured costs of a clip.
+        gpus: GPUs of all machines together; 0: training runs on CPUs.
+        gpu_tflops: what one of them keeps up, where it was not measured; None: it was.
+    """
+
+    config: Config
+    dataset: str
+    roles: Roles
+    extraction: ExtractionCosts
+    rates: Rates
+    gpus: int
+    gpu_tflops: float | None
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the data set is processed with."""
+        return self.config.recipes[self.config.datasets[self.dataset].recipe]
+
+    @property
+    def windows(self) -> int:
+        """Windows that a video of mean length is judged by."""
+        return len(eval_windows(max(1, self.extraction.frames // self.roles.videos), self.recipe.clip))
+
+    @property
+    def gpus_per_job(self) -> int:
+        """GPUs of a job that trains or judges."""
+        return 0 if self.config.device == "cpu" else min(1, self.gpus)
+
+    @property
+    def encoders_from(self) -> str:
+        """The other data set that the encoders are pretrained on; empty: it is this one."""
+        name = self.config.datasets[self.dataset].pretrain_on
+        return "" if name == self.dataset else name
+
+    def seconds(self, rate: Rate) -> float:
+        """Of one clip."""
+        return rate.on(self.gpu_tflops if self.gpus_per_job else None)
+
+    def steps(self) -> list[Step]:
+        """All steps of ``snakemake eval_<data set>``, none before what it waits for.
+
+        Encoders that are pretrained on another data set belong to the plan of that one.
+        """
+        settings = self.config.datasets[self.dataset]
+        start = [Step("index", "index", 1)]
+        if settings.kind == "demo":
+            start.insert(
+                0, Step("render", f"render_{self.dataset}", 1, threads=self.config.jobs.render.threads)
+            )
+        steps = [*start, *self._extraction(tuple(step.name for step in start))]
+        extracted = {view: step.name for step in steps for view in step.name.split()[1:]}
+        if not self.encoders_from:
+            steps += self._pretraining(extracted)
+        steps += self._evaluation(extracted)
+        if settings.kind == "demo" and self.config.views != ("rgb",):
+            steps.append(Step("scores", f"score_shards_{self.dataset}", 1, after=tuple(extracted.values())))
+        steps.append(Step("page", "page", 1, after=tuple(step.name for step in steps)))
+        return steps
+
+    def _extraction(self, after: tuple[str, ...]) -> Iterator[Step]:
+        settings, costs, job = self.config.datasets[self.dataset], self.extraction, self.config.jobs.extract
+        frames = costs.frames / settings.shards
+        for views in passes(self.config, settings):
+            found = [costs.views[view] for view in views]
+            yield Step(
+                name=f"extract {' '.join(views)}",
+                rule="extract_persons" if len(views) > 1 else "extract",
+                jobs=settings.shards,
+                seconds=frames * sum(cost.seconds for cost in found),
+                threads=job.threads,
+                gpus=int(any(cost.on_gpu for cost in found)),
+                bytes=costs.frames * sum(cost.bytes for cost in found),
+                after=after,
+            )
+
+    def _pretraining(self, extracted: dict[str, str]) -> Iterator[Step]:
+        pretrainings = self._pretrainings()
+        weights = {view: _FLOAT * count for view, count in self.rates.parameters.items()}
+        trained, jobs = self.recipe.pretraining, self.config.jobs
+        if "random" in pretrainings or WITHOUT_STAGE1 & pretrainings:
+            yield Step("initialise", "initialise", 1, bytes=sum(weights.values()))
+        needs_stage1 = pretrainings - {"random"} - WITHOUT_STAGE1
+        for view in self.config.views if needs_stage1 else ():
+            yield Step(
+                name=f"stage1 {view}",
+                rule="pretrain_stage1",
+                jobs=1,
+                seconds=trained.stage1.epochs * self._epoch(self.rates.alone[view]),
+                threads=jobs.pretrain_stage1.threads,
+                gpus=self.gpus_per_job,
+                bytes=weights[view] * (1 + _STATE * trained.keep_checkpoints),
+                after=("index", extracted[view]),
+            )
+        for name in sorted(pretrainings - {"random", "stage1"}):
+            alone = name in WITHOUT_STAGE1
+            epochs = trained.stage2.epochs + (trained.stage1.epochs if alone else 0)
+            before = ("initialise",) if alone else tuple(f"stage1 {view}" for view in self.config.views)
+            yield Step(
+                name=f"stage2 {name}",
+                rule="pretrain_stage2",
+                jobs=1,
+                seconds=epochs * self._epoch(self.rates.together),
+                threads=jobs.pretrain_stage2.threads,
+                gpus=self.gpus_per_job,
+                bytes=sum(weights.values()) * (1 + _STATE * trained.keep_checkpoints),
+                after=("index", *extracted.values(), *before),
+            )
+
+    def _pretrainings(self) -> set[str]:
+        evaluation = self.recipe.evaluation
+        found: set[str] = set()
+        if {"linear", "retrieval"} & set(evaluation.protocols):
+            found |= set(evaluation.pretrainings)
+        if "finetune" in evaluation.protocols:
+            found |= set(evaluation.finetune_pretrainings)
+        return found
+
+    def _epoch(self, rate: Rate) -> float:
+        """Seconds of an epoch; a validation clip costs a third of a training clip, the forward pass."""
+        held_out = self.recipe.pretraining.validation_fraction
+        return self.roles.pretrained * (1 - held_out + held_out / 3) * self.seconds(rate)
+
+    def _evaluation(self, extracted: dict[str, str]) -> Iterator[Step]:
+        evaluation = self.recipe.evaluation
+        metrics: list[str] = []
+        for protocol in evaluation.protocols:
+            names = evaluation.finetune_pretrainings if protocol == "finetune" else evaluation.pretrainings
+            for name in dict.fromkeys(names):
+                for step in self._protocol(protocol, name, extracted):
+                    if step.rule != "features" or step.name not in metrics:
+                        yield step
+                    metrics.append(step.name)
+        yield Step("summary", "summary", 1, after=tuple(dict.fromkeys(metrics)))
+
+    def _protocol(self, protocol: str, name: str, extracted: dict[str, str]) -> Iterator[Step]:
+        """The jobs of one protocol and encoder, all views and splits."""
+        splits, views = len(self.config.datasets[self.dataset].splits), self.config.views
+        encoder = {"random": "initialise", "stage1": "stage1 {}"}.get(name, f"stage2 {name}")
+        judged = []
+        for view in views:
+            ready = ("index", extracted[view], *([] if self.encoders_from else [encoder.format(view)]))
+            if protocol == "finetune":
+                step = self._finetune(name, view, splits, ready)
+            else:
+                yield self._features(name, view, ready)
+                after = (f"features {name} {view}",)
+                step = Step(f"{protocol} {name} {view}", protocol, splits, self._cheap(protocol), after=after)
+            judged.append(step.name)
+            yield step
+        if len(views) > 1:
+            features = tuple(f"features {name} {view}" for view in views)
+            retrieval = protocol == "retrieval"
+            yield Step(
+                name=f"{protocol} {name} ensemble",
+                rule="ensemble_retrieval" if retrieval else "ensemble_scores",
+                jobs=splits,
+                seconds=len(views) * self._cheap(protocol) if retrieval else 0.0,
+                after=features if retrieval else tuple(judged),
+            )
+
+    def _cheap(self, protocol: str) -> float:
+        """Seconds of a protocol that reads features; the linear probe may need fewer iterations."""
+        if protocol == "linear":
+            return self.rates.probe * self.roles.train * self.recipe.evaluation.linear.max_iterations
+        return self.rates.search * self.roles.train * self.roles.test
+
+    def _features(self, name: str, view: str, ready: tuple[str, ...]) -> Step:
+        return Step(
+            name=f"features {name} {view}",
+            rule="features",
+            jobs=1,
+            seconds=self.roles.labelled * self.windows * self.seconds(self.rates.judged[view]),
+            threads=self.config.jobs.features.threads,
+            gpus=self.gpus_per_job,
+            bytes=self.roles.labelled * _FEATURES * self.recipe.network.features * _FLOAT,
+            after=ready,
+        )
+
+    def _finetune(self, name: str, view: str, splits: int, ready: tuple[str, ...]) -> Step:
+        """Training a clip costs what it costs in stage 1: the same encoder and aggregator."""
+        clips = self.recipe.evaluation.finetune.epochs * self.roles.train
+        tested = self.roles.test * self.windows
+        return Step(
+            name=f"finetune {name} {view}",
+            rule="finetune",
+            jobs=splits,
+            seconds=clips * self.seconds(self.rates.alone[view])
+            + tested * self.seconds(self.rates.judged[view]),
+            threads=self.config.jobs.finetune.threads,
+            gpus=self.gpus_per_job,
+            bytes=splits * self.roles.test * self.roles.classes * _FLOAT,
+            after=ready,
+        )

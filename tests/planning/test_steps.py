@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cocon.config.schema import Config
+from cocon.datasets.manifest import Video
+from cocon.errors import DatasetError
+from cocon.planning.amount import PUBLISHED, Roles, count, roles_of
+from cocon.planning.extraction import ExtractionCosts, ViewCost
+from cocon.planning.rates import Rate, Rates
+from cocon.planning.report import document_of, tables
+from cocon.planning.schedule import Step
+from cocon.planning.steps import Plan
+
+VIEWS = ("rgb", "flow", "mask", "pose")
+ROLES = Roles(1000, 800, 1000, 700, 200, 10, "a test")
+
+
+def config(**changes: Any) -> Config:
+    mine = {"kind": "folder", "recipe": "r", "shards": 5, "videos": "videos", "table": "t", **changes}
+    return Config.model_validate({"datasets": {"mine": mine}, "recipes": {"r": {}}})
+
+
+def plan(settings: Config, gpus: int = 0, gpu_tflops: float | None = None) -> Plan:
+    # A frame takes 10 ms per view, a clip 1 s alone, .25 s to be judged, 3 s in all views.
+    rate = {view: Rate(1.0, 1e12, "cpu", 1) for view in VIEWS}
+    judged = {view: Rate(0.25, 0.25e12, "cpu", 1) for view in VIEWS}
+    rates = Rates(rate, judged, Rate(3.0, 3e12, "cpu", 1), 1e-6, 1e-9, dict.fromkeys(VIEWS, 1000))
+    # Videos of 120 frames: one window each.
+    costs = ExtractionCosts(dict.fromkeys(VIEWS, ViewCost(0.01, 100.0, False)), 120_000, ())
+    return Plan(settings, "mine", ROLES, costs, rates, gpus, gpu_tflops)
+
+
+def step(steps: list[Step], name: str) -> Step:
+    return next(step for step in steps if step.name == name)
+
+
+def test_what_a_step_costs() -> None:
+    steps = plan(config()).steps()
+    rgb, persons = step(steps, "extract rgb"), step(steps, "extract pose mask")
+    assert (rgb.jobs, rgb.seconds, rgb.bytes) == (5, pytest.approx(240), 12e6)
+    assert (persons.jobs, persons.seconds, persons.bytes) == (5, pytest.approx(480), 24e6)
+    # 100 epochs of 720 training clips and 80 that are only looked at
+    assert step(steps, "stage1 flow").seconds == pytest.approx(100 * (720 + 80 / 3))
+    assert step(steps, "stage2 cocon").seconds == pytest.approx(3 * 60 * (720 + 80 / 3))
+    assert step(steps, "features cocon rgb").seconds == pytest.approx(1000 * 0.25)
+    assert step(steps, "finetune random pose").seconds == pytest.approx(100 * 700 + 200 * 0.25)
+    assert step(steps, "linear stage1 mask").seconds == pytest.approx(1e-6 * 700 * 2000)
+
+
+def test_counted_operations_stand_in_for_a_gpu_that_is_not_here() -> None:
+    steps = plan(config(), gpus=2, gpu_tflops=10).steps()
+    assert step(steps, "stage1 flow").seconds == pytest.approx(0.1 * 100 * (720 + 80 / 3))
+    assert {s.rule for s in steps if s.gpus} == {"pretrain_stage1", "pretrain_stage2", "features", "finetune"}
+    on_cpu = config().model_copy(update={"device": "cpu"})
+    assert not any(s.gpus for s in plan(on_cpu, gpus=2, gpu_tflops=10).steps())
+
+
+def test_encoders_of_another_data_set_are_not_planned_twice() -> None:
+    mine = {"kind": "folder", "recipe": "r", "shards": 5, "videos": "videos", "table": "t"}
+    settings = Config.model_validate(
+        {"datasets": {"mine": mine | {"pretrain_on": "other"}, "other": mine}, "recipes": {"r": {}}}
+    )
+    found = plan(settings)
+    assert not {"initialise", "pretrain_stage1", "pretrain_stage2"} & {s.rule for s in found.steps()}
+    assert "other, which has a plan of its own" in tables(document_of(found, 8))
+
+
+def test_the_document_adds_up() -> None:
+    document = document_of(plan(config(), gpus=4, gpu_tflops=10), cores=16)
+    assert document["jobs"] == sum(stage["jobs"] for stage in document["stages"])
+    assert document["bytes"] == sum(stage["bytes"] for stage in document["stages"])
+    assert document["critical_hours"] <= document["hours"]
+    more = document_of(plan(config(), gpus=8, gpu_tflops=10), cores=64)
+    assert more["hours"] < document["hours"]
+    path = [part["step"] for part in document["critical_path"]]
+    assert (path[0], path[-1]) == ("index", "page")
+    assert path[1].startswith("extract")
+    assert "NOT MEASURED: a GPU keeps up 10 x 10^12" in tables(document)
+    assert "NOT MEASURED" not in tables(document_of(plan(config()), 16))
+
+
+def test_numbers_of_videos() -> None:
+    videos = [
+        Video("a", Path("a"), "x", "", {"1": "train", "2": "test"}),
+        Video("b", Path("b"), "x", "", {"1": "test", "2": "train"}),
+        Video("c", Path("c"), "", "", {"1": "train", "2": "train"}),
+        Video("d", Path("d"), "y", "", {"1": "", "2": "train"}),
+        Video("e", Path("e"), "y", "", {"1": "", "2": ""}),
+    ]
+    assert count(videos, ("1", "2"), "1", "here") == Roles(5, 2, 3, 2, 1, 2, "here")
+
+
+def test_before_the_lists_are_there_a_public_data_set_has_its_published_numbers(tmp_path: Path) -> None:
+    public = {"kind": "kinetics400", "recipe": "r", "shards": 2, "videos": tmp_path, "lists": tmp_path}
+    known = Config.model_validate({"datasets": {"k": public}, "recipes": {"r": {}}})
+    assert roles_of("k", known.datasets["k"]) == (PUBLISHED["kinetics400"], [])
+    with pytest.raises(DatasetError):
+        roles_of("mine", config(table=str(tmp_path / "none.csv")).datasets["mine"])

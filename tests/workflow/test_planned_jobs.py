@@ -1,0 +1,42 @@
+"""`cocon plan` counts the jobs that Snakemake would run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cocon.config.settings import load_config
+from cocon.planning.amount import roles_of
+from cocon.planning.extraction import ExtractionCosts, ViewCost
+from cocon.planning.rates import Rate, Rates
+from cocon.planning.steps import Plan
+
+
+@pytest.mark.parametrize(
+    ("views", "evaluation"),
+    [
+        (["rgb", "flow", "mask", "pose"], {}),
+        (["rgb"], {"protocols": ["finetune", "linear"], "finetune_pretrainings": ["cmc"]}),
+    ],
+)
+def test_as_many_jobs_as_the_workflow_has(workflow, tmp_path: Path, views: list[str], evaluation) -> None:
+    (tmp_path / "table.csv").write_text("video,label,split\na.mp4,x,train\nb.mp4,x,test\n")
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    mine = {"kind": "folder", "recipe": "r", "shards": 3, "videos": ".", "table": "table.csv"}
+    recipes = {"r": {"evaluation": evaluation}}
+    workflow.configure({"views": views, "datasets": {"mine": mine}, "recipes": recipes})
+
+    config = load_config(tmp_path / "config.yaml")
+    settings = config.datasets["mine"]
+    absolute = settings.model_copy(update={"videos": tmp_path, "table": tmp_path / "table.csv"})
+    roles, _ = roles_of("mine", absolute)
+    rate = Rate(1.0, 1e9, "cpu", 1)
+    rates = Rates(dict.fromkeys(views, rate), dict.fromkeys(views, rate), rate, 1, 1, dict.fromkeys(views, 1))
+    costs = ExtractionCosts(dict.fromkeys(views, ViewCost(1.0, 1.0, False)), 240, ())
+    jobs: Counter[str] = Counter()
+    for step in Plan(config, "mine", roles, costs, rates, 0, None).steps():
+        jobs[step.rule] += step.jobs
+    assert jobs == {rule: n for rule, n in workflow.plan("eval_mine").items() if rule != "eval_mine"}
