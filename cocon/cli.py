@@ -23,6 +23,7 @@ COMMANDS = (
     "finetune",
     "ensemble",
     "relations",
+    "predict",
     "summary",
     "ablation",
     "report",

@@ -3,11 +3,7 @@
 
 rule export:
     input:
-        encoders=expand(
-            f"{RESULTS}/{{dataset}}/pretrain/{{pretraining}}/{{view}}.safetensors",
-            view=VIEWS,
-            allow_missing=True,
-        ),
+        encoders=export_encoders,
         shards=export_shards,
         summary=export_summary,
     output:
@@ -22,9 +18,7 @@ rule export:
         mem_mb=4000,
         runtime=10,
     params:
-        shards=lambda wildcards, input: (
-            ["--shards", f"{RESULTS}/{wildcards.dataset}/shards"] if input.shards else []
-        ),
+        shards=lambda wildcards, input: (["--shards", shards_folder(wildcards)] if input.shards else []),
         summary=lambda wildcards, input: ["--summary", *input.summary] if input.summary else [],
     message:
         "Exporting the encoders {wildcards.pretraining} of {wildcards.dataset}"

@@ -25,8 +25,8 @@ rule page:
         runtime=60,
     params:
         results=folder_of_output,
-        shards=f"{RESULTS}/{{dataset}}/shards",
-        views=VIEWS,
+        shards=shards_folder,
+        views=views_of,
     message:
         "Writing the report of {wildcards.dataset}"
     shell:
