@@ -39,6 +39,25 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
+def check_reader(name: str) -> None:
+    """Make sure that an archive of this name can be read here, before it is downloaded.
+
+    Raises:
+        DatasetError: it is a rar archive, and libarchive is missing.
+    """
+    if not name.lower().endswith(".rar"):
+        return
+    try:
+        import libarchive  # noqa: F401
+    except (ImportError, TypeError, AttributeError, OSError) as error:
+        # The Python package is there, but what it finds of the library is not.
+        raise DatasetError(
+            "rar archives are read by libarchive, which this machine does not have",
+            "install it (`apt install libarchive13`, or `conda install libarchive`), or unpack the archive "
+            "with unrar or 7-Zip and give the folder to `cocon data get --from`",
+        ) from error
+
+
 def unpack(archive: Path, place: Place) -> int:
     """Write the wanted members of an archive, and of the archives in it, to where they belong.
 
@@ -130,15 +149,9 @@ def _read_tar(path: Path) -> Iterator[Member]:
 
 
 def _read_rar(path: Path) -> Iterator[Member]:
-    try:
-        import libarchive
-    except (ImportError, TypeError, AttributeError, OSError) as error:
-        # The Python package is there, but what it finds of the library is not.
-        raise DatasetError(
-            "rar archives are read by libarchive, which this machine does not have",
-            "install it (`apt install libarchive13`, or `conda install libarchive`), or unpack "
-            f"{path.name} with unrar or 7-Zip and give the folder to `cocon data get --from`",
-        ) from error
+    check_reader(".rar")
+    import libarchive
+
     with _as_value_error(libarchive.ArchiveError), libarchive.file_reader(str(path)) as archive:
         for entry in archive:
             if entry.isreg:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cocon.datasets.archives import Place, is_archive, unpack
+from cocon.datasets.archives import Place, check_reader, is_archive, unpack
 from cocon.datasets.sources import Archive, Part, archive_folder, public_source
 from cocon.download import download
 from cocon.errors import AssetError, DatasetError
@@ -78,7 +78,7 @@ def _files(path: Path) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
-        yield from (file for file in path.rglob("*") if file.is_file() and not file.is_symlink())
+        yield from (file for file in path.rglob("*") if file.is_file())
     else:
         raise DatasetError(f"there is no {path}", "give archives, or folders with archives or videos")
 
@@ -126,12 +126,17 @@ def _obtain(part: Part, store: Path) -> tuple[Path, dict[str, Any]]:
         path = store / archive.name
         partial = path.with_name(f"{path.name}.part")
         have = partial.stat().st_size if partial.exists() else 0
-        # The archive, and its files beside it.
-        _need_room(store, 2 * archive.pin.size - have, archive.name)
         try:
+            check_reader(archive.name)
+            # The archive, and its files beside it.
+            _need_room(store, 2 * archive.pin.size - have, archive.name)
             url = download(archive.urls, path, archive.pin)
         except AssetError as error:
             faults.append(error.message)
+            continue
+        except DatasetError:
+            if archive is part[-1]:
+                raise
             continue
         receipt = _new_receipt(archive, path, url)
         write_json(_receipt_path(path), receipt)

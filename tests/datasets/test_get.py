@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -189,6 +190,28 @@ def test_a_full_disk_is_noticed_before_the_download(
     with pytest.raises(DatasetError, match="GB are free"):
         get(hmdb)
     assert server.asked == []
+
+
+def test_what_cannot_be_unpacked_is_not_downloaded(
+    hmdb: Hmdb51Dataset, server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "libarchive", None)
+    with pytest.raises(DatasetError, match="read by libarchive"):
+        get(hmdb)
+    assert server.asked == []
+
+
+def test_without_libarchive_ucf101_comes_as_the_zip(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_zip = zipped({f"UCF101/{name.partition('/')[2]}": content_of(name) for name in UCF_NAMES})
+    first, second = ucf101._VIDEOS
+    alternatives = (served(first, server, b"a rar"), served(second, server, as_zip))
+    monkeypatch.setattr(ucf101, "LISTS", ((served(ucf101.LISTS[0][0], server, ucf_lists()),),))
+    monkeypatch.setattr(ucf101, "_VIDEOS", alternatives)
+    monkeypatch.setitem(sys.modules, "libarchive", None)
+    assert get(settings_of(Ucf101Dataset, "ucf101", tmp_path))["videos"] == 2
+    assert "/UCF101.rar" not in {path for path, _ in server.asked}
 
 
 def test_a_folder_of_the_users_own(tmp_path: Path) -> None:
