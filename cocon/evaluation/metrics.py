@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from cocon.errors import DatasetError
+
+_FEW = 5  # hits or misses, as many as the normal approximation of a proportion is said to need
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,38 @@ class Result:
                 f"this is not a row of metrics: {error!r} while reading {dict(row)!r}",
                 "pass the .json files that `cocon linear`, `retrieval`, `finetune` and `ensemble` write",
             ) from error
+
+
+def interval(hits_N: np.ndarray, resamples: int, seed: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval of an accuracy over test videos: by bootstrap, at the ends by Wilson's formula.
+
+    With few hits, or few misses, resampling hardly ever shows other numbers than the one observed; with none
+    its interval is a point. Below 5 of either, `wilson_interval` takes its place.
+
+    Args:
+        hits_N: Whether each test video was classified correctly, bool.
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the resampling.
+        level: Probability mass between the two ends.
+    """
+    hits = int(hits_N.sum())
+    if min(hits, len(hits_N) - hits) < _FEW:
+        return wilson_interval(hits, len(hits_N), level)
+    return bootstrap_interval(hits_N, resamples, seed, level)
+
+
+def wilson_interval(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Score interval of a proportion (Wilson 1927, Journal of the American Statistical Association 22).
+
+    The proportions p whose distance to hits / n is at most z standard deviations sqrt(p (1 - p) / n), z the
+    two-sided quantile of the normal law. It is never a point, and includes 0 or 1 if that was observed.
+    """
+    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
+    middle = (hits + z2 / 2) / (n + z2)
+    half = math.sqrt(z2 * (hits * (n - hits) / n + z2 / 4)) / (n + z2)
+    low = 0.0 if hits == 0 else middle - half
+    high = 1.0 if hits == n else middle + half
+    return low, high
 
 
 def bootstrap_interval(

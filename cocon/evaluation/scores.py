@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from cocon.errors import DatasetError
-from cocon.evaluation.metrics import Result, Task, bootstrap_interval
+from cocon.evaluation.metrics import Result, Task, interval
 from cocon.evaluation.splits import Split
 from cocon.files import atomic_path, write_json
 
@@ -165,7 +165,7 @@ def write_result(scores: Scores, output: Path, bootstrap: int) -> Result:
     result = Result(
         task=scores.task,
         top1=float(hits_N.mean()),
-        ci95=bootstrap_interval(hits_N, bootstrap, scores.task.seed),
+        ci95=interval(hits_N, bootstrap, scores.task.seed),
         coverage=len(hits_N) / scores.listed,
         n=len(hits_N),
         chance=scores.chance,
