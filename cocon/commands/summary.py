@@ -1,12 +1,21 @@
-"""``cocon summary``: all rows of metrics in one file, and as tables in the terminal."""
+"""``cocon summary``: all rows of metrics in one file, and as tables in the terminal.
+
+With ``--setting`` the published figures stand beside those that ran in the same setting; ``--paper`` gathers
+such summaries in the paper's table of results.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from cocon.errors import ConfigError
-from cocon.evaluation.summary import format_tables, read_results, read_summary, write_summary
+from cocon.config.settings import parse_settings
+from cocon.errors import ConfigError, DatasetError
+from cocon.evaluation.metrics import Result
+from cocon.evaluation.paper import Cell, Setting, cells_beside, format_cells, whole_table
+from cocon.evaluation.summary import format_tables, read_document, read_results, read_summary, write_summary
+from cocon.files import write_csv, write_json
 
 HELP = "gather rows of metrics into one summary, or show one"
 
@@ -16,17 +25,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--metrics", nargs="+", type=Path, metavar="JSON", help="files of one row each")
     source.add_argument("--show", type=Path, metavar="SUMMARY", help="print the tables of a summary")
-    parser.add_argument("--output", type=Path, help="the summary.json to write (with --metrics)")
-    parser.add_argument("--csv", type=Path, help="the summary.csv to write (with --metrics)")
+    source.add_argument(
+        "--paper",
+        nargs="+",
+        type=Path,
+        metavar="SUMMARY",
+        help="summaries with a setting, for the paper's table",
+    )
+    parser.add_argument(
+        "--setting",
+        help="data sets, network and views, where published figures may stand beside: JSON or a file",
+    )
+    parser.add_argument("--output", type=Path, help="the .json to write (not with --show)")
+    parser.add_argument("--csv", type=Path, help="the .csv to write (not with --show)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the tables; with ``--metrics`` write the summary first."""
+    """Print the tables; with ``--metrics`` and ``--paper`` write them first."""
     if args.show:
-        print(format_tables(read_summary(args.show)))
+        print(_text(read_summary(args.show), read_cells(args.show)))
         return
     if args.output is None or args.csv is None:
-        raise ConfigError("--metrics needs to know where to write", "give --output and --csv")
+        raise ConfigError("a table needs to know where to be written", "give --output and --csv")
+    if args.paper:
+        cells = whole_table([cell for path in args.paper for cell in read_cells(path)])
+        rows = [cell.row() for cell in cells]
+        write_csv(args.csv, rows, list(rows[0]))
+        write_json(args.output, {"cells": rows})
+        print(format_cells(cells))
+        return
     results = read_results(args.metrics)
-    write_summary(results, args.output, args.csv)
-    print(format_tables(results))
+    more = {}
+    if args.setting:
+        setting = parse_settings(args.setting, Setting)
+        beside = [cell.row() for cell in cells_beside(results, setting)]
+        more = {"setting": setting.model_dump(mode="json"), "published": beside}
+    write_summary(results, args.output, args.csv, more)
+    print(_text(results, read_cells(args.output)))
+
+
+def read_cells(path: Path) -> list[Cell]:
+    """The published figures beside those of a summary; none if it was written without a setting.
+
+    Raises:
+        DatasetError: The file is missing or no summary.
+    """
+    setting = read_document(path).get("setting")
+    if setting is None:
+        return []
+    try:
+        return cells_beside(read_summary(path), Setting.model_validate(setting))
+    except ValueError as error:
+        raise DatasetError(f"{path} has a setting that this version does not know: {error}") from error
+
+
+def _text(results: Sequence[Result], cells: Sequence[Cell]) -> str:
+    return "\n\n".join(filter(None, (format_tables(results), format_cells(cells))))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
+from typing import Any
 
 from cocon.config.schema import PRETRAININGS
 from cocon.errors import DatasetError
 from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.ensemble import VIEW
-from cocon.evaluation.metrics import Result
+from cocon.evaluation.metrics import Result, Task
 from cocon.files import read_json, write_csv, write_json
 from cocon.views import VIEWS
 
@@ -32,7 +34,7 @@ def read_results(paths: Iterable[Path]) -> list[Result]:
     sources: dict[object, Path] = {}
     results = []
     for path in paths:
-        result = Result.from_row(_read(path))
+        result = Result.from_row(read_document(path))
         if result.task in sources:
             raise DatasetError(
                 f"{sources[result.task]} and {path} hold the same row ({result.task})", "pass one of them"
@@ -42,13 +44,44 @@ def read_results(paths: Iterable[Path]) -> list[Result]:
     return sorted(results, key=position)
 
 
-def write_summary(results: Sequence[Result], output: Path, csv: Path) -> None:
-    """Write ``{"rows": [...]}`` to ``output``, and the same rows as a table to ``csv``."""
+def write_summary(
+    results: Sequence[Result], output: Path, csv: Path, more: Mapping[str, object] | None = None
+) -> None:
+    """Write ``{"rows": [...], "means": [...]}`` to ``output``, and the rows as a table to ``csv``.
+
+    Args:
+        results: The rows.
+        output: The ``.json`` file; ``means`` are those of :func:`means_over_splits`.
+        csv: The ``.csv`` file.
+        more: Further entries of the document.
+    """
     rows = [result.row() for result in results]
     ranks = sorted({f"r{k}" for result in results for k in result.recall}, key=lambda name: int(name[1:]))
     flat = [{**row, "ci95_low": row["ci95"][0], "ci95_high": row["ci95"][1]} for row in rows]
     write_csv(csv, flat, [*_IDENTITY, *_FIGURES, *ranks])
-    write_json(output, {"rows": rows})
+    write_json(output, {"rows": rows, "means": means_over_splits(results), **(more or {})})
+
+
+def means_over_splits(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Mean and standard deviation over the splits, for each encoder, view, protocol and seed.
+
+    ``sd`` is that of a sample (divided by one less than the number of splits), and null for one split.
+    ``coverage`` is the smallest one.
+    """
+    groups: dict[Task, list[Result]] = {}
+    for result in results:
+        groups.setdefault(replace(result.task, split=""), []).append(result)
+    return [
+        {
+            **{key: getattr(task, key) for key in ("dataset", "pretraining", "view", "protocol", "seed")},
+            "splits": [result.task.split for result in members],
+            "top1": mean(result.top1 for result in members),
+            "sd": stdev(result.top1 for result in members) if len(members) > 1 else None,
+            "coverage": min(result.coverage for result in members),
+            "n": sum(result.n for result in members),
+        }
+        for task, members in groups.items()
+    ]
 
 
 def read_summary(path: Path) -> list[Result]:
@@ -57,8 +90,7 @@ def read_summary(path: Path) -> list[Result]:
     Raises:
         DatasetError: The file is missing or no summary.
     """
-    document = _read(path)
-    rows = document.get("rows")
+    rows = read_document(path).get("rows")
     if not isinstance(rows, list):
         raise DatasetError(f"{path} is not a summary", "pass the .json file that `cocon summary` wrote")
     return [Result.from_row(row) for row in rows]
@@ -67,8 +99,8 @@ def read_summary(path: Path) -> list[Result]:
 def format_tables(results: Sequence[Result]) -> str:
     """One aligned table per data set and protocol: a row per pretraining, a column per view, per cent.
 
-    A cell is the mean over splits and seeds with half the width of the 95 % interval (of one split).
-    ``cover`` is the smallest coverage of the row.
+    A cell of one result has half the width of its 95 % interval behind it; a cell of several is their mean,
+    with their standard deviation. ``cover`` is the coverage of the row, from the smallest to the largest.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for result in sorted(results, key=position):
@@ -82,11 +114,12 @@ def _format_group(dataset: str, protocol: str, results: list[Result]) -> str:
     for pretraining in dict.fromkeys(result.task.pretraining for result in results):
         mine = [result for result in results if result.task.pretraining == pretraining]
         cells = [_cell([result for result in mine if result.task.view == view]) for view in views]
-        table.append([pretraining, *cells, f"{100 * min(result.coverage for result in mine):.0f} %"])
+        covers = sorted({f"{100 * result.coverage:.0f}" for result in mine}, key=int)
+        table.append([pretraining, *cells, f"{'-'.join(dict.fromkeys((covers[0], covers[-1])))} %"])
     chance = _cell_text(f"{100 * mean(result.chance for result in results):.1f}")
     table.append(["chance", *[chance] * len(views), ""])
     splits = list(dict.fromkeys(result.task.split for result in results))
-    named = f"split {splits[0]}" if len(splits) == 1 else f"mean of splits {', '.join(splits)}"
+    named = f"split {splits[0]}" if len(splits) == 1 else f"mean ± sd of splits {', '.join(splits)}"
     videos = max(result.n for result in results)
     title = PROTOCOLS[protocol].title if protocol in PROTOCOLS else protocol
     return f"{dataset}: {title}, % ({named}, {videos} test videos)\n" + aligned(table)
@@ -95,8 +128,10 @@ def _format_group(dataset: str, protocol: str, results: list[Result]) -> str:
 def _cell(results: list[Result]) -> str:
     if not results:
         return _cell_text("-")
-    half_width = mean((r.ci95[1] - r.ci95[0]) / 2 for r in results)
-    return _cell_text(f"{100 * mean(r.top1 for r in results):.1f}", f"±{100 * half_width:.1f}")
+    accuracies = [result.top1 for result in results]
+    low, high = results[0].ci95
+    spread = stdev(accuracies) if len(results) > 1 else (high - low) / 2
+    return _cell_text(f"{100 * mean(accuracies):.1f}", f"±{100 * spread:.1f}")
 
 
 def _cell_text(number: str, interval: str = "") -> str:
@@ -127,7 +162,12 @@ def position(result: Result) -> tuple[object, ...]:
     return (task.dataset, *ranks, task.split, task.seed)
 
 
-def _read(path: Path) -> dict[str, object]:
+def read_document(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Raises:
+        DatasetError: The file is missing or something else.
+    """
     try:
         document = read_json(path)
     except FileNotFoundError as error:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,13 @@ import pytest
 from cocon.cli import main
 from cocon.errors import DatasetError
 from cocon.evaluation.metrics import Result, Task
-from cocon.evaluation.summary import format_tables, read_results, read_summary, write_summary
+from cocon.evaluation.summary import (
+    format_tables,
+    means_over_splits,
+    read_results,
+    read_summary,
+    write_summary,
+)
 from cocon.files import read_csv, read_json, write_json
 
 
@@ -38,7 +45,7 @@ def test_summary_has_the_rows_of_all_files_in_order(files: list[Path], tmp_path:
     results = read_results(files)
     write_summary(results, tmp_path / "summary.json", tmp_path / "summary.csv")
     document = read_json(tmp_path / "summary.json")
-    assert list(document) == ["rows"]
+    assert list(document) == ["rows", "means"]
     ordered = [(row["protocol"], row["pretraining"], row["view"]) for row in document["rows"]]
     assert ordered == [
         ("linear", "random", "rgb"),
@@ -79,8 +86,27 @@ def test_table_averages_over_splits() -> None:
     text = format_tables(
         [_result("cocon", "rgb", "linear", 0.5), _result("cocon", "rgb", "linear", 0.6, split="2")]
     )
-    assert "mean of splits 1, 2" in text
-    assert "55.0 ±10.0" in text
+    assert "mean ± sd of splits 1, 2" in text
+    assert "55.0 ±7.1" in text  # sqrt(2) * 5
+
+
+def test_means_over_splits_have_the_deviation_of_a_sample() -> None:
+    means = means_over_splits(
+        [_result("cocon", "rgb", "linear", value, split=split) for split, value in (("1", 0.5), ("2", 0.6))]
+        + [_result("random", "rgb", "linear", 0.2)]
+    )
+    assert [(row["pretraining"], row["splits"]) for row in means] == [
+        ("cocon", ["1", "2"]),
+        ("random", ["1"]),
+    ]
+    assert (means[0]["top1"], means[0]["sd"]) == (pytest.approx(0.55), pytest.approx(0.05 * 2**0.5))
+    assert (means[1]["top1"], means[1]["sd"]) == (0.2, None)
+
+
+def test_coverage_of_a_row_is_a_range() -> None:
+    results = [_result("cocon", view, "linear", 0.5) for view in ("rgb", "flow")]
+    text = format_tables([results[0], replace(results[1], coverage=0.5)])
+    assert text.splitlines()[3].endswith("50-98 %")
 
 
 def test_same_row_twice_is_refused(files: list[Path], tmp_path: Path) -> None:
