@@ -15,6 +15,7 @@ wildcard_constraints:
     view=one_of(CONFIG.views),
     shard=r"\d{5}",
     pretraining=one_of(PRETRAININGS),
+    protocol=protocols_like(*PROTOCOLS),
     split=r"\w+",
 
 
@@ -40,6 +41,7 @@ include: "workflow/rules/views.smk"
 include: "workflow/rules/scores.smk"
 include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/paper.smk"
 include: "workflow/rules/ablation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/export.smk"

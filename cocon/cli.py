@@ -25,6 +25,7 @@ COMMANDS = (
     "finetune",
     "ensemble",
     "relations",
+    "predict",
     "summary",
     "ablation",
     "report",

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", default="{}", help="ensemble, retrieval, bootstrap: JSON or a file")
     parser.add_argument("--manifest", type=Path, help="table of the videos (retrieval only)")
     parser.add_argument("--split", help="name of the split (retrieval only)")
+    parser.add_argument("--name", default="", help="name of the row, default: the protocol (retrieval only)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (retrieval only)")
 
 
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace) -> None:
         manifest=args.manifest,
         split=args.split,
         seed=args.seed,
+        name=args.name,
     )
 
 

@@ -1,5 +1,8 @@
 """``cocon finetune``: train encoder and aggregator further with labels, and test the classifier.
 
+``--preset linear_sgd`` trains a linear layer only. Scores (.npz), log (.log.jsonl) and the classifier
+(.safetensors) are written beside the metrics.
+
 The same command goes on with a run that was interrupted.
 """
 
@@ -8,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cocon.config.schema import FRAME_PROTOCOLS
 from cocon.config.settings import parse_settings
 from cocon.views import VIEWS
 
@@ -22,9 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--view", required=True, choices=tuple(VIEWS))
     add("--checkpoint", type=Path, required=True, help="the encoder, <view>.safetensors")
     add("--split", required=True, help="name of the split, for instance 1")
-    add("--output", type=Path, required=True, help=".json of metrics; scores and log go beside it")
+    add("--output", type=Path, required=True, help=".json of metrics; the rest goes beside it")
     add("--state", type=Path, required=True, help="folder for unfinished runs")
-    add("--settings", default="{}", help="JSON or a file: finetune, clip, bootstrap")
+    add("--preset", default="finetune", choices=FRAME_PROTOCOLS, help="the protocol")
+    add("--name", default="", help="name of the row in the table; default: the preset")
+    add("--settings", default="{}", help="JSON or a file: <the preset>, clip, bootstrap")
     add("--seed", type=int, default=0)
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--threads", type=int, help="threads of this process")
@@ -46,6 +52,8 @@ def run(args: argparse.Namespace) -> None:
         state=args.state,
         settings=parse_settings(args.settings, FinetuneSettings),
         seed=args.seed,
+        preset=args.preset,
+        protocol=args.name,
     )
     with world(args.device, args.threads) as process:
         finetune(job, process.device)

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> None:
         manifest=args.manifest,
         features=args.features,
         split=args.split,
+        name=args.name,
         settings=settings.retrieval,
         bootstrap=settings.bootstrap,
         seed=args.seed,

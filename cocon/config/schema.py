@@ -24,7 +24,18 @@ PRETRAININGS: tuple[str, ...] = get_args(PretrainingName)
 #: presets that predict nothing: L_cpc of stage 1 is no part of them, so they start from random networks and
 #: have the epochs of both stages
 WITHOUT_STAGE1 = frozenset({"cmc"})
-Protocol = Literal["linear", "retrieval", "finetune"]
+Protocol = Literal[
+    "linear",
+    "linear_sgd",
+    "retrieval",
+    "finetune",
+    "finetune_dpc",
+    "finetune_memdpc",
+    "finetune_coclr",
+]
+#: ways to judge an encoder; those in FRAME_PROTOCOLS train on frames, the others on cached features
+PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+FRAME_PROTOCOLS: tuple[str, ...] = tuple(name for name in PROTOCOLS if name not in ("linear", "retrieval"))
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -409,7 +420,7 @@ class Linear(Section):
 class Retrieval(Section):
     """Nearest neighbours by cosine; gallery: training videos, queries: test videos."""
 
-    ranks: tuple[PositiveInt, ...] = Field((1, 5, 10), description="k of the reported R@k")
+    ranks: tuple[PositiveInt, ...] = Field((1, 5, 10, 20, 50), description="k of the reported R@k")
 
 
 class Relations(Section):
@@ -426,36 +437,182 @@ class Relations(Section):
 
 
 class Finetune(Training):
-    """The encoder and the aggregator trained further with labels."""
+    """The encoder and the aggregator trained further with labels: CoCon's protocol."""
 
     epochs: PositiveInt = 100
     batch_size: int = Field(16, ge=2, description="clips per batch; batch norm needs two")
     accumulate: PositiveInt = Field(1, description="batches whose mean gradient makes one step")
     learning_rate: PositiveFloat = 1e-3
+    backbone_rate: Fraction = Field(
+        1.0, description="learning rate of encoder and aggregator, as a part of learning_rate; 0: frozen"
+    )
+    optimiser: Literal["adam", "sgd"] = "adam"
+    momentum: float = Field(0.9, ge=0, lt=1, description="of optimiser sgd")
     schedule: Literal["step", "cosine", "constant"] = "step"
     milestones: tuple[Fraction, ...] = Field(
         (0.5, 0.7, 0.9), description="the learning rate falls tenfold at these fractions of the epochs"
     )
+    head: Literal["context", "encoder"] = Field(
+        "context",
+        description="what is classified: the aggregator's last state, or the mean of the encoder's features, "
+        "L2-normalised",
+    )
     dropout: Fraction = 0.7
     jitter: Fraction = Field(0.3, description="probability of a clip-consistent colour jitter")
+    test_crops: Literal[1, 10] = Field(
+        1,
+        description="what is averaged per window: the centre crop, or centre and corners, each mirrored too",
+    )
+
+
+class FinetuneDpc(Finetune):
+    """Fine-tuning as in DPC (Han et al. 2019); milestones for UCF101 at 128 px."""
+
+    epochs: PositiveInt = 300
+    weight_decay: float = Field(1e-3, ge=0)
+    milestones: tuple[Fraction, ...] = (60 / 300, 80 / 300, 100 / 300)
+    dropout: Fraction = 0.5
+
+
+class FinetuneMemdpc(Finetune):
+    """Fine-tuning as in MemDPC (Han et al. 2020); epochs and milestones for UCF101."""
+
+    epochs: PositiveInt = 500
+    weight_decay: float = Field(1e-3, ge=0)
+    milestones: tuple[Fraction, ...] = (0.6, 0.8)
+    dropout: Fraction = 0.9
+    test_crops: Literal[1, 10] = 10
+
+
+class FinetuneCoclr(Finetune):
+    """Fine-tuning as in CoCLR (Han et al. 2020): the backbone learns ten times more slowly."""
+
+    epochs: PositiveInt = 500
+    weight_decay: float = Field(1e-3, ge=0)
+    backbone_rate: Fraction = 0.1
+    milestones: tuple[Fraction, ...] = (0.8, 0.9)
+    dropout: Fraction = 0.9
+    test_crops: Literal[1, 10] = 10
+
+
+class LinearSgd(Finetune):
+    """A linear layer on the frozen encoder, trained on augmented clips by SGD, as in CoCLR."""
+
+    weight_decay: float = Field(1e-3, ge=0)
+    learning_rate: PositiveFloat = 0.1
+    backbone_rate: Fraction = 0.0
+    optimiser: Literal["adam", "sgd"] = "sgd"
+    milestones: tuple[Fraction, ...] = (0.6, 0.8)
+    head: Literal["context", "encoder"] = "encoder"
+    dropout: Fraction = 0.0
+
+
+class OwnLinear(Linear):
+    """Your own variant of `linear`."""
+
+    like: Literal["linear"]
+
+
+class OwnLinearSgd(LinearSgd):
+    """Your own variant of `linear_sgd`."""
+
+    like: Literal["linear_sgd"]
+
+
+class OwnRetrieval(Retrieval):
+    """Your own variant of `retrieval`."""
+
+    like: Literal["retrieval"]
+
+
+class OwnFinetune(Finetune):
+    """Your own variant of `finetune`."""
+
+    like: Literal["finetune"]
+
+
+class OwnFinetuneDpc(FinetuneDpc):
+    """Your own variant of `finetune_dpc`."""
+
+    like: Literal["finetune_dpc"]
+
+
+class OwnFinetuneMemdpc(FinetuneMemdpc):
+    """Your own variant of `finetune_memdpc`."""
+
+    like: Literal["finetune_memdpc"]
+
+
+class OwnFinetuneCoclr(FinetuneCoclr):
+    """Your own variant of `finetune_coclr`."""
+
+    like: Literal["finetune_coclr"]
+
+
+OwnProtocol = Annotated[
+    OwnLinear
+    | OwnLinearSgd
+    | OwnRetrieval
+    | OwnFinetune
+    | OwnFinetuneDpc
+    | OwnFinetuneMemdpc
+    | OwnFinetuneCoclr,
+    Field(discriminator="like"),
+]
+#: names become parts of file names
+OwnProtocolName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 
 class Evaluation(Section):
     """Which encoders are judged, how, and with what weights the views are fused."""
 
     pretrainings: tuple[PretrainingName, ...] = ("random", "stage1", "cocon")
-    protocols: tuple[Protocol, ...] = ("linear", "retrieval", "finetune")
+    protocols: tuple[str, ...] = Field(
+        ("linear", "retrieval", "finetune"),
+        description="any of linear, linear_sgd, retrieval, finetune, finetune_dpc, finetune_memdpc, "
+        "finetune_coclr, and the names under own",
+    )
     finetune_pretrainings: tuple[PretrainingName, ...] = Field(
-        ("random", "cocon"), description="fine-tuning is dear: only these encoders are fine-tuned"
+        ("random", "cocon"),
+        description="fine-tuning and linear_sgd are dear: only these encoders are judged by them",
     )
     linear: Linear = Linear()
+    linear_sgd: LinearSgd = LinearSgd()
     retrieval: Retrieval = Retrieval()
     finetune: Finetune = Finetune()
+    finetune_dpc: FinetuneDpc = FinetuneDpc()
+    finetune_memdpc: FinetuneMemdpc = FinetuneMemdpc()
+    finetune_coclr: FinetuneCoclr = FinetuneCoclr()
+    own: dict[OwnProtocolName, OwnProtocol] = Field(
+        {},
+        description="your own protocols by name: `like` one of the above, and what differs from its defaults",
+    )
     relations: Relations = Relations()
     ensemble: dict[ViewName, float] = Field(
         {"rgb": 2.0, "flow": 2.0, "mask": 1.0, "pose": 1.0}, description="weights of the late fusion"
     )
     bootstrap: PositiveInt = Field(1000, description="resamples for the 95 % interval")
+
+    @model_validator(mode="after")
+    def _protocols_exist(self) -> Evaluation:
+        taken = sorted(set(self.own) & set(PROTOCOLS))
+        if taken:
+            raise ValueError(f"own.{taken[0]}: '{taken[0]}' is a protocol already; choose another name")
+        known = [*PROTOCOLS, *self.own]
+        for name in self.protocols:
+            if name not in known:
+                raise ValueError(f"protocols: there is no '{name}' (there are: {', '.join(known)})")
+        return self
+
+    def kind(self, protocol: str) -> str:
+        """The built-in protocol that a protocol is, or is like."""
+        return self.own[protocol].like if protocol in self.own else protocol
+
+    def settings_of(self, protocol: str) -> dict[str, Any]:
+        """A protocol's own section, under the name of its kind, as a JSON document."""
+        own = protocol in self.own
+        section: Section = self.own[protocol] if own else getattr(self, protocol)
+        return {self.kind(protocol): section.model_dump(mode="json", exclude={"like"} if own else None)}
 
 
 # ------------------------------------------------------------------------------------- data sets
@@ -467,6 +624,10 @@ class _Dataset(Section):
         description="HDF5 files per view; aim at 100-300 videos each, 600 beyond 100,000"
     )
     splits: tuple[str, ...] = Field(("1",), description="official splits to evaluate on")
+    views: tuple[ViewName, ...] = Field((), description="those of this data set, where not all; empty: all")
+    shards_of: str = Field(
+        "", description="data set of the same videos whose shards are used; empty: its own"
+    )
     pretrain_on: str = Field("", description="data set whose encoders are evaluated; empty: this one")
     pretrain_split: str = Field("1", description="the split whose training videos are pretrained on")
     track_videos: bool = Field(
@@ -607,6 +768,7 @@ class Config(Section):
     datasets: dict[str, Dataset]
     recipes: dict[str, Recipe]
     ablations: dict[str, Ablation] = {}
+    paper: tuple[str, ...] = Field((), description="data sets that fill the paper's table of results")
 
     @model_validator(mode="after")
     def _recipes_exist(self) -> Config:
@@ -616,7 +778,51 @@ class Config(Section):
                 raise ValueError(f"datasets.{name}.recipe: no recipe '{dataset.recipe}' (there are: {known})")
             if dataset.pretrain_on and dataset.pretrain_on not in self.datasets:
                 raise ValueError(f"datasets.{name}.pretrain_on: no data set '{dataset.pretrain_on}'")
+            if dataset.shards_of:
+                self._check_shards_of(name, dataset)
+        for name in self.paper:
+            if name not in self.datasets:
+                raise ValueError(f"paper: no data set '{name}'")
         for name, ablation in self.ablations.items():
             if ablation.dataset not in self.datasets:
                 raise ValueError(f"ablations.{name}.dataset: no data set '{ablation.dataset}'")
+        return self
+
+    def _check_shards_of(self, name: str, dataset: Dataset) -> None:
+        owner = self.datasets.get(dataset.shards_of)
+        key = f"datasets.{name}.shards_of"
+        if owner is None:
+            raise ValueError(f"{key}: no data set '{dataset.shards_of}'")
+        if owner.shards_of or owner.kind != dataset.kind:
+            raise ValueError(
+                f"{key}: '{dataset.shards_of}' must be of the kind {dataset.kind}, with its own shards"
+            )
+        lacking = set(self.views_of(name)) - set(self.views_of(dataset.shards_of))
+        if lacking:
+            raise ValueError(f"{key}: '{dataset.shards_of}' lacks the view {min(lacking)}")
+
+    def views_of(self, dataset: str) -> list[str]:
+        """The views of a data set: its own, as far as they are among all views; all if none is."""
+        own = self.datasets[dataset].views
+        return [view for view in self.views if view in own] or list(self.views)
+
+    @model_validator(mode="after")
+    def _views_are_pretrained(self) -> Config:
+        for name, dataset in self.datasets.items():
+            source = dataset.pretrain_on or name
+            lacking = set(self.views_of(name)) - set(self.views_of(source))
+            if lacking:
+                raise ValueError(f"datasets.{name}: its view {min(lacking)} is not pretrained on '{source}'")
+        return self
+
+    @model_validator(mode="after")
+    def _own_protocols_agree(self) -> Config:
+        kinds: dict[str, str] = {}
+        for name, recipe in self.recipes.items():
+            for protocol, own in recipe.evaluation.own.items():
+                if kinds.setdefault(protocol, own.like) != own.like:
+                    raise ValueError(
+                        f"recipes.{name}.evaluation.own.{protocol} is like {own.like}, that of another "
+                        f"recipe like {kinds[protocol]}; give them different names"
+                    )
         return self

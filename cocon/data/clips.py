@@ -18,6 +18,7 @@ from cocon.data.crops import (
     centre_crop,
     crop_at,
     crop_size,
+    five_crops,
     rescale_flow,
     resized_crop_at,
     scaled,
@@ -136,18 +137,37 @@ class ClipDataset(Dataset[Clips]):
         return best_crop(frames_FHWC[rows], view, crops) if candidates > 1 else crops[0]
 
 
-def read_windows(shards: ShardSet, video_id: str, clip: Clip, view: str) -> np.ndarray:
+def read_windows(
+    shards: ShardSet, video_id: str, clip: Clip, view: str, *, corners: bool = False
+) -> np.ndarray:
     """The evaluation windows of a whole video, cut out of the middle.
 
+    Args:
+        shards: the frames.
+        video_id: the video.
+        clip: frames and crop of a window.
+        view: name of the view.
+        corners: cut every window out of the corners too, five times in all.
+
     Returns:
-        ``uint8`` (W, T, C, crop, crop), W half-overlapping windows (see :func:`eval_windows`).
+        ``uint8`` (W, T, C, crop, crop), W half-overlapping windows (see :func:`eval_windows`); with
+        ``corners`` (5 W, ...), first all windows of the middle.
     """
     info = shards.videos[video_id]
     windows_WT = np.stack(eval_windows(info.frames, clip))
     needed, rows = np.unique(windows_WT, return_inverse=True)
-    crop = centre_crop(info.height, info.width, crop_size(clip, view))
-    frames_FHWC = crop.of(shards.read(video_id, needed))
-    return np.ascontiguousarray(frames_FHWC[rows.reshape(windows_WT.shape)].transpose(0, 1, 4, 2, 3))
+    crops = five_crops if corners else _centre_only
+    frames_FHWC = shards.read(video_id, needed)
+    parts = [
+        crop.of(frames_FHWC)[rows.reshape(windows_WT.shape)]
+        for crop in crops(info.height, info.width, crop_size(clip, view))
+    ]
+    windows_WTHWC = np.concatenate(parts) if corners else parts[0]
+    return np.ascontiguousarray(windows_WTHWC.transpose(0, 1, 4, 2, 3))
+
+
+def _centre_only(height: int, width: int, size: int) -> list[Crop]:
+    return [centre_crop(height, width, size)]
 
 
 def _to_tensor(frames_THWC: np.ndarray) -> Tensor:

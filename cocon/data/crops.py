@@ -80,6 +80,12 @@ def centre_crop(height: int, width: int, size: int) -> Crop:
     return Crop((height - size) // 2, (width - size) // 2, size, size)
 
 
+def five_crops(height: int, width: int, size: int) -> list[Crop]:
+    """The square crops in the middle and in the corners."""
+    corners = [crop_at(height, width, size, (top, left)) for top in (0.0, 1.0) for left in (0.0, 1.0)]
+    return [centre_crop(height, width, size), *corners]
+
+
 def scaled(frames_THWC: np.ndarray, size: int) -> np.ndarray:
     """``uint8`` frames as squares of ``size`` px (bilinear, averaging when they shrink)."""
     if frames_THWC.shape[1:3] == (size, size):

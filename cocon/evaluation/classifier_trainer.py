@@ -1,13 +1,16 @@
-"""Fine-tuning: one view, cross-entropy, the training loop of pretraining."""
+"""Training with labels: one view, cross-entropy, the training loop of pretraining."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from cocon.config.schema import Finetune
 from cocon.evaluation.labelled_clips import LabelledClip, LabelledClips, augment_clips
+from cocon.models.classifier import Classifier
 from cocon.training.launch import World, prepare_network
 from cocon.training.log import Reporter
 from cocon.training.loggers import Loggers
@@ -22,7 +25,8 @@ class ClassifierTrainer(Loop[LabelledClip]):
     Args:
         classifier: From x_BNCKHW to logits (B, classes); on its device, trained in place.
         clips: Training clips.
-        settings: The schedule.
+        settings: Optimiser and schedule.
+        section: Name of these settings below ``evaluation``, for hints.
         seed: Seed of order, augmentation and dropout.
         state: Where the unfinished run is kept.
         reporter: Where progress is told.
@@ -31,23 +35,24 @@ class ClassifierTrainer(Loop[LabelledClip]):
 
     def __init__(
         self,
-        classifier: nn.Module,
+        classifier: Classifier,
         clips: LabelledClips,
         settings: Finetune,
         *,
+        section: str,
         seed: int,
         state: RunState,
         reporter: Reporter,
         loggers: Loggers,
     ) -> None:
-        self.clips, self.jitter = clips, settings.jitter
+        self.classifier, self.clips, self.labelling = classifier, clips, settings
         world = World(next(classifier.parameters()).device)
         prepare_network(classifier, settings, world.device)
         super().__init__(
             classifier,
             clips,
             settings=settings,
-            section="evaluation.finetune",
+            section=f"evaluation.{section}",
             epochs=settings.epochs,
             batch_size=min(settings.batch_size, len(clips)),
             accumulate=settings.accumulate,
@@ -65,12 +70,36 @@ class ClassifierTrainer(Loop[LabelledClip]):
             loggers=loggers,
         )
 
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """One group for all, or, where the backbone has a rate of its own, the head and the backbone.
+
+        The first group has the scheduled learning rate.
+        """
+        settings = self.labelling
+        groups: list[dict[str, Any]] = [{"params": self.parameters}]
+        if settings.backbone_rate < 1:
+            backbone = {id(parameter) for parameter in self.classifier.backbone()}
+            groups = [
+                {"params": [p for p in self.parameters if id(p) not in backbone]},
+                {
+                    "params": [p for p in self.parameters if id(p) in backbone],
+                    "factor": settings.backbone_rate,
+                },
+            ]
+        groups = [group for group in groups if group["params"]]
+        rate, decay = settings.learning_rate, settings.weight_decay
+        if settings.optimiser == "sgd":
+            return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, weight_decay=decay)
+        return torch.optim.Adam(groups, lr=rate, weight_decay=decay)
+
     def loss_of(self, batch: LabelledClip, number: int) -> dict[str, Tensor]:
         """Cross-entropy, and the accuracy on the augmented training clips."""
         device = self.world.device
         generator = self.seeded("classifier", "labelled clips", self.epoch, number)
         x_u8_BTCHW = batch.frames.to(device, non_blocking=True)
-        x_BNCKHW = augment_clips(x_u8_BTCHW, self.clips.view, self.clips.clip, self.jitter, generator)
+        x_BNCKHW = augment_clips(
+            x_u8_BTCHW, self.clips.view, self.clips.clip, self.labelling.jitter, generator
+        )
         labels_B = torch.as_tensor(batch.label, device=device)
         with self.autocast():
             logits_BC = self.model(x_BNCKHW)

@@ -1,18 +1,23 @@
-"""Fine-tuning: encoder and aggregator learn on with labels (CoCon's protocol, section 4 of the paper)."""
+"""Training with labels: the whole network learns on, or a linear layer on a frozen one.
+
+The presets (CoCon's own, section 4 of the paper, and those of DPC, MemDPC and CoCLR) differ in their settings
+only, see docs/evaluation.md.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cocon.config.schema import Clip
+from cocon.config.schema import Clip, Finetune
 from cocon.data.crops import centre_crop, crop_size
 from cocon.datasets.manifest import read_manifest
+from cocon.evaluation.classifier_file import ClassifierInfo, save_classifier
 from cocon.evaluation.classifier_trainer import ClassifierTrainer
 from cocon.evaluation.labelled_clips import LabelledClips
 from cocon.evaluation.metrics import Result, Task
@@ -32,6 +37,7 @@ from cocon.training.state import RunState
 
 _NO_EFFECT_ON_TRAINING = {
     *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "workers", "cache_megabytes", "loggers"),
+    "test_crops",
 }
 
 
@@ -49,6 +55,8 @@ class FinetuneJob:
         state: Folder for the states of unfinished runs.
         settings: Schedule, clip and number of bootstrap resamples.
         seed: Of everything random.
+        preset: Whose section of the settings counts.
+        protocol: Name of the row in the table; empty: that of the preset.
     """
 
     manifest: Path
@@ -60,21 +68,33 @@ class FinetuneJob:
     state: Path
     settings: FinetuneSettings
     seed: int
+    preset: str = "finetune"
+    protocol: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the row in the table."""
+        return self.protocol or self.preset
+
+    @property
+    def schedule(self) -> Finetune:
+        """The settings of the preset."""
+        return self.settings.of(self.preset)
 
 
 def finetune(job: FinetuneJob, device: torch.device) -> Result:
-    """Train a classifier, test it, and write metrics, scores and log.
+    """Train a classifier, test it, and write metrics, scores, log and the classifier itself.
 
     The same call goes on with a run that was interrupted.
 
     Raises:
-        CheckpointError: The encoder is missing or belongs to another view.
+        CheckpointError: The encoder is missing, something else or of another view.
         ConfigError: Frames are smaller than the crop.
         DatasetError: Too few videos or classes, see `Split.available`.
         TrainingInterruptedError: After a signal, with the state saved.
         TrainingDivergedError: The loss is not finite.
     """
-    settings = job.settings.finetune
+    settings = job.schedule
     network, info = load_encoder(job.checkpoint, view=job.view)
     clip = job.settings.clip or info.clip
     shards = ShardSet.of_folder(job.shards / job.view)
@@ -82,15 +102,21 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
     train, test = split.available(set(usable_videos(shards, [*split.train, *split.test])))
     _check_sizes(shards, test, clip)
 
-    task = Task(dataset_name(job.manifest), info.pretraining, job.view, "finetune", job.split, job.seed)
+    task = Task(dataset_name(job.manifest), info.pretraining, job.view, job.name, job.split, job.seed)
     labels = {video: split.train[video] for video in train}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(job.seed, "classifier", job.view))
-        classifier = Classifier(network, len(split.classes), settings.dropout).to(device)
+        classifier = Classifier(
+            network,
+            len(split.classes),
+            settings.dropout,
+            head=settings.head,
+            frozen=settings.backbone_rate == 0,
+        ).to(device)
     state = RunState(
         job.state, _description(job, clip, shards, labels, split.classes), keep=settings.keep_checkpoints
     )
-    reporter = Reporter(f"finetune {info.pretraining} {job.view} split {job.split}", settings.epochs)
+    reporter = Reporter(f"{job.name} {info.pretraining} {job.view} split {job.split}", settings.epochs)
     log = job.output.with_suffix(".log.jsonl")
     trainer = ClassifierTrainer(
         classifier,
@@ -102,6 +128,7 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
             cache_bytes=settings.cache_megabytes * 2**20 // max(1, settings.workers),
         ),
         settings,
+        section=job.preset,
         seed=job.seed,
         state=state,
         reporter=reporter,
@@ -109,7 +136,19 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
     )
     write_log(log, trainer.fit())
     probabilities_NC = class_probabilities(
-        classifier, shards, test, clip, device, settings.batch_size, settings.workers
+        classifier,
+        shards,
+        test,
+        clip,
+        device=device,
+        batch_size=settings.batch_size,
+        workers=settings.workers,
+        crops=settings.test_crops,
+    )
+    save_classifier(
+        job.output.with_suffix(".safetensors"),
+        classifier,
+        ClassifierInfo(task, split.classes, settings.head, info.network, clip),
     )
     scores = ClassScores.of(task, split, test, probabilities_NC)
     result = write_result(scores, job.output, job.settings.bootstrap)
@@ -122,18 +161,20 @@ def class_probabilities(
     shards: ShardSet,
     video_ids: list[str],
     clip: Clip,
+    *,
     device: torch.device,
     batch_size: int,
     workers: int,
+    crops: Literal[1, 10] = 1,
 ) -> np.ndarray:
-    """Mean softmax over the centre-cropped, half-overlapping windows of each video, (n, classes)."""
+    """Mean softmax over the half-overlapping windows of each video and their crops, (n, classes)."""
     classifier.eval()
 
     def judge(x_BNCKHW: Tensor) -> dict[str, Tensor]:
         return {"probabilities": classifier(x_BNCKHW).float().softmax(1)}
 
     means, _ = mean_over_windows(
-        judge, shards, video_ids, clip, device=device, batch_size=batch_size, workers=workers
+        judge, shards, video_ids, clip, device=device, batch_size=batch_size, workers=workers, crops=crops
     )
     return means["probabilities"]
 
@@ -152,12 +193,12 @@ def _description(
     infos = shards.videos
     return {
         "run": {
-            "protocol": "finetune",
+            "protocol": job.name,
             "view": job.view,
             "split": job.split,
             "from": job.checkpoint.parent.name,
         },
-        "finetune": job.settings.finetune.model_dump(mode="json", exclude=_NO_EFFECT_ON_TRAINING),
+        "finetune": job.schedule.model_dump(mode="json", exclude=_NO_EFFECT_ON_TRAINING),
         "clip": clip.model_dump(mode="json"),
         "seed": job.seed,
         "encoder": sha256_of(job.checkpoint),

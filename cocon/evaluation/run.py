@@ -31,6 +31,7 @@ def add_features_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", required=True, type=Path, help="what `cocon features` wrote")
     parser.add_argument("--split", required=True, help="name of the split, for instance 1")
     parser.add_argument("--output", required=True, type=Path, help=".json of metrics; scores go beside it")
+    parser.add_argument("--name", default="", help="name of the row in the table; default: the protocol")
     parser.add_argument("--settings", default="{}", help="keys of the recipe's evaluation: JSON or a file")
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
 
@@ -45,6 +46,7 @@ def evaluate_features(
     bootstrap: int,
     seed: int,
     output: Path,
+    name: str = "",
 ) -> Result:
     """Judge one file of features by ``protocol`` and write ``output`` (.json and .npz).
 
@@ -57,12 +59,13 @@ def evaluate_features(
         bootstrap: Resamples for the interval.
         seed: Seed of the resampling.
         output: The ``.json`` file.
+        name: Name of the row; empty: the protocol.
 
     Raises:
         DatasetError: The inputs are missing, contradict each other or leave nothing to judge.
     """
     table = read_features(features)
-    task = Task(dataset_name(manifest), table.pretraining, table.view, protocol, split, seed)
+    task = Task(dataset_name(manifest), table.pretraining, table.view, name or protocol, split, seed)
     chosen = labelled_split(read_manifest(manifest), split)
     evaluate = import_module(f"cocon.evaluation.{protocol}").evaluate
     return write_result(evaluate(task, chosen, table, settings), output, bootstrap)
@@ -77,6 +80,7 @@ def evaluate_ensemble(
     manifest: Path | None = None,
     split: str | None = None,
     seed: int = 0,
+    name: str = "",
 ) -> Result:
     """Fuse the views and write ``output`` (.json and .npz).
 
@@ -88,6 +92,7 @@ def evaluate_ensemble(
         manifest: Needed with features only; scores know what was judged.
         split: As ``manifest``.
         seed: As ``manifest``.
+        name: Name of the row, with features only; empty: the protocol.
 
     Raises:
         ConfigError: The weights or arguments do not fit.
@@ -102,7 +107,7 @@ def evaluate_ensemble(
         raise ConfigError(f"the ensemble of {protocol} needs the labels", "give --manifest and --split")
     tables = {view: read_features(path) for view, path in inputs.items()}
     _check_views({view: features.view for view, features in tables.items()})
-    task = Task(dataset_name(manifest), "", VIEW, protocol, split, seed)
+    task = Task(dataset_name(manifest), "", VIEW, name or protocol, split, seed)
     chosen = labelled_split(read_manifest(manifest), split)
     scores = fuse_retrieval(task, chosen, tables, weights, settings.retrieval)
     return write_result(scores, output, settings.bootstrap)

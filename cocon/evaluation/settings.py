@@ -8,7 +8,11 @@ from cocon.config.schema import (
     Clip,
     Evaluation,
     Finetune,
+    FinetuneCoclr,
+    FinetuneDpc,
+    FinetuneMemdpc,
     Linear,
+    LinearSgd,
     PositiveInt,
     Relations,
     Retrieval,
@@ -41,11 +45,20 @@ class RetrievalSettings(Section):
 
 
 class FinetuneSettings(Section):
-    """Of ``cocon finetune``."""
+    """Of ``cocon finetune``; of the presets one section counts."""
 
     finetune: Finetune = Finetune()
+    finetune_dpc: FinetuneDpc = FinetuneDpc()
+    finetune_memdpc: FinetuneMemdpc = FinetuneMemdpc()
+    finetune_coclr: FinetuneCoclr = FinetuneCoclr()
+    linear_sgd: LinearSgd = LinearSgd()
     clip: Clip | None = Field(None, description="what a window is; as in pretraining when left out")
     bootstrap: PositiveInt = _BOOTSTRAP
+
+    def of(self, preset: str) -> Finetune:
+        """The section of a preset."""
+        section: Finetune = getattr(self, preset)
+        return section
 
 
 class EnsembleSettings(Section):

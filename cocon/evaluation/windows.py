@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cocon.config.schema import Clip
+from cocon.data.augmentation import mirror
 from cocon.data.clips import read_windows
-from cocon.data.network_input import to_network_input
+from cocon.data.network_input import normalise, to_network_input, unit_range
 from cocon.shards import ShardSet
 
 log = logging.getLogger(__name__)
@@ -42,15 +44,15 @@ def usable_videos(shards: ShardSet, video_ids: Iterable[str]) -> list[str]:
 class _Videos(Dataset[tuple[str, np.ndarray]]):
     """All windows of one video per item, uint8 (W, T, C, crop, crop)."""
 
-    def __init__(self, shards: ShardSet, video_ids: Sequence[str], clip: Clip) -> None:
-        self.shards, self.video_ids, self.clip = shards, list(video_ids), clip
+    def __init__(self, shards: ShardSet, video_ids: Sequence[str], clip: Clip, corners: bool) -> None:
+        self.shards, self.video_ids, self.clip, self.corners = shards, list(video_ids), clip, corners
 
     def __len__(self) -> int:
         return len(self.video_ids)
 
     def __getitem__(self, number: int) -> tuple[str, np.ndarray]:
         video = self.video_ids[number]
-        return video, read_windows(self.shards, video, self.clip, self.shards.view)
+        return video, read_windows(self.shards, video, self.clip, self.shards.view, corners=self.corners)
 
 
 def mean_over_windows(
@@ -62,6 +64,7 @@ def mean_over_windows(
     device: torch.device,
     batch_size: int,
     workers: int = 0,
+    crops: Literal[1, 10] = 1,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Apply ``judge`` to batches of windows and average what it returns over the windows of each video.
 
@@ -73,15 +76,16 @@ def mean_over_windows(
         device: Where ``judge`` computes.
         batch_size: Windows per call, across videos.
         workers: Processes that decode; 0: this one.
+        crops: 1: the middle of each window; 10: the middle and the corners, each as it is and mirrored.
 
     Returns:
-        Each output as float32 (n, D), and the number of windows per video, (n,).
+        Each output as float32 (n, D), and the number of windows per video, (n,), those in corners included.
     """
     row = {video: index for index, video in enumerate(video_ids)}
     sums: dict[str, np.ndarray] = {}
     counts: Counter[str] = Counter()
     judged = judge_windows(
-        judge, shards, video_ids, clip, device=device, batch_size=batch_size, workers=workers
+        judge, shards, video_ids, clip, device=device, batch_size=batch_size, workers=workers, crops=crops
     )
     for videos, outputs in judged:
         rows = [row[video] for video in videos]
@@ -103,18 +107,24 @@ def judge_windows(
     device: torch.device,
     batch_size: int,
     workers: int = 0,
+    crops: Literal[1, 10] = 1,
 ) -> Iterator[tuple[list[str], dict[str, np.ndarray]]]:
     """Apply ``judge`` to batches of windows; arguments as of :func:`mean_over_windows`.
 
     Yields:
         The video of each window of a batch, and each output as float32 (B, D). Videos come in the given
-        order, their windows in that of time.
+        order, their windows in that of time, crop by crop. With 10 crops an output is the mean of the window
+        as it is and mirrored.
     """
-    loader = DataLoader(_Videos(shards, video_ids, clip), batch_size=None, num_workers=workers)
+    loader = DataLoader(_Videos(shards, video_ids, clip, crops == 10), batch_size=None, num_workers=workers)
     for batch in _batched(loader, batch_size):
         x_u8_BTCHW = torch.from_numpy(np.stack([window for _, window in batch])).to(device)
         with torch.inference_mode():
             outputs = judge(to_network_input(x_u8_BTCHW, shards.view, clip))
+            if crops == 10:
+                x_BTCHW = mirror(unit_range(x_u8_BTCHW), shards.view)
+                mirrored = judge(normalise(x_BTCHW, shards.view, clip))
+                outputs = {name: (y_BD + mirrored[name]) / 2 for name, y_BD in outputs.items()}
         arrays = {name: y_BD.float().cpu().numpy() for name, y_BD in outputs.items()}
         yield [video for video, _ in batch], arrays
 

@@ -51,7 +51,7 @@ BatchT = TypeVar("BatchT", bound=Batch)
 
 
 class Loop(ABC, Generic[BatchT]):
-    """Epochs of Adam steps, with checkpoints, signals, schedule, logs and a stop when the loss is no number.
+    """Epochs of steps, with checkpoints, signals, schedule, logs and a stop when the loss is no number.
 
     Everything random is a function of (seed, epoch, batch, process), so a run that goes on from any
     checkpoint ends with the same bits (on a CPU) as one that was never interrupted.
@@ -102,9 +102,7 @@ class Loop(ABC, Generic[BatchT]):
 
         self.model = DistributedDataParallel(module) if world.size > 1 else module
         self.parameters = [p for p in module.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.Adam(
-            self.parameters, lr=schedule.learning_rate, weight_decay=settings.weight_decay
-        )
+        self.optimiser = self.make_optimiser()
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.amp == "fp16")
         videos: int = len(clips)  # type: ignore[arg-type]
         self.order = EpochBatches(videos, batch_size, seed=seed, rank=world.rank, size=world.size)
@@ -127,6 +125,15 @@ class Loop(ABC, Generic[BatchT]):
             batch: as the data set gives it, on the CPU.
             number: of the batch within the epoch.
         """
+
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """Adam for all parameters.
+
+        A group's entry ``factor``, where it has one, is the part of the scheduled learning rate that it gets.
+        """
+        return torch.optim.Adam(
+            self.parameters, lr=self.schedule.learning_rate, weight_decay=self.settings.weight_decay
+        )
 
     def evaluate(self) -> Row:
         """What is measured after an epoch; ``validation/loss`` feeds the plateau and the best checkpoint."""
@@ -201,7 +208,7 @@ class Loop(ABC, Generic[BatchT]):
             Loss, other scalars and norm of the gradient: means over batches and processes.
         """
         for group in self.optimiser.param_groups:
-            group["lr"] = self.schedule.rate(self.epoch, self.step, self.steps)
+            group["lr"] = self.schedule.rate(self.epoch, self.step, self.steps) * group.get("factor", 1.0)
         self.optimiser.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for place, batch in enumerate(window):

@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from cocon.cli import main
-from cocon.config.schema import Finetune
+from cocon.config.schema import Finetune, LinearSgd
+from cocon.data.clips import read_windows
+from cocon.data.network_input import to_network_input
 from cocon.errors import ConfigError
 from cocon.evaluation import finetune as module
+from cocon.evaluation.classifier_file import load_classifier
 from cocon.evaluation.classifier_trainer import ClassifierTrainer
 from cocon.evaluation.finetune import FinetuneJob, finetune
 from cocon.evaluation.scores import ClassScores
@@ -28,8 +31,11 @@ from cocon.training.state import RunState
 CPU = torch.device("cpu")
 
 
-def _job(root: Path, epochs: int = 3, folder: str = "out", **more: object) -> FinetuneJob:
-    schedule = {"batch_size": 6, "learning_rate": 0.01, "dropout": 0.3, **more}
+def _job(
+    root: Path, epochs: int = 3, folder: str = "out", preset: str = "finetune", **more: object
+) -> FinetuneJob:
+    defaults = {"batch_size": 6, "learning_rate": 0.01, "dropout": 0.3}
+    schedule = {"epochs": epochs, **defaults, **more}
     return FinetuneJob(
         manifest=root / "manifest.csv",
         shards=root / "shards",
@@ -38,8 +44,9 @@ def _job(root: Path, epochs: int = 3, folder: str = "out", **more: object) -> Fi
         split="1",
         output=root / folder / "finetune_split1.json",
         state=root / "state",
-        settings=FinetuneSettings(finetune=Finetune(epochs=epochs, **schedule), bootstrap=50),
+        settings=FinetuneSettings.model_validate({preset: schedule, "bootstrap": 50}),
         seed=3,
+        preset=preset,
     )
 
 
@@ -65,6 +72,103 @@ def test_learns_what_can_be_seen_and_tells_how(striped: Path) -> None:
     rates = [round(row["learning_rate"], 8) for row in rows]
     assert rates == [0.01] * 6 + [0.001] * 3 + [0.0001] * 2 + [0.00001]
     assert not list((striped / "state").rglob("*.pt"))
+
+
+def test_the_classifier_that_is_kept_is_the_one_that_was_tested(striped: Path) -> None:
+    job = _job(striped, epochs=1)
+    finetune(job, CPU)
+    classifier, info = load_classifier(job.output.with_suffix(".safetensors"), view="mask")
+    assert (info.classes, info.task.protocol, info.task.seed) == (("jump", "run", "walk"), "finetune", 3)
+    scores = ClassScores.load(job.output.with_suffix(".npz"))
+    windows = read_windows(ShardSet.of_folder(striped / "shards" / "mask"), scores.ids[0], info.clip, "mask")
+    logits = classifier(to_network_input(torch.from_numpy(windows), "mask", info.clip))
+    np.testing.assert_allclose(
+        logits.softmax(1).mean(0).detach(), scores.probabilities[0], rtol=1e-4, atol=1e-6
+    )
+
+
+def _watch_trainers(monkeypatch: pytest.MonkeyPatch) -> list[ClassifierTrainer]:
+    """The trainers that are made from now on."""
+    trainers = []
+    fit = ClassifierTrainer.fit
+    monkeypatch.setattr(ClassifierTrainer, "fit", lambda self: (trainers.append(self), fit(self))[1])
+    return trainers
+
+
+def test_the_backbone_learns_ten_times_more_slowly(striped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainers = _watch_trainers(monkeypatch)
+    before, _ = load_encoder(striped / "mask.safetensors")
+    finetune(_job(striped, epochs=1, preset="finetune_coclr", milestones=[]), CPU)
+    trainer = trainers[0]
+    head, backbone = trainer.optimiser.param_groups
+    classifier = trainer.classifier
+    expected = [*classifier.encoder.parameters(), *classifier.aggregator.parameters()]
+    assert len(expected) > 20
+    assert {id(p) for p in backbone["params"]} == {id(p) for p in expected}
+    assert {id(p) for p in head["params"]} == {
+        id(p) for part in (classifier.norm, classifier.linear) for p in part.parameters()
+    }
+    assert (head["lr"], backbone["lr"]) == (0.01, pytest.approx(0.001))
+    assert trainer.rows[-1]["learning_rate"] == 0.01
+    # An Adam step is at most about its learning rate: three steps of 0.001 for every weight of the backbone.
+    moved = [
+        (now - then).abs().max().item()
+        for now, then in zip(classifier.encoder.parameters(), before.encoder.parameters(), strict=True)
+    ]
+    assert min(moved) > 0
+    assert max(moved) < 0.0035
+
+
+def test_linear_sgd_leaves_the_encoder_as_it_is(striped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainers = _watch_trainers(monkeypatch)
+    schedule = LinearSgd().model_dump(include={"learning_rate", "dropout"})
+    result = finetune(_job(striped, epochs=12, preset="linear_sgd", **schedule), CPU)
+    assert (result.task.protocol, result.coverage) == ("linear_sgd", pytest.approx(5 / 6))
+    rows = read_log(striped / "out" / "finetune_split1.log.jsonl")
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert isinstance(trainers[0].optimiser, torch.optim.SGD)
+    assert trainers[0].optimiser.param_groups[0]["weight_decay"] == 1e-3
+    assert len(trainers[0].optimiser.param_groups) == 1
+    before, _ = load_encoder(striped / "mask.safetensors")
+    for name, tensor in trainers[0].classifier.encoder.state_dict().items():
+        assert torch.equal(tensor, before.encoder.state_dict()[name]), name
+
+
+def test_test_crops_change_the_test_and_not_the_training(
+    striped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ten, one = (_job(striped, epochs=1, folder=f"crops{n}", test_crops=n) for n in (10, 1))
+    finetune(ten, CPU)
+    finetune(one, CPU)
+    weights = [load_classifier(j.output.with_suffix(".safetensors"))[0].state_dict() for j in (ten, one)]
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+    assert np.abs(_probabilities(ten) - _probabilities(one)).max() > 1e-6
+
+
+def test_presets_are_those_of_the_papers() -> None:
+    settings = FinetuneSettings()
+
+    def of(preset: str) -> tuple[object, ...]:
+        s = settings.of(preset)
+        return s.epochs, s.dropout, s.weight_decay, s.learning_rate, s.backbone_rate, s.test_crops
+
+    assert of("finetune") == (100, 0.7, 1e-5, 1e-3, 1, 1)
+    assert of("finetune_dpc") == (300, 0.5, 1e-3, 1e-3, 1, 1)
+    assert of("finetune_memdpc") == (500, 0.9, 1e-3, 1e-3, 1, 10)
+    assert of("finetune_coclr") == (500, 0.9, 1e-3, 1e-3, 0.1, 10)
+    assert of("linear_sgd") == (100, 0, 1e-3, 0.1, 0, 1)
+    steps = {
+        name: [round(m * settings.of(name).epochs) for m in settings.of(name).milestones]
+        for name in ("finetune", "finetune_dpc", "finetune_memdpc", "finetune_coclr", "linear_sgd")
+    }
+    assert steps == {
+        "finetune": [50, 70, 90],
+        "finetune_dpc": [60, 80, 100],
+        "finetune_memdpc": [300, 400],
+        "finetune_coclr": [400, 450],
+        "linear_sgd": [60, 80],
+    }
+    assert Finetune().jitter == 0.3
 
 
 def test_same_seed_same_bits_and_the_cache_changes_nothing(striped: Path) -> None:
@@ -105,7 +209,7 @@ def test_interruption_during_the_test_does_not_cost_the_training(
 ) -> None:
     job = _job(striped)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "class_probabilities", lambda *_: 1 / 0)
+        patch.setattr(module, "class_probabilities", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             finetune(job, CPU)
     monkeypatch.setattr(ClassifierTrainer, "train_step", lambda *_: pytest.fail("trains again"))
@@ -159,6 +263,10 @@ def test_command_runs_and_explains(striped: Path, capsys: pytest.CaptureFixture[
     settings = '{"finetune": {"epochs": 1, "batch_size": 9}, "bootstrap": 10}'
     assert command("--view", "mask", "--split", "1", "--settings", settings) == 0
     assert read_json(striped / "x.json")["protocol"] == "finetune"
+    own = ["--preset", "finetune_memdpc", "--name", "mine"]
+    settings = '{"finetune_memdpc": {"epochs": 1, "batch_size": 9}, "bootstrap": 10}'
+    assert command("--view", "mask", "--split", "1", "--settings", settings, *own) == 0
+    assert read_json(striped / "x.json")["protocol"] == "mine"
     assert command("--view", "mask", "--split", "2") == 2
     assert "there is no split '2'" in capsys.readouterr().err
     assert command("--view", "rgb", "--split", "1") == 2

@@ -10,6 +10,7 @@ from cocon.config.schema import Clip
 from cocon.data.network_input import to_network_input
 from cocon.evaluation.labelled_clips import LabelledClips, _resized_crop, augment_clips
 from cocon.shards import ShardSet
+from cocon.views import COCO_KEYPOINTS
 
 CLIP = Clip(blocks=2, frames_per_block=2, stride=1, predicted_blocks=1, crop={"mask": 16, "rgb": 16})
 LABELS = {"run/train0": 1, "walk/train3": 2}
@@ -88,3 +89,27 @@ def test_other_views_have_no_colours() -> None:
     plain = to_network_input(x, "mask", CLIP)
     for a, b in zip(plain, y, strict=True):
         assert torch.allclose(a, b) or torch.allclose(a.flip(-1), b)
+
+
+def test_mirrored_flow_turns_u_round_and_nothing_else() -> None:
+    x = _still(40, 2)
+    plain = to_network_input(x, "flow", CLIP)
+    y = augment_clips(x, "flow", CLIP, 1.0, torch.Generator().manual_seed(1))
+    mirrored = plain.flip(-1) * torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1)
+    flipped = [torch.allclose(b, a, atol=1e-5) for a, b in zip(mirrored, y, strict=True)]
+    same = [torch.allclose(b, a, atol=1e-5) for a, b in zip(plain, y, strict=True)]
+    assert all(a != b for a, b in zip(flipped, same, strict=True))
+    assert 10 < sum(flipped) < 30
+
+
+def test_mirrored_pose_exchanges_left_and_right() -> None:
+    x = _still(40, 17)
+    plain = to_network_input(x, "pose", CLIP)
+    y = augment_clips(x, "pose", CLIP, 1.0, torch.Generator().manual_seed(1))
+    left, right = COCO_KEYPOINTS.index("left_wrist"), COCO_KEYPOINTS.index("right_wrist")
+    flipped = [not torch.allclose(b, a) for a, b in zip(plain, y, strict=True)]
+    assert 10 < sum(flipped) < 30
+    for before, after in zip(plain[flipped], y[flipped], strict=True):
+        torch.testing.assert_close(after[:, left], before[:, right].flip(-1))
+        torch.testing.assert_close(after[:, right], before[:, left].flip(-1))
+        torch.testing.assert_close(after[:, 0], before[:, 0].flip(-1))

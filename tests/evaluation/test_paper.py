@@ -6,7 +6,7 @@ import pytest
 
 from cocon.cli import main
 from cocon.evaluation.metrics import Result, Task
-from cocon.evaluation.paper import Setting, cells_beside, format_cells, whole_table
+from cocon.evaluation.paper import Setting, cells_beside, format_cells, wanted, whole_table
 from cocon.files import read_csv, read_json, write_json
 
 R18, R34 = (2, 2, 2, 2), (3, 4, 6, 3)
@@ -50,6 +50,16 @@ def test_only_cells_of_the_same_setting_that_ran_stand_beside() -> None:
     assert ("random initialisation", "rgb") not in _found(large)
     for other in ({"views": 3}, {"pixels": 112}, {"layers": (1, 1, 1, 1)}, {"kind": "demo"}):
         assert ("CoCon", "rgb") not in _found(UCF.model_copy(update=other))
+
+
+def test_what_fills_the_cells_of_a_setting() -> None:
+    cocon = [("cocon", "rgb"), ("cocon", "ensemble")]
+    assert wanted(UCF) == [("random", "rgb"), ("stage1", "rgb"), *cocon]
+    # DPC has no figure on HMDB51 from UCF101, and random networks none at 224 px.
+    assert wanted(UCF.model_copy(update={"kind": "hmdb51"})) == [("random", "rgb"), *cocon]
+    large = {"pretrained_on": "kinetics400", "views": 2, "pixels": 224, "layers": R34}
+    assert wanted(UCF.model_copy(update=large)) == [("stage1", "rgb"), *cocon]
+    assert wanted(UCF.model_copy(update={"kind": "demo"})) == []
 
 
 def test_the_ablation_stands_beside_split_1_of_two_views() -> None:

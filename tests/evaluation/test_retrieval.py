@@ -88,7 +88,8 @@ def test_scores_on_disk_with_a_gallery_smaller_than_k(
     features = make_features(present, 5 * np.eye(3, 8), 0.1)
     scores = retrieval.evaluate(make_task("retrieval"), labelled_split(videos, "1"), features, Retrieval())
     result = write_result(scores, tmp_path / "retrieval_split1.json", bootstrap=10)
-    assert (result.top1, result.recall, result.coverage) == (1.0, {5: 1.0, 10: 1.0}, 11 / 12)
+    assert (result.top1, result.coverage) == (1.0, 11 / 12)
+    assert result.recall == dict.fromkeys((5, 10, 20, 50), 1.0)
     with np.load(tmp_path / "retrieval_split1.npz") as arrays:
         assert arrays["neighbours"].shape == (11, 6)
         assert (np.diff(arrays["similarity"], axis=1) <= 0).all()

@@ -61,6 +61,16 @@ def test_retrieval_and_its_ensemble(folder: Path) -> None:
     assert (fused["view"], fused["top1"], fused["r10"], fused["n"]) == ("ensemble", 1.0, 1.0, 11)
 
 
+def test_rows_can_have_names_of_their_own(folder: Path) -> None:
+    assert _judge(folder, "retrieval", "rgb", "--name", "near") == 0
+    assert _judge(folder, "linear", "rgb", "--name", "strict") == 0
+    labels = ["--manifest", str(folder / "manifest.csv"), "--split", "1"]
+    assert _fuse(folder, "retrieval", ".h5", "--name", "near", *labels) == 0
+    rows = [read_json(folder / name) for name in ("rgb/retrieval.json", "rgb/linear.json")]
+    rows.append(read_json(folder / "ensemble/retrieval.json"))
+    assert [row["protocol"] for row in rows] == ["near", "strict", "near"]
+
+
 def _error(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 

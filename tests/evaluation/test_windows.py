@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from cocon.config.schema import Clip
+from cocon.data.augmentation import mirror
 from cocon.data.clips import read_windows
 from cocon.data.network_input import to_network_input
 from cocon.evaluation.windows import mean_over_windows, usable_videos
-from cocon.shards import ShardSet
+from cocon.shards import ShardSet, ShardWriter, VideoRecord
+from cocon.shards.codecs import encode
 
 CLIP = Clip(blocks=2, frames_per_block=2, stride=1, predicted_blocks=1, crop={"mask": 16})
 
@@ -59,3 +61,42 @@ def test_skipped_videos_go_silently_and_unknown_ones_with_a_warning(
     with caplog.at_level(logging.WARNING):
         assert usable_videos(shards, ["fly/test1", "run/test0"]) == ["run/test0"]
     assert "1 videos of the manifest are in no shard of the view mask, 'fly/test1' for one" in caplog.text
+
+
+def _flow_shards(path: Path, frames: np.ndarray) -> ShardSet:
+    """One video ``v`` of the view flow, whose frames (T, H, W, 2) are stored nearly without loss."""
+    height, width = frames.shape[1:3]
+    sizes = {"height": height, "width": width, "source_height": height, "source_width": width, "fps": 8.0}
+    with ShardWriter(path, view="flow", video_ids=["v"], parameters={}, codec="jpeg") as writer:
+        writer.add(VideoRecord("v", frames=[encode(frame, 100) for frame in frames], **sizes))
+        writer.finish(max_failed_fraction=0)
+    return ShardSet.of_folder(path.parent)
+
+
+def test_ten_crops_are_centre_and_corners_as_they_are_and_mirrored(tmp_path: Path) -> None:
+    """By a slow loop over a video of flow: mirroring it turns u round."""
+    rng = np.random.default_rng(0)
+    smooth = rng.uniform(60, 200, (6, 5, 6, 2)).repeat(4, axis=1).repeat(4, axis=2)
+    shards = _flow_shards(tmp_path / "flow" / "00000.h5", smooth.astype(np.uint8))
+    clip = CLIP.model_copy(update={"crop": {"flow": 16}})
+    frames = torch.from_numpy(shards.read("v", np.arange(6))).permute(0, 3, 1, 2).float() / 255
+
+    def judge(x_BNCKHW: Tensor) -> dict[str, Tensor]:
+        u, v = x_BNCKHW[:, :, 0].flatten(1), x_BNCKHW[:, :, 1].flatten(1)
+        edge = x_BNCKHW[:, 0, :, 0, 0, 0]
+        return {"all": torch.stack([u.mean(1), v.mean(1), (u * v).mean(1), edge[:, 0], edge[:, 1]], 1).exp()}
+
+    means, windows = mean_over_windows(
+        judge, shards, ["v"], clip, device=torch.device("cpu"), batch_size=4, crops=10
+    )
+    parts = []
+    for start in (0, 2):
+        for top, left in ((2, 4), (0, 0), (0, 8), (4, 0), (4, 8)):
+            part = frames[start : start + 4, :, top : top + 16, left : left + 16]
+            for x_TCHW in (part, mirror(part[None].clone(), "flow")[0]):
+                x = (x_TCHW - 128 / 255) / (127 / 255)
+                parts.append(judge(x.unflatten(0, (2, 2)).permute(0, 2, 1, 3, 4)[None])["all"])
+    assert (len(parts), windows.tolist()) == (20, [10])
+    np.testing.assert_allclose(means["all"][0], torch.cat(parts).mean(0), rtol=1e-5)
+    centre, _ = mean_over_windows(judge, shards, ["v"], clip, device=torch.device("cpu"), batch_size=4)
+    assert abs(centre["all"] - means["all"]).max() > 1e-3

@@ -73,7 +73,7 @@ def test_file_of_another_program(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "classifier"}, "not an encoder"),
+        ({"kind": "classifier"}, r"flow.safetensors is a classifier \(flow\), not an encoder"),
         ({"format": 2}, "not an encoder"),
         ({"view": "sound"}, "view 'sound'; known are rgb"),
         ({"network": {"depth": 3}}, "settings that this version does not know"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from cocon.config.schema import Hmdb51Dataset, Ucf101Dataset
 from cocon.config.settings import load_config
@@ -289,3 +291,71 @@ def test_from_archives_to_the_whole_plan(workflow, tmp_path: Path) -> None:
     expected = whole_plan("hmdb51", 2, 3)
     del expected["index"]
     assert workflow.plan("eval_hmdb51") == expected
+
+
+def test_the_paper_s_table_is_one_plan(workflow, repository: Path, tmp_path: Path) -> None:
+    """The shipped configuration with lists in miniature and one shard per view."""
+    tiny_lists(tmp_path)
+    document: dict[str, Any] = yaml.safe_load((repository / "config.yaml").read_text())
+    for settings in document["datasets"].values():
+        if settings["kind"] != "demo":
+            kind = settings["kind"]
+            settings |= {"shards": 1, "lists": kind, "videos": f"videos/{kind}"}
+    workflow.configure(document)
+    for name, settings in load_config(tmp_path / "config.yaml").datasets.items():
+        if settings.kind != "demo" and name == settings.kind:
+            folders = {"videos": tmp_path / settings.videos, "lists": tmp_path / settings.lists}
+            for video in list_videos(settings.model_copy(update=folders)):
+                video.path.parent.mkdir(parents=True, exist_ok=True)
+                video.path.touch()
+    assert workflow.plan("reproduce_paper") == {
+        "index": 8,
+        "extract": 6 * 2,  # UCF101 and HMDB51 at 128 px once for both pretrainings
+        "extract_persons": 2,
+        "initialise": 1,
+        "pretrain_stage1": 4 + 2 + 2,
+        "pretrain_stage2": 1,
+        "pretrain_stage2_rgb_flow": 2,  # Kinetics-400 at 128 and at 224 px
+        # Per split, cocon in all views; random networks twice; stage 1 wherever DPC's figure is published.
+        "finetune": 3 * ((4 + 2) + (4 + 1) + 4 * (2 + 1)),
+        "ensemble_scores": 3 * 6,
+        "paper_cells": 6,
+        "reproduce_paper": 1,
+    }
+    commands = " ".join(
+        workflow.run("--dry-run", "--printshellcmds", "results/ucf101_by_kinetics/paper.json").split()
+    )
+    assert "--shards results/ucf101/shards --view flow" in commands
+    assert "--checkpoint results/kinetics400/pretrain/cocon/flow.safetensors" in commands
+    assert '"kind": "ucf101", "pretrained_on": "kinetics400"' in commands
+    assert '"pixels": 128, "views": 2}' in commands
+
+
+def test_protocols_of_the_users_own(workflow, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("video,label,split\na.mp4,x,train\nb.mp4,x,test\n")
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": ".", "table": "table.csv"}
+    evaluation = {
+        "pretrainings": ["random", "cocon"],
+        "finetune_pretrainings": ["cocon"],
+        "protocols": ["retrieval", "near", "linear_sgd", "short"],
+        "own": {"near": {"like": "retrieval", "ranks": [1]}, "short": {"like": "finetune_dpc", "epochs": 3}},
+    }
+    recipes = {"r": {"evaluation": evaluation}}
+    workflow.configure({"views": ["rgb", "flow"], "datasets": {"mine": mine}, "recipes": recipes})
+    plan = workflow.plan("eval_mine")
+    found = {name: plan.get(name) for name in ("linear", "retrieval", "finetune")}
+    assert found == {"linear": None, "retrieval": 2 * 2 * 2, "finetune": 2 * 2}
+    assert (plan["ensemble_retrieval"], plan["ensemble_scores"]) == (4, 2)
+    target = "results/mine/evaluation/cocon/ensemble"
+    commands = " ".join(
+        workflow.run(
+            "--dry-run", "--printshellcmds", f"{target}/short_split1.json", f"{target}/near_split1.json"
+        ).split()
+    )
+    assert "--preset finetune_dpc --name short" in commands
+    assert '"epochs": 3' in commands
+    assert "cocon ensemble --protocol finetune_dpc --inputs rgb=results/mine" in commands
+    assert "--split 1 --name near --settings" in commands
+    assert workflow.plan("results/mine/evaluation/cocon/rgb/short_split1.safetensors")["finetune"] == 1

@@ -3,7 +3,7 @@
 
 rule relations:
     input:
-        features=expand(f"{RUN}/features/{{pretraining}}/{{view}}.h5", view=VIEWS, allow_missing=True),
+        views=features_of_views,
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
     output:
         f"{RUN}/evaluation/{{pretraining}}/relations_split{{split}}.json",
@@ -17,7 +17,7 @@ rule relations:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
-        features=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input.features)],
+        features=by_view,
         settings=evaluation_settings("relations"),
         seed=seed_of,
     message:

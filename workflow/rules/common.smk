@@ -8,12 +8,20 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from cocon.config.machine import has_gpu, keep_to_ourselves, put_commands_on_path
-from cocon.config.schema import GPU_BACKENDS, PRESETS, PRETRAININGS, WITHOUT_STAGE1
+from cocon.config.schema import (
+    FRAME_PROTOCOLS,
+    GPU_BACKENDS,
+    PRESETS,
+    PRETRAININGS,
+    PROTOCOLS,
+    WITHOUT_STAGE1,
+)
 from cocon.config.settings import dump_settings, load_config
 from cocon.datasets.checks import check_files
 from cocon.datasets.sources import advice
 from cocon.datasets.registry import list_videos, source
 from cocon.errors import CoConError
+from cocon.evaluation.paper import Setting, wanted
 from cocon.files import fingerprint
 from cocon.shards import shard_of
 from cocon.slurm import cancel_orphans, jobname_prefix
@@ -36,7 +44,8 @@ ONE_PASS = {
     name
     for name, dataset in CONFIG.datasets.items()
     for extraction in [CONFIG.recipes[dataset.recipe].extraction]
-    if {"mask", "pose"} <= set(VIEWS) and extraction.mask.backend == extraction.pose.backend == "blazepose"
+    if {"mask", "pose"} <= set(CONFIG.views_of(name))
+    and extraction.mask.backend == extraction.pose.backend == "blazepose"
 }
 # Jobs of a cluster are planned on a machine without GPUs.
 ON_CLUSTER = workflow.non_local_exec or workflow.remote_exec
@@ -95,6 +104,24 @@ def slurm_options(nodes, gpus):
     return f"--signal=USR1@300{spread}"
 
 
+def views_of(wildcards):
+    """The views of the wildcards' data set."""
+    return CONFIG.views_of(wildcards.dataset)
+
+
+def view_sets():
+    """The views that data sets have, and by them the data sets: what is pretrained together is one job."""
+    sets = {}
+    for name in CONFIG.datasets:
+        sets.setdefault(tuple(CONFIG.views_of(name)), []).append(name)
+    return sets
+
+
+def suffix_of(views):
+    """What rules for some of the views have behind their names."""
+    return "" if list(views) == VIEWS else "_" + "_".join(views)
+
+
 def dataset_of(wildcards):
     """The section of a data set."""
     return CONFIG.datasets[wildcards.dataset]
@@ -109,6 +136,7 @@ def listing_settings(settings):
     """A data set's section as JSON, with what does not change its videos set aside."""
     aside = {"recipe": "", "shards": 1, "pretrain_on": "", "pretrain_split": "", "track_videos": True}
     aside |= {"archives": None, "from_archives": ()} if hasattr(settings, "archives") else {}
+    aside |= {"views": (), "shards_of": ""}
     return dump_settings(settings.model_copy(update=aside))
 
 
@@ -172,12 +200,33 @@ def evaluation_settings(*names):
     return settings
 
 
-def finetune_settings(wildcards):
-    """What fine-tuning depends on: the clip and its own part of the evaluation, as JSON."""
-    clip = json.loads(recipe_settings("clip")(wildcards))
-    return json.dumps(
-        clip | json.loads(evaluation_settings("finetune", "bootstrap")(wildcards)), sort_keys=True
-    )
+def protocols_like(*kinds):
+    """The protocols of these kinds: the built-in ones and those of any recipe, as a wildcard constraint."""
+    own = {
+        name: protocol.like
+        for recipe in CONFIG.recipes.values()
+        for name, protocol in recipe.evaluation.own.items()
+    }
+    return one_of([*kinds, *(name for name, kind in own.items() if kind in kinds)])
+
+
+def protocol_kind(wildcards):
+    """The built-in protocol that the wildcards' protocol is, or is like."""
+    return recipe_of(wildcards).evaluation.kind(wildcards.protocol)
+
+
+def protocol_settings(*names, clip=False):
+    """A function from wildcards to their protocol's settings and these keys of the evaluation, as JSON."""
+
+    def settings(wildcards):
+        evaluation = recipe_of(wildcards).evaluation
+        document = json.loads(evaluation_settings(*names)(wildcards))
+        document |= evaluation.settings_of(wildcards.protocol)
+        if clip:
+            document |= json.loads(recipe_settings("clip")(wildcards))
+        return json.dumps(document, sort_keys=True)
+
+    return settings
 
 
 @cache
@@ -224,8 +273,9 @@ def shard_path(dataset="{dataset}", view="{view}", shard="{shard}"):
 
 def shards_of(dataset, view):
     """All shards of one view of a data set."""
-    count = CONFIG.datasets[dataset].shards
-    return [shard_path(dataset, view, f"{shard:05d}") for shard in range(count)]
+    owner = CONFIG.datasets[dataset].shards_of or dataset
+    count = CONFIG.datasets[owner].shards
+    return [shard_path(owner, view, f"{shard:05d}") for shard in range(count)]
 
 
 def view_shards(wildcards):
@@ -235,12 +285,12 @@ def view_shards(wildcards):
 
 def all_shards(wildcards):
     """All shards of all views."""
-    return [path for view in VIEWS for path in shards_of(wildcards.dataset, view)]
+    return [path for view in views_of(wildcards) for path in shards_of(wildcards.dataset, view)]
 
 
 def truth_figures(wildcards):
     """The demo's views against the truth; the comparison of backends only once it was asked for."""
-    if dataset_of(wildcards).kind != "demo" or VIEWS == ["rgb"]:
+    if dataset_of(wildcards).kind != "demo" or views_of(wildcards) == ["rgb"]:
         return []
     backends = f"{RESULTS}/{wildcards.dataset}/backends.json"
     scores = f"{RESULTS}/{wildcards.dataset}/scores.json"
@@ -252,6 +302,12 @@ def encoder_of(wildcards):
     trained_on = dataset_of(wildcards).pretrain_on or wildcards.dataset
     run = f"{RESULTS}/{trained_on}{wildcards.run}"
     return f"{run}/pretrain/{wildcards.pretraining}/{wildcards.view}.safetensors"
+
+
+def export_encoders(wildcards):
+    """The encoders of all views of a data set by one pretraining."""
+    folder = f"{RESULTS}/{wildcards.dataset}/pretrain/{wildcards.pretraining}"
+    return [f"{folder}/{view}.safetensors" for view in views_of(wildcards)]
 
 
 def export_shards(wildcards):
@@ -277,9 +333,28 @@ def folder_of_shards(wildcards, input):
     return os.path.dirname(os.path.dirname(input.get("shards", input)[0]))
 
 
-def views_and_ensemble():
-    """What is judged: every view, and all of them together."""
-    return [*VIEWS, *(["ensemble"] if len(VIEWS) > 1 else [])]
+def views_and_ensemble(dataset):
+    """What is judged: every view of a data set, and all of them together."""
+    views = CONFIG.views_of(dataset)
+    return [*views, *(["ensemble"] if len(views) > 1 else [])]
+
+
+def features_of_views(wildcards):
+    """The features of all views by one pretraining."""
+    folder = f"{RESULTS}/{wildcards.dataset}{wildcards.run}/features/{wildcards.pretraining}"
+    return [f"{folder}/{view}.h5" for view in views_of(wildcards)]
+
+
+def scores_of_views(wildcards):
+    """The scores of all views by one pretraining and protocol, on one split."""
+    folder = f"{RESULTS}/{wildcards.dataset}{wildcards.run}/evaluation/{wildcards.pretraining}"
+    name = f"{wildcards.protocol}_split{wildcards.split}.npz"
+    return [f"{folder}/{view}/{name}" for view in views_of(wildcards)]
+
+
+def by_view(wildcards, input):
+    """The files of the views as VIEW=FILE; of the rule's input, those called `views`."""
+    return [f"{view}={path}" for view, path in zip(views_of(wildcards), input.views)]
 
 
 def ablation_runs(settings):
@@ -296,7 +371,7 @@ def ablation_metrics(settings):
         for run in ablation_runs(settings)
         for pretraining in settings.pretrainings
         for protocol in settings.protocols
-        for view in views_and_ensemble()
+        for view in views_and_ensemble(settings.dataset)
     ]
 
 
@@ -307,16 +382,15 @@ def ablation_relations(settings):
         f"{run}/{pretraining}/relations_split{split}.json"
         for run in ablation_runs(settings)
         for pretraining in settings.pretrainings
-        if len(VIEWS) > 1
+        if len(CONFIG.views_of(settings.dataset)) > 1
     ]
 
 
 def start_of(wildcards):
     """The encoders that stage 2 starts from."""
     start = "random" if wildcards.pretraining in WITHOUT_STAGE1 else "stage1"
-    return [
-        f"{RESULTS}/{wildcards.dataset}{wildcards.run}/pretrain/{start}/{view}.safetensors" for view in VIEWS
-    ]
+    folder = f"{RESULTS}/{wildcards.dataset}{wildcards.run}/pretrain/{start}"
+    return [f"{folder}/{view}.safetensors" for view in views_of(wildcards)]
 
 
 def metrics_of(dataset):
@@ -327,8 +401,40 @@ def metrics_of(dataset):
         f"{RESULTS}/{dataset}/evaluation/{pretraining}/{view}/{protocol}_split{split}.json"
         for protocol in evaluation.protocols
         for pretraining in (
-            evaluation.finetune_pretrainings if protocol == "finetune" else evaluation.pretrainings
+            evaluation.finetune_pretrainings
+            if evaluation.kind(protocol) in FRAME_PROTOCOLS
+            else evaluation.pretrainings
         )
-        for view in views_and_ensemble()
+        for view in views_and_ensemble(dataset)
+        for split in settings.splits
+    ]
+
+
+def paper_setting(wildcards):
+    """What a published figure must have in common with a result to stand beside it, as JSON."""
+    settings, recipe = dataset_of(wildcards), recipe_of(wildcards)
+    source = CONFIG.datasets[settings.pretrain_on or wildcards.dataset]
+    trained = CONFIG.recipes[source.recipe]
+    return json.dumps(
+        {
+            "kind": settings.kind,
+            "pretrained_on": source.kind,
+            "layers": trained.network.of("rgb").layers,
+            "pixels": recipe.clip.crop.get("rgb", 1),
+            "views": len(CONFIG.views_of(settings.pretrain_on or wildcards.dataset)),
+        }
+    )
+
+
+def paper_metrics(wildcards):
+    """What fills the cells of the paper's table that belong to a data set."""
+    settings = dataset_of(wildcards)
+    cells = wanted(Setting.model_validate_json(paper_setting(wildcards)))
+    if settings.shards_of:  # what owns the shards has the same random networks
+        cells = [(pretraining, view) for pretraining, view in cells if pretraining != "random"]
+    folder = f"{RESULTS}/{wildcards.dataset}/evaluation"
+    return [
+        f"{folder}/{pretraining}/{view}/finetune_split{split}.json"
+        for pretraining, view in cells
         for split in settings.splits
     ]

@@ -39,25 +39,28 @@ rule linear:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
         features=f"{RUN}/features/{{pretraining}}/{{view}}.h5",
     output:
-        metrics=f"{EVALUATION}/{{view}}/linear_split{{split}}.json",
-        scores=f"{EVALUATION}/{{view}}/linear_split{{split}}.npz",
+        metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
+        scores=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.npz",
     log:
-        f"{RUN}/logs/evaluation/linear_{{pretraining}}_{{view}}_split{{split}}.log",
+        f"{RUN}/logs/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluation/linear_{{pretraining}}_{{view}}_split{{split}}.tsv"
+        f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
+    wildcard_constraints:
+        protocol=protocols_like("linear"),
     conda:
         "../../environment.yml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=evaluation_settings("linear", "bootstrap"),
+        settings=protocol_settings("bootstrap"),
         seed=seed_of,
     message:
         "Linear probe of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
         "cocon linear --manifest {input.manifest:q} --features {input.features:q} --split {wildcards.split:q}"
-        " --settings {params.settings:q} --seed {params.seed} --output {output.metrics:q} > {log} 2>&1"
+        " --name {wildcards.protocol} --settings {params.settings:q} --seed {params.seed}"
+        " --output {output.metrics:q} > {log} 2>&1"
 
 
 rule retrieval:
@@ -65,26 +68,28 @@ rule retrieval:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
         features=f"{RUN}/features/{{pretraining}}/{{view}}.h5",
     output:
-        metrics=f"{EVALUATION}/{{view}}/retrieval_split{{split}}.json",
-        scores=f"{EVALUATION}/{{view}}/retrieval_split{{split}}.npz",
+        metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
+        scores=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.npz",
     log:
-        f"{RUN}/logs/evaluation/retrieval_{{pretraining}}_{{view}}_split{{split}}.log",
+        f"{RUN}/logs/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluation/retrieval_{{pretraining}}_{{view}}_split{{split}}.tsv"
+        f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
+    wildcard_constraints:
+        protocol=protocols_like("retrieval"),
     conda:
         "../../environment.yml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=evaluation_settings("retrieval", "bootstrap"),
+        settings=protocol_settings("bootstrap"),
         seed=seed_of,
     message:
         "Retrieval by {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
         "cocon retrieval --manifest {input.manifest:q} --features {input.features:q}"
-        " --split {wildcards.split:q} --settings {params.settings:q} --seed {params.seed}"
-        " --output {output.metrics:q} > {log} 2>&1"
+        " --split {wildcards.split:q} --name {wildcards.protocol} --settings {params.settings:q}"
+        " --seed {params.seed} --output {output.metrics:q} > {log} 2>&1"
 
 
 rule finetune:
@@ -93,12 +98,15 @@ rule finetune:
         shards=view_shards,
         encoder=encoder_of,
     output:
-        metrics=f"{EVALUATION}/{{view}}/finetune_split{{split}}.json",
-        scores=f"{EVALUATION}/{{view}}/finetune_split{{split}}.npz",
+        metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
+        scores=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.npz",
+        classifier=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.safetensors",
     log:
-        f"{RUN}/logs/evaluation/finetune_{{pretraining}}_{{view}}_split{{split}}.log",
+        f"{RUN}/logs/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluation/finetune_{{pretraining}}_{{view}}_split{{split}}.tsv"
+        f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
+    wildcard_constraints:
+        protocol=protocols_like(*FRAME_PROTOCOLS),
     conda:
         "../../environment.yml"
     threads: job("finetune", "threads")
@@ -111,22 +119,24 @@ rule finetune:
     params:
         shards=folder_of_shards,
         state=f"{RUN}/evaluation/.state",
-        settings=finetune_settings,
+        preset=protocol_kind,
+        settings=protocol_settings("bootstrap", clip=True),
         seed=seed_of,
         device=CONFIG.device,
     message:
-        "Fine-tuning {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
+        "{wildcards.protocol} of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
         "cocon launch --threads {threads} --gpus {resources.gpu} -- "
         "cocon finetune --manifest {input.manifest:q} --shards {params.shards:q} --view {wildcards.view}"
-        " --checkpoint {input.encoder:q} --split {wildcards.split:q} --settings {params.settings:q}"
+        " --checkpoint {input.encoder:q} --split {wildcards.split:q} --preset {params.preset}"
+        " --name {wildcards.protocol} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --threads {threads} --state {params.state:q}"
         " --output {output.metrics:q} > {log} 2>&1"
 
 
 rule ensemble_scores:
     input:
-        expand(f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.npz", view=VIEWS, allow_missing=True),
+        views=scores_of_views,
     output:
         metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
@@ -135,49 +145,52 @@ rule ensemble_scores:
     benchmark:
         f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
     wildcard_constraints:
-        protocol="linear|finetune",
+        protocol=protocols_like("linear", *FRAME_PROTOCOLS),
     conda:
         "../../environment.yml"
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        inputs=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input)],
+        inputs=by_view,
+        kind=protocol_kind,
         settings=evaluation_settings("ensemble", "bootstrap"),
         seed=seed_of,
     message:
         "Fusing the views of {wildcards.pretraining}: {wildcards.protocol} on {wildcards.dataset}"
     shell:
-        "cocon ensemble --protocol {wildcards.protocol} --inputs {params.inputs:q}"
+        "cocon ensemble --protocol {params.kind} --inputs {params.inputs:q}"
         " --settings {params.settings:q} --seed {params.seed} --output {output.metrics:q} > {log} 2>&1"
 
 
 rule ensemble_retrieval:
     input:
-        features=expand(f"{RUN}/features/{{pretraining}}/{{view}}.h5", view=VIEWS, allow_missing=True),
+        views=features_of_views,
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
     output:
-        metrics=f"{EVALUATION}/ensemble/retrieval_split{{split}}.json",
-        scores=f"{EVALUATION}/ensemble/retrieval_split{{split}}.npz",
+        metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
+        scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
     log:
-        f"{RUN}/logs/evaluation/retrieval_{{pretraining}}_ensemble_split{{split}}.log",
+        f"{RUN}/logs/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluation/retrieval_{{pretraining}}_ensemble_split{{split}}.tsv"
+        f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
+    wildcard_constraints:
+        protocol=protocols_like("retrieval"),
     conda:
         "../../environment.yml"
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        inputs=lambda wildcards, input: [f"{view}={path}" for view, path in zip(VIEWS, input.features)],
-        settings=evaluation_settings("ensemble", "retrieval", "bootstrap"),
+        inputs=by_view,
+        settings=protocol_settings("ensemble", "bootstrap"),
         seed=seed_of,
     message:
         "Fusing the views of {wildcards.pretraining}: retrieval on {wildcards.dataset}"
     shell:
         "cocon ensemble --protocol retrieval --inputs {params.inputs:q} --manifest {input.manifest:q}"
-        " --split {wildcards.split:q} --settings {params.settings:q} --seed {params.seed}"
-        " --output {output.metrics:q} > {log} 2>&1"
+        " --split {wildcards.split:q} --name {wildcards.protocol} --settings {params.settings:q}"
+        " --seed {params.seed} --output {output.metrics:q} > {log} 2>&1"
 
 
 rule summary:
@@ -200,7 +213,10 @@ rule summary:
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
+    params:
+        setting=paper_setting,
     message:
         "Summing up the results of {wildcards.dataset}"
     shell:
-        "cocon summary --metrics {input:q} --output {output.json:q} --csv {output.table:q} > {log} 2>&1"
+        "cocon summary --metrics {input:q} --setting {params.setting:q} --output {output.json:q}"
+        " --csv {output.table:q} > {log} 2>&1"

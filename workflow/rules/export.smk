@@ -3,11 +3,7 @@
 
 rule export:
     input:
-        encoders=expand(
-            f"{RESULTS}/{{dataset}}/pretrain/{{pretraining}}/{{view}}.safetensors",
-            view=VIEWS,
-            allow_missing=True,
-        ),
+        encoders=export_encoders,
         shards=export_shards,
         summary=export_summary,
     output:

@@ -26,7 +26,7 @@ rule page:
     params:
         results=folder_of_output,
         shards=folder_of_shards,
-        views=VIEWS,
+        views=views_of,
     message:
         "Writing the report of {wildcards.dataset}"
     shell:

@@ -7,7 +7,7 @@ for name, settings in CONFIG.datasets.items():
             name:
                 f"score_shards_{name}"
             input:
-                [path for view in VIEWS for path in shards_of(name, view)],
+                [path for view in CONFIG.views_of(name) for path in shards_of(name, view)],
             output:
                 f"{RESULTS}/{name}/scores.json",
             log:

@@ -13,10 +13,10 @@ for name in CONFIG.datasets:
         name:
             f"pretrain_{name}"
         input:
-            expand(f"{RESULTS}/{name}/pretrain/cocon/{{view}}.safetensors", view=VIEWS),
+            expand(f"{RESULTS}/{name}/pretrain/cocon/{{view}}.safetensors", view=CONFIG.views_of(name)),
 
     rule:
         name:
             f"extract_{name}"
         input:
-            [path for view in VIEWS for path in shards_of(name, view)],
+            [path for view in CONFIG.views_of(name) for path in shards_of(name, view)],

@@ -1,0 +1,49 @@
+"""``cocon predict``: labels for videos, from their shards and trained classifiers.
+
+``view-extractors`` writes the shards, one folder per view. Videos that a view lacks have no row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cocon.commands.ensemble import parse_inputs
+from cocon.config.settings import parse_settings
+from cocon.evaluation.settings import EnsembleSettings
+
+HELP = "labels for videos by trained classifiers"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    add = parser.add_argument
+    add("--classifiers", required=True, nargs="+", metavar="VIEW=FILE", help="what `cocon finetune` wrote")
+    add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
+    add("--output", type=Path, required=True, help="the .csv to write")
+    add("--settings", default="{}", help="ensemble, the weights of the views: JSON or a file")
+    add("--batch-size", type=int, default=16, help="windows per forward pass")
+    add("--workers", type=int, default=0, help="processes that decode; 0: in this one")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--threads", type=int, help="threads of this process")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Classify the videos and write the table."""
+    from cocon.evaluation.predict import predict, write_predictions
+    from cocon.training.launch import world
+
+    with world(args.device, args.threads) as process:
+        found = predict(
+            parse_inputs(args.classifiers, "--classifiers"),
+            args.shards,
+            dict(parse_settings(args.settings, EnsembleSettings).ensemble.items()),
+            device=process.device,
+            batch_size=args.batch_size,
+            workers=args.workers,
+        )
+    write_predictions(args.output, found)
+    if found.left_out:
+        names = ", ".join(found.left_out[:5])
+        print(f"{len(found.left_out)} videos cannot be judged: {names}", file=sys.stderr)

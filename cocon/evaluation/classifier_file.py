@@ -1,0 +1,72 @@
+"""Trained classifiers on disk, beside the encoders of :mod:`cocon.training.checkpoint`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from cocon.config.schema import Clip, Network
+from cocon.errors import CheckpointError
+from cocon.evaluation.metrics import Task
+from cocon.models.classifier import Classifier
+from cocon.models.network import build_network
+from cocon.training.checkpoint import read_document, read_weights, settings_in, write_network
+
+_KIND = "classifier"
+
+
+@dataclass(frozen=True)
+class ClassifierInfo:
+    """What the metadata of a classifier say.
+
+    Attributes:
+        task: what it was trained for: data set, pretraining, view, protocol, split and seed.
+        classes: names of the classes, in the order of the logits.
+        head: what of the network is read.
+        network: architecture of the network below.
+        clip: the clips that it was trained on.
+    """
+
+    task: Task
+    classes: tuple[str, ...]
+    head: Literal["context", "encoder"]
+    network: Network
+    clip: Clip
+
+
+def save_classifier(path: Path, classifier: Classifier, info: ClassifierInfo) -> None:
+    """Write a classifier with all it takes to use it, atomically."""
+    document = {
+        "view": info.task.view,
+        "task": asdict(info.task),
+        "classes": list(info.classes),
+        "head": info.head,
+        "network": info.network.model_dump(mode="json"),
+        "clip": info.clip.model_dump(mode="json"),
+    }
+    write_network(path, classifier, _KIND, document)
+
+
+def load_classifier(path: Path, *, view: str | None = None) -> tuple[Classifier, ClassifierInfo]:
+    """Build the classifier that a file describes, in evaluation mode, and load its weights.
+
+    Args:
+        path: a file of :func:`save_classifier`.
+        view: the view that is expected; None: any.
+
+    Raises:
+        CheckpointError: when the file is missing, damaged, of another kind or of another view.
+    """
+    document = read_document(path, _KIND, "run `cocon finetune` first")
+    found = document["view"]
+    if view is not None and found != view:
+        raise CheckpointError(f"{path} is a classifier of the view '{found}', not of '{view}'")
+    network = settings_in(document, path, "network", Network)
+    clip = settings_in(document, path, "clip", Clip)
+    info = ClassifierInfo(
+        Task(**document["task"]), tuple(document["classes"]), document["head"], network, clip
+    )
+    classifier = Classifier(build_network(found, network), len(info.classes), 0.0, head=info.head)
+    read_weights(path, classifier)
+    return classifier.eval(), info

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from cocon.cli import main
+from cocon.evaluation.classifier_file import ClassifierInfo, load_classifier, save_classifier
+from cocon.evaluation.finetune import class_probabilities
+from cocon.evaluation.metrics import Task
+from cocon.files import read_csv
+from cocon.models.classifier import Classifier
+from cocon.shards import ShardSet
+from cocon.training.checkpoint import load_encoder
+
+CLASSES = ("jump", "run", "walk")
+
+
+@pytest.fixture
+def classifier(striped: Path) -> Path:
+    network, info = load_encoder(striped / "mask.safetensors")
+    torch.manual_seed(1)
+    task = Task("demo", "random", "mask", "finetune", "1", 0)
+    path = striped / "finetune_split1.safetensors"
+    trained = Classifier(network, len(CLASSES), 0.5)
+    save_classifier(path, trained, ClassifierInfo(task, CLASSES, "context", info.network, info.clip))
+    return path
+
+
+def _predict(striped: Path, *more: str, view: str = "mask", file: str = "finetune_split1") -> int:
+    given = ["--classifiers", f"{view}={striped}/{file}.safetensors", "--shards", str(striped / "shards")]
+    return main(["predict", *given, "--output", str(striped / "labels.csv"), "--device", "cpu", *more])
+
+
+def test_every_video_of_the_shards_gets_the_label_of_its_windows(
+    striped: Path, classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _predict(striped) == 0
+    assert "1 videos cannot be judged: run/test1" in capsys.readouterr().err
+    rows = list(read_csv(striped / "labels.csv"))
+    assert len(rows) == 23
+    loaded, info = load_classifier(classifier)
+    shards = ShardSet.of_folder(striped / "shards" / "mask")
+    expected = class_probabilities(
+        loaded,
+        shards,
+        [row["video"] for row in rows],
+        info.clip,
+        device=torch.device("cpu"),
+        batch_size=5,
+        workers=0,
+    )
+    for row, p_C in zip(rows, expected, strict=True):
+        assert row["label"] == CLASSES[p_C.argmax()]
+        assert [float(row[f"p_{name}"]) for name in CLASSES] == pytest.approx(list(p_C), abs=1e-4)
+        assert float(row["probability"]) == pytest.approx(p_C.max(), abs=1e-4)
+
+
+def test_mistakes_get_a_sentence(striped: Path, classifier: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _predict(striped, file="mask") == 2
+    assert "mask.safetensors is an encoder (mask), not a classifier" in capsys.readouterr().err
+    assert _predict(striped, view="pose") == 2
+    assert "a classifier of the view 'mask', not of 'pose'" in capsys.readouterr().err
+    assert _predict(striped, "--settings", '{"ensemble": {"mask": 0}}') == 2
+    assert "one at least must be above 0" in capsys.readouterr().err
+    assert not (striped / "labels.csv").exists()
