@@ -56,7 +56,7 @@ GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or O
 CALLS_SRUN = ""
 
 
-if ON_CLUSTER and "gpu" in workflow.global_resources:
+if ON_CLUSTER:
     # The profile of one machine, which is read besides that of a cluster, says how many GPUs that has.
     workflow.register_resource("gpu", None)
 if hasattr(workflow.executor_settings, "jobname_prefix"):
@@ -274,7 +274,8 @@ def shard_path(dataset="{dataset}", view="{view}", shard="{shard}"):
 def shards_of(dataset, view):
     """All shards of one view of a data set."""
     owner = CONFIG.datasets[dataset].shards_of or dataset
-    return [shard_path(owner, view, f"{shard:05d}") for shard in range(CONFIG.datasets[owner].shards)]
+    count = CONFIG.datasets[owner].shards
+    return [shard_path(owner, view, f"{shard:05d}") for shard in range(count)]
 
 
 def view_shards(wildcards):

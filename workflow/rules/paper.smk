@@ -14,8 +14,8 @@ rule paper_cells:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     params:
         setting=paper_setting,
     message:
@@ -38,8 +38,8 @@ rule reproduce_paper:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=growing(2000),
+        runtime=growing(10),
     message:
         "The paper's table of results, with ours beside the published figures"
     shell:
