@@ -12,7 +12,8 @@ from cocon.errors import ConfigError
 from cocon.report.build import render, write_report
 from cocon.report.inputs import Inputs, load_inputs
 
-SECTIONS = ("headline", "setup", "curves", "sheets", "confusion", "neighbours", "resources", "status")
+SECTIONS = ("headline", "setup", "curves", "sheets", "confusion", "neighbours", "space", "relations",
+            "alignment", "resources", "status")  # fmt: skip
 VOID = {"meta", "img", "br", "input", "hr"}
 
 

@@ -143,6 +143,14 @@ def finetune_settings(wildcards):
     )
 
 
+def report_settings(wildcards):
+    """What the report tells of the configuration, as JSON; of the recipe what differs from the defaults."""
+    recipe = recipe_of(wildcards).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    settings = {"kind": dataset_of(wildcards).kind, "recipe_name": dataset_of(wildcards).recipe}
+    settings |= {"recipe": recipe, "seed": CONFIG.seed, "device": CONFIG.device}
+    return json.dumps(settings, sort_keys=True)
+
+
 @cache
 def videos_by_shard(dataset):
     """The videos of every shard; says what is missing, and where to put it, before anything runs."""
@@ -209,6 +217,11 @@ def encoder_of(wildcards):
     trained_on = dataset_of(wildcards).pretrain_on or wildcards.dataset
     run = f"{RESULTS}/{trained_on}{wildcards.run}"
     return f"{run}/pretrain/{wildcards.pretraining}/{wildcards.view}.safetensors"
+
+
+def folder_of_encoders(wildcards):
+    """Where the encoders lie that are evaluated on a data set."""
+    return f"{RESULTS}/{dataset_of(wildcards).pretrain_on or wildcards.dataset}/pretrain"
 
 
 def export_shards(wildcards):
