@@ -65,7 +65,7 @@ def section(inputs: Inputs) -> Alignment:
     page.blocks = BLOCKS
     ids = list(dict.fromkeys(video for pair in chosen for video in pair))
     features: dict[str, dict[str, np.ndarray]] = {}
-    for view in inputs.views:
+    for view in (view for view in inputs.views if view in inputs.shards):
         try:
             features[view] = _features(inputs, view, ids)
         except UNREADABLE as error:

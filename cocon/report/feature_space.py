@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,16 +43,19 @@ class FeatureSpace(Section):
 def section(inputs: Inputs) -> FeatureSpace:
     """Embed and compare the test videos of the first split that all views have features of."""
     page = FeatureSpace("space", "Feature space", "Feature space", pretraining=inputs.pretraining)
+    views, page.missing = inputs.views_with_features(inputs.pretraining)
+    if not views:
+        return page
     try:
-        ids, labels_N, names, page.total = _test_videos(inputs)
-        features = unit_features(inputs, inputs.pretraining, ids)
+        ids, labels_N, names, page.total = _test_videos(inputs, views)
+        features = unit_features(inputs, inputs.pretraining, ids, views)
     except UNREADABLE as error:
         page.missing.append(f"The features of {inputs.pretraining} cannot be shown ({reason(error)}).")
         return page
     page.shown = len(ids)
     try:
-        before = unit_features(inputs, inputs.baseline(), ids) if inputs.baseline() else {}
-    except UNREADABLE:
+        before = unit_features(inputs, inputs.baseline(), ids, views) if inputs.baseline() else {}
+    except UNREADABLE:  # without the baseline, or one that lacks some of these videos
         before = {}
     page.compared_with = inputs.baseline() if before else ""
     styles = colours(len(names))
@@ -74,11 +78,10 @@ def section(inputs: Inputs) -> FeatureSpace:
     return page
 
 
-def _test_videos(inputs: Inputs) -> tuple[list[str], np.ndarray, list[str], int]:
+def _test_videos(inputs: Inputs, views: Sequence[str]) -> tuple[list[str], np.ndarray, list[str], int]:
     """Ids, class numbers, names of these classes and how many there are in all; a random part of many."""
     split = inputs.split()
-    tables = [inputs.features(inputs.pretraining, view) for view in inputs.views]
-    common = set.intersection(*(set(table.rows) for table in tables)) if tables else set()
+    common = set.intersection(*(set(inputs.features(inputs.pretraining, view).rows) for view in views))
     _, found = split.available(common)
     kept = np.sort(np.random.default_rng(0).permutation(len(found))[:_VIDEOS])
     ids = [found[index] for index in kept]
@@ -86,14 +89,16 @@ def _test_videos(inputs: Inputs) -> tuple[list[str], np.ndarray, list[str], int]
     return ids, labels_N, [split.classes[number] for number in present], len(found)
 
 
-def unit_features(inputs: Inputs, pretraining: str, ids: list[str]) -> dict[str, np.ndarray]:
+def unit_features(
+    inputs: Inputs, pretraining: str, ids: list[str], views: Sequence[str]
+) -> dict[str, np.ndarray]:
     """Unit rows (N, D) by view; side by side, weighted as in the late fusion, for all views together.
 
     Raises:
         DatasetError: when features are missing or not finite.
     """
     found = {}
-    for view in inputs.views:
+    for view in views:
         x_ND = inputs.features(pretraining, view).select("encoder", ids).astype(np.float64)
         found[view] = x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-12)
     weights: dict[str, float] = dict(inputs.settings.recipe.evaluation.ensemble.items())

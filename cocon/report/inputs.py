@@ -127,6 +127,17 @@ class Inputs:
             self._features[pretraining, view] = read_features(path)
         return self._features[pretraining, view]
 
+    def views_with_features(self, pretraining: str) -> tuple[tuple[str, ...], list[str]]:
+        """The views whose features can be read, and a sentence for each of the others."""
+        found, missing = [], []
+        for view in self.views:
+            try:
+                self.features(pretraining, view)
+                found.append(view)
+            except CoConError as error:
+                missing.append(f"The features of {pretraining}, {view}, cannot be shown ({error.message}).")
+        return tuple(found), missing
+
     def baseline(self) -> str:
         """What to compare with: random networks, or nothing (an empty name) where these are shown."""
         return "" if self.pretraining == RANDOM else RANDOM

@@ -33,9 +33,9 @@ def embed(x_ND: np.ndarray) -> np.ndarray:
             x_ND = PCA(_DIMENSIONS, svd_solver="full").fit_transform(x_ND)
         perplexity = min(_PERPLEXITY, (n - 1) / 3)
         method = "exact" if n <= _EXACT else "barnes_hut"
-        places_N2 = TSNE(
-            2, perplexity=perplexity, init="pca", method=method, random_state=0
-        ).fit_transform(x_ND)
+        places_N2 = TSNE(2, perplexity=perplexity, init="pca", method=method, random_state=0).fit_transform(
+            x_ND
+        )
     low, high = places_N2.min(0), places_N2.max(0)
     return np.asarray((places_N2 - (low + high) / 2) / max(float((high - low).max()), 1e-12) + 0.5)
 

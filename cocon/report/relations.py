@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +39,7 @@ class Relations(Section):
     """Agreement of every encoder, and the nearest classes of the one that is shown."""
 
     pretraining: str = ""
-    views: list[str] = field(default_factory=list)
+    views: tuple[str, ...] = ()
     neighbours: int = 0
     wanted: int = 0
     classes: int = 0
@@ -52,10 +53,13 @@ def section(inputs: Inputs) -> Relations:
     """Relate the classes of the test videos by every encoder whose features there are."""
     page = Relations("relations", "Classes that are alike", "Classes", pretraining=inputs.pretraining)
     settings = inputs.settings.recipe.evaluation.relations
-    page.views, page.neighbours, page.wanted = list(inputs.views), settings.neighbours, settings.shared
+    page.neighbours, page.wanted = settings.neighbours, settings.shared
+    page.views, page.missing = inputs.views_with_features(inputs.pretraining)
+    if not page.views:
+        return page
     try:
         split = inputs.split()
-        found = relate(split, _tables(inputs, inputs.pretraining), settings)
+        found = relate(split, _tables(inputs, inputs.pretraining, page.views), settings)
     except UNREADABLE as error:
         page.missing.append(
             f"The relations between classes by {inputs.pretraining} are not known ({reason(error)})."
@@ -65,7 +69,8 @@ def section(inputs: Inputs) -> Relations:
     page.rows, page.tree = _rows(found), _tree(inputs, found)
     for name in order_pretrainings({path.name for path in (inputs.results / "features").glob("*")}):
         try:
-            other = found if name == inputs.pretraining else relate(split, _tables(inputs, name), settings)
+            same = name == inputs.pretraining
+            other = found if same else relate(split, _tables(inputs, name, page.views), settings)
         except UNREADABLE:
             continue
         published = AGREEING_CLASSES.get(name) if _as_published(inputs) else None
@@ -73,8 +78,8 @@ def section(inputs: Inputs) -> Relations:
     return page
 
 
-def _tables(inputs: Inputs, pretraining: str) -> dict[str, Features]:
-    return {view: inputs.features(pretraining, view) for view in inputs.views}
+def _tables(inputs: Inputs, pretraining: str, views: Sequence[str]) -> dict[str, Features]:
+    return {view: inputs.features(pretraining, view) for view in views}
 
 
 def _as_published(inputs: Inputs) -> bool:

@@ -218,7 +218,7 @@ def test_feature_space_shows_test_videos_and_compares_with_random(inputs: Inputs
 
 def test_the_ensemble_is_the_weighted_mean_of_the_cosines(inputs: Inputs) -> None:
     ids = ["box/box_s04", "walk/walk_s05"]
-    features = feature_space.unit_features(inputs, "cocon", ids)
+    features = feature_space.unit_features(inputs, "cocon", ids, inputs.views)
     cosine = {view: float(x[0] @ x[1]) for view, x in features.items()}
     weights = {"rgb": 2, "flow": 2, "mask": 1, "pose": 1}
     expected = sum(weight * cosine[view] for view, weight in weights.items()) / 6
@@ -238,6 +238,22 @@ def test_relations_name_the_classes_that_all_views_share(inputs: Inputs) -> None
             assert row.name not in [name for name, _ in near]
             assert sum(common for _, common in near) == row.shared
     assert page.agreements[-1].agreeing == sum(row.shared >= 1 for row in page.rows)
+
+
+def test_a_view_without_features_costs_itself_only(results: Path, inputs: Inputs, tmp_path: Path) -> None:
+    for view in ("rgb", "pose"):
+        source = results / "features" / "cocon" / f"{view}.h5"
+        target = tmp_path / "features" / "cocon" / f"{view}.h5"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    partial = dataclasses.replace(inputs, results=tmp_path)
+    page = relations.section(partial)
+    assert page.views == ("rgb", "pose")
+    assert len(page.rows) == 4
+    space = feature_space.section(partial)
+    assert [view.name for view in space.views] == ["rgb", "pose", ENSEMBLE]
+    assert space.compared_with == ""
+    assert len(page.missing) == len(space.missing) == 2
 
 
 def test_too_few_classes_are_a_sentence(results: Path) -> None:
