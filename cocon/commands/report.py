@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cocon.config.settings import parse_settings
 from cocon.errors import ConfigError
 from cocon.report.build import write_report
 from cocon.report.inputs import load_inputs
+from cocon.report.settings import ReportSettings
 from cocon.views import VIEWS
 
 HELP = "write a self-contained HTML report about a data set's results"
@@ -21,6 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shards", type=Path, help="folder with one folder per view; default: <results>/shards"
     )
     parser.add_argument("--summary", type=Path, help="collected accuracies; default: <results>/summary.json")
+    parser.add_argument(
+        "--encoders", type=Path, help="folder with one folder per pretraining; default: <results>/pretrain"
+    )
+    parser.add_argument(
+        "--settings", default="{}", help="the recipe and the seed that were used: JSON or a file"
+    )
     parser.add_argument("--output", type=Path, help="the file to write; default: <results>/report.html")
     parser.add_argument("--title", default="", help="name of the data set; default: that of the folder")
     parser.add_argument(
@@ -47,6 +55,8 @@ def run(args: argparse.Namespace) -> None:
         title=args.title,
         views=args.views,
         pretraining=args.pretraining,
+        encoders=args.encoders,
+        settings=parse_settings(args.settings, ReportSettings),
     )
     output = args.output or args.results / "report.html"
     write_report(inputs, output)

@@ -11,10 +11,13 @@ from markupsafe import Markup
 
 from cocon.files import atomic_path
 from cocon.report import (
+    alignment,
     confusion,
     curves,
+    feature_space,
     headline,
     neighbours,
+    relations,
     resources,
     setup,
     sheets,
@@ -32,6 +35,9 @@ _SECTIONS = (
     sheets.section,
     confusion.section,
     neighbours.section,
+    feature_space.section,
+    relations.section,
+    alignment.section,
     truth.section,
     resources.section,
     status.section,

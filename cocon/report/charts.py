@@ -65,7 +65,7 @@ def line_chart(series: Sequence[Series], *, scale: Scale = "number", x_label: st
     if not series:
         raise ValueError("a chart needs at least one finite point")
     named = [line for line in series if not line.dashed]
-    right = _WIDTH - 12 - 6.4 * max(len(x_label), *(len(line.name) for line in named), 0)
+    right = _WIDTH - 16 - 6.4 * max(len(x_label), *(len(line.name) for line in named), 0)
     values = [y for line in series for y in line.y]
     y_ticks = _log_ticks(min(values), max(values)) if scale == "log" else ticks(min(values), max(values))
     x_values = [x for line in series for x in line.x]
@@ -133,7 +133,7 @@ def _x_axis(low: float, high: float, x_at: Callable[[float], float], label: str,
         for value in inside
     )
     return marks + Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="start">{}</text>').format(
-        right + 8, _HEIGHT - _BOTTOM + 16, label
+        right + 12, _HEIGHT - _BOTTOM + 16, label
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from markupsafe import Markup
 
+from cocon.report.heatmap import shades
 from cocon.report.inputs import ENSEMBLE, RANDOM, UNREADABLE, Inputs, Section, reason
 
-_LEVELS = 10
 _LABELLED = 32
 """Up to this many classes, the matrix names its rows and columns and writes counts into its cells."""
 
@@ -105,25 +105,15 @@ def _class_rows(counts_CC: np.ndarray, names: list[str], untrained_CC: np.ndarra
 
 
 def draw(counts_CC: np.ndarray, names: list[str]) -> Markup:
-    """The matrix, rows normalised: ten shades, drawn as one path each, so that 400 classes stay small."""
+    """The matrix, rows normalised."""
     classes = len(names)
     labelled = classes <= _LABELLED
     cell = float(np.clip(400 / classes, 21, 44)) if labelled else max(1.5, 640 / classes)
     margin = 10 + 7.2 * max(len(name) for name in names) if labelled else 4.0
     share_CC = counts_CC / np.maximum(counts_CC.sum(axis=1, keepdims=True), 1)
-    level_CC = np.ceil(share_CC * _LEVELS).astype(int)
-    parts = []
-    for level in range(1, _LEVELS + 1):
-        cells = "".join(
-            f"M{margin + column * cell:.5g} {margin + row * cell:.5g}h{cell:.4g}v{cell:.4g}h-{cell:.4g}z"
-            for row, column in zip(*np.nonzero(level_CC == level), strict=True)
-        )
-        if cells:
-            parts.append(
-                Markup('<path class="heat" style="--level:{}" d="{}"/>').format(level / _LEVELS, cells)
-            )
+    parts = [shades(share_CC, cell, margin)]
     if labelled:
-        parts += _labels(counts_CC, level_CC, names, margin, cell)
+        parts += _labels(counts_CC, share_CC, names, margin, cell)
     size = margin + cell * classes
     frame = Markup('<rect class="frame" x="{m}" y="{m}" width="{s}" height="{s}"/>').format(
         m=margin, s=cell * classes
@@ -135,7 +125,7 @@ def draw(counts_CC: np.ndarray, names: list[str]) -> Markup:
 
 
 def _labels(
-    counts_CC: np.ndarray, level_CC: np.ndarray, names: list[str], margin: float, cell: float
+    counts_CC: np.ndarray, share_CC: np.ndarray, names: list[str], margin: float, cell: float
 ) -> list[Markup]:
     parts = []
     for index, name in enumerate(names):
@@ -151,7 +141,7 @@ def _labels(
             )
         )
     for row, column in zip(*np.nonzero(counts_CC), strict=True):
-        kind = "strong" if level_CC[row, column] > _LEVELS * 0.55 else "weak"
+        kind = "strong" if share_CC[row, column] > 0.5 else "weak"
         parts.append(
             Markup('<text class="count {}" x="{:.1f}" y="{:.1f}" text-anchor="middle">{}</text>').format(
                 kind,

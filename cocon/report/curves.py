@@ -19,6 +19,10 @@ _TITLES: dict[str, tuple[str, Scale, str]] = {
     "sim": ("L_sim", "number", "hinge over distances between views, per pair"),
     "loss": ("Total loss", "number", "weighted sum of all terms"),
     "learning_rate": ("Learning rate", "log", "after each epoch, logarithmic"),
+    "linear": ("Probe: linear", "percent", "ridge classifier, tested on other training videos"),
+    "knn": ("Probe: nearest neighbours", "percent", "vote of 5, tested on other training videos"),
+    "cosine_same": ("Probe: cosines, same class", "number", "mean over pairs; all near 1: collapsed"),
+    "cosine_other": ("Probe: cosines, other classes", "number", "mean over pairs of different classes"),
 }
 
 
@@ -72,8 +76,8 @@ class Log:
 
 def section(inputs: Inputs) -> Curves:
     """Find the logs of stage 1 and stage 2 and draw them."""
-    page = Curves("curves", "Loss curves", "Curves")
-    folder = inputs.results / "pretrain"
+    page = Curves("curves", "Curves of training", "Curves")
+    folder = inputs.pretrained
     stage1 = Log()
     for path in sorted((folder / "stage1").glob("*.log.jsonl")):
         stage1.read(path, view=path.name.removesuffix(".log.jsonl"))

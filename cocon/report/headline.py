@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cocon.evaluation.published import SOURCES, Published, published
 from cocon.report.charts import Dot, interval_plot
 from cocon.report.inputs import ENSEMBLE, PROTOCOLS, RANDOM, Inputs, Section, order_pretrainings
 
@@ -81,6 +82,8 @@ class Headline(Section):
     ranks: list[str] = field(default_factory=list)
     legend: list[tuple[str, str, str]] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
+    published: list[tuple[str, Published]] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
 
 
 def section(inputs: Inputs) -> Headline:
@@ -101,6 +104,13 @@ def section(inputs: Inputs) -> Headline:
     page.splits = sorted({str(row.get("split", "")) for row in inputs.rows} - {""})
     names = order_pretrainings({row["pretraining"] for row in inputs.rows})
     page.legend = [(name, *_style(name)) for name in names]
+    page.published = [
+        (PROTOCOLS[protocol], figure)
+        for protocol in order
+        if protocol in PROTOCOLS
+        for figure in published(inputs.settings.kind, protocol)
+    ]
+    page.sources = [SOURCES[key] for key in dict.fromkeys(figure.source for _, figure in page.published)]
     return page
 
 

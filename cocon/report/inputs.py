@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from cocon.config.schema import PRETRAININGS
-from cocon.datasets.manifest import Video, read_manifest
+from cocon.datasets.manifest import TEST, Video, read_manifest
 from cocon.errors import CoConError
+from cocon.evaluation.features import Features, read_features
+from cocon.evaluation.splits import Split, labelled_split
 from cocon.files import read_json
+from cocon.report.settings import ReportSettings
 from cocon.shards import ShardSet, VideoInfo
 from cocon.views import VIEWS
 
@@ -52,6 +55,8 @@ class Inputs:
         shards: the shards of each view that has any.
         rows: rows of ``summary.json``; empty when it is absent.
         missing: a sentence for each of the above that could not be read.
+        encoders: folder with one folder of checkpoints per pretraining; None: ``<results>/pretrain``.
+        settings: the part of the configuration that was used.
     """
 
     results: Path
@@ -62,7 +67,10 @@ class Inputs:
     shards: dict[str, ShardSet] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    encoders: Path | None = None
+    settings: ReportSettings = field(default_factory=ReportSettings)
     tables: dict[str, dict[str, VideoInfo]] = field(init=False)
+    _features: dict[tuple[str, str], Features] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.tables = {view: shards.videos for view, shards in self.shards.items()}
@@ -71,6 +79,11 @@ class Inputs:
     def views_and_ensemble(self) -> tuple[str, ...]:
         """The views, and the fusion of all of them."""
         return (*self.views, ENSEMBLE)
+
+    @property
+    def pretrained(self) -> Path:
+        """Folder of the checkpoints and of the logs of their training."""
+        return self.encoders or self.results / "pretrain"
 
     def label(self, video_id: str) -> str:
         """The label of a video; empty when the manifest does not know it."""
@@ -92,6 +105,42 @@ class Inputs:
             raise FileNotFoundError(f"there is no {protocol}_split*.npz in {folder}")
         with np.load(paths[0], allow_pickle=False) as file:
             return paths[0].stem.split("_split", 1)[1], {key: _decoded(file[key]) for key in file.files}
+
+    def split(self) -> Split:
+        """The first split that has labelled training and test videos.
+
+        Raises:
+            DatasetError: when there is none.
+        """
+        names = sorted({name for video in self.videos.values() for name in video.splits})
+        tested = [n for n in names if any(v.splits.get(n) == TEST and v.label for v in self.videos.values())]
+        return labelled_split(list(self.videos.values()), (tested or names or ["1"])[0])
+
+    def features(self, pretraining: str, view: str) -> Features:
+        """Features of all labelled videos by one encoder; read once.
+
+        Raises:
+            DatasetError: when the file is missing or damaged.
+        """
+        if (pretraining, view) not in self._features:
+            path = self.results / "features" / pretraining / f"{view}.h5"
+            self._features[pretraining, view] = read_features(path)
+        return self._features[pretraining, view]
+
+    def views_with_features(self, pretraining: str) -> tuple[tuple[str, ...], list[str]]:
+        """The views whose features can be read, and a sentence for each of the others."""
+        found, missing = [], []
+        for view in self.views:
+            try:
+                self.features(pretraining, view)
+                found.append(view)
+            except CoConError as error:
+                missing.append(f"The features of {pretraining}, {view}, cannot be shown ({error.message}).")
+        return tuple(found), missing
+
+    def baseline(self) -> str:
+        """What to compare with: random networks, or nothing (an empty name) where these are shown."""
+        return "" if self.pretraining == RANDOM else RANDOM
 
 
 def _decoded(array: np.ndarray) -> np.ndarray:
@@ -124,6 +173,8 @@ def load_inputs(
     title: str = "",
     views: Sequence[str] = (),
     pretraining: str = "",
+    encoders: Path | None = None,
+    settings: ReportSettings | None = None,
 ) -> Inputs:
     """Read what there is; the paths default to their places in ``results``.
 
@@ -136,6 +187,8 @@ def load_inputs(
         views: views to show; by default all that have shards or accuracies.
         pretraining: what the detailed sections are about; by default ``cocon``, or whatever was
             trained furthest.
+        encoders: folder of checkpoints, where they were trained on another data set.
+        settings: the part of the configuration that was used.
     """
     missing: dict[str, str] = {}
     videos = _read_videos(manifest or results / "manifest.csv", missing)
@@ -147,11 +200,13 @@ def load_inputs(
         results=results,
         title=title or results.name,
         views=tuple(views) or tuple(view for view in VIEWS if view in found),
-        pretraining=pretraining or (trained[-1] if trained else "cocon"),
+        pretraining=pretraining or ("cocon" if "cocon" in trained or not trained else trained[-1]),
         videos=videos,
         shards=shard_sets,
         rows=rows,
         missing=missing,
+        encoders=encoders,
+        settings=settings or ReportSettings(),
     )
 
 

@@ -15,9 +15,12 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from cocon.config.schema import Recipe
 from cocon.report.inputs import UNREADABLE, Inputs, Section, order_pretrainings
 from cocon.report.resources import read_benchmarks
+from cocon.report.settings import differences
 from cocon.report.wording import duration
+from cocon.training.provenance import provenance
 
 _PACKAGES = ("cocon", "torch", "numpy", "opencv-contrib-python-headless", "av", "h5py", "numba",
              "scikit-learn", "ai-edge-litert", "snakemake")  # fmt: skip
@@ -31,6 +34,8 @@ class Setup(Section):
     splits: list[tuple[str, Counter[str]]] = field(default_factory=list)
     views: list[dict[str, Any]] = field(default_factory=list)
     settings: list[tuple[str, str]] = field(default_factory=list)
+    recipe: str = ""
+    changes: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def section(inputs: Inputs) -> Setup:
@@ -41,19 +46,27 @@ def section(inputs: Inputs) -> Setup:
     page.missing += [text for key, text in inputs.missing.items() if key.startswith("shards/")]
     checkpoints = _checkpoints(inputs)
     if not checkpoints:
-        page.missing.append(
-            f"There are no checkpoints in {inputs.results / 'pretrain'}: settings are not known."
-        )
+        page.missing.append(f"There are no checkpoints in {inputs.pretrained}: settings are not known.")
     page.splits = _splits(inputs)
     page.views = [_view(inputs, view) for view in inputs.views if view in inputs.tables]
     page.facts = [
         ("Data", _data(inputs)),
         ("Learning", _learning(inputs, checkpoints)),
-        ("Machine", _machine(inputs)),
+        ("Machine of this report", _machine(inputs)),
         ("Software", _software()),
+    ]
+    page.recipe = inputs.settings.recipe_name
+    page.changes = [
+        (key, _shown(value), _shown(default))
+        for key, value, default in differences(inputs.settings.recipe, Recipe())
     ]
     page.settings = [(name, json.dumps(value, indent=2)) for name, value in _settings(inputs, checkpoints)]
     return page
+
+
+def _shown(value: object) -> str:
+    """A setting as it stands in config.yaml; absent ones are a dash."""
+    return "\N{EN DASH}" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
 
 
 def _data(inputs: Inputs) -> list[tuple[str, str]]:
@@ -98,8 +111,11 @@ def _learning(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> list
     facts = [("Shown in detail", inputs.pretraining), ("Pretrainings", ", ".join(names))] if names else []
     seeds = {str(row["seed"]) for row in inputs.rows if "seed" in row}
     seeds |= {str(info["seed"]) for info in checkpoints.values() if "seed" in info}
+    seeds |= {str(inputs.settings.seed)} - {"None"}
     if seeds:
         facts.append(("Seeds", ", ".join(sorted(seeds))))
+    if inputs.settings.device:
+        facts.append(("Device", inputs.settings.device))
     info = next((info for key, info in checkpoints.items() if key.startswith(f"{inputs.pretraining}/")), {})
     clip = info.get("clip", {})
     if {"blocks", "frames_per_block", "stride"} <= clip.keys():
@@ -130,7 +146,7 @@ def read_checkpoint_info(path: Path) -> dict[str, Any]:
 
 def _checkpoints(inputs: Inputs) -> dict[str, dict[str, Any]]:
     found = {}
-    for path in sorted((inputs.results / "pretrain").glob("*/*.safetensors")):
+    for path in sorted(inputs.pretrained.glob("*/*.safetensors")):
         try:
             found[f"{path.parent.name}/{path.stem}"] = read_checkpoint_info(path)
         except (*UNREADABLE, SafetensorError):
@@ -184,4 +200,8 @@ def _software() -> list[tuple[str, str]]:
             facts.append((package.removesuffix("-contrib-python-headless"), metadata.version(package)))
         except metadata.PackageNotFoundError:
             continue
+    revision = provenance()["git"].removesuffix("-dirty")
+    if revision:
+        changed = ", with changes" if provenance()["git"].endswith("-dirty") else ""
+        facts.insert(0, ("Git revision", revision[:12] + changed))
     return [*facts, ("System", f"{platform.system()} {platform.release().split('-')[0]}")]

@@ -8,22 +8,33 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
+from cocon.config.schema import Clip, Evaluation, Network, Recipe, Relations
 from cocon.datasets.manifest import Video, write_manifest
+from cocon.evaluation.features import Features, write_features
 from cocon.evaluation.metrics import Task
 from cocon.evaluation.scores import ClassScores, NeighbourScores, write_result
 from cocon.files import read_json, write_json, write_text
+from cocon.models.network import build_network
 from cocon.report.inputs import Inputs, load_inputs
 from cocon.report.pictures import LIMBS, TRUNK
+from cocon.report.settings import ReportSettings
 from cocon.shards import ShardWriter, VideoRecord
 from cocon.shards.codecs import encode
+from cocon.training.checkpoint import save_encoder
 
 SIZE, FRAMES, BOUND = 64, 10, 20.0
 HOSTILE = "wave/<script>alert(1)</script>"
 BROKEN = "walk/broken"
 CLASSES = ("box", "jump", "walk", "wave")
 VIEWS = ("rgb", "flow", "mask", "pose")
+#: four classes have three others each
+SETTINGS = ReportSettings(
+    kind="ucf101",
+    recipe_name="small",
+    recipe=Recipe(evaluation=Evaluation(relations=Relations(neighbours=2, shared=1))),
+    seed=7,
+)
 SKILL = {"random": 0.4, "stage1": 0.9, "cocon": 1.7}
 
 
@@ -166,12 +177,27 @@ def write_logs(results: Path, epochs: int = 12) -> None:
 
 
 def write_checkpoints(results: Path) -> None:
+    network = Network(layers=(1, 1, 1, 1), width=16, features=64)
+    clip = Clip(blocks=4, frames_per_block=3, stride=1, crop=dict.fromkeys(VIEWS, 48))
     for view in VIEWS:
-        info = {"format": 1, "kind": "encoder", "view": view, "pretraining": "cocon", "epoch": 12, "seed": 7,
-                "network": {"layers": [1, 1, 1, 1], "width": 16, "features": 64, "dropout": 0.1},
-                "clip": {"blocks": 4, "frames_per_block": 3, "stride": 1, "crop": {"rgb": 48}}}  # fmt: skip
         path = results / "pretrain" / "cocon" / f"{view}.safetensors"
-        save_file({"weight": np.zeros(3, np.float32)}, path, {"cocon": json.dumps(info)})
+        save_encoder(path, build_network(view, network), view, clip, "cocon", epoch=12, seed=7)
+
+
+def write_all_features(results: Path, table: list[Video]) -> None:
+    """A direction per class, and the more noise the less an encoder was trained."""
+    rng = np.random.default_rng(2)
+    ids = [video.id for video in table if video.id != BROKEN]
+    labels = np.array([CLASSES.index(video.label) for video in table if video.id != BROKEN])
+    centres = rng.normal(size=(len(CLASSES), 16))
+    for pretraining, skill in SKILL.items():
+        for view in VIEWS:
+            x = (skill * centres[labels] + rng.normal(size=(len(ids), 16))).astype(np.float32)
+            windows = np.ones(len(ids), np.int64)
+            write_features(
+                results / "features" / pretraining / f"{view}.h5",
+                Features(ids, x, x, x, windows, view, pretraining),
+            )
 
 
 def write_benchmarks(results: Path) -> None:
@@ -199,6 +225,7 @@ def make_results(folder: Path, broken: bool = True) -> Path:
     write_evaluation(results, table)
     write_logs(results)
     write_checkpoints(results)
+    write_all_features(results, table)
     write_benchmarks(results)
     return results
 
@@ -211,4 +238,4 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def inputs(results: Path) -> Inputs:
-    return load_inputs(results)
+    return load_inputs(results, settings=SETTINGS)

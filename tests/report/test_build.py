@@ -12,7 +12,8 @@ from cocon.errors import ConfigError
 from cocon.report.build import render, write_report
 from cocon.report.inputs import Inputs, load_inputs
 
-SECTIONS = ("headline", "setup", "curves", "sheets", "confusion", "neighbours", "resources", "status")
+SECTIONS = ("headline", "setup", "curves", "sheets", "confusion", "neighbours", "space", "relations",
+            "alignment", "resources", "status")  # fmt: skip
 VOID = {"meta", "img", "br", "input", "hr"}
 
 
@@ -151,39 +152,60 @@ def test_the_command_wants_a_folder_of_results(tmp_path: Path) -> None:
         command.run(parser.parse_args(["--results", str(tmp_path / "none")]))
 
 
-def browse(html: str, folder: Path) -> tuple[str, str]:
-    """The document after its script ran in Chromium, and the console's messages."""
+def browse(html: str, folder: Path) -> tuple[str, str, set[str]]:
+    """The document after its script ran in Chromium, the console's messages, and what else was asked for."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("Chromium is not installed")
-    (folder / "page.html").write_text(html, encoding="utf-8")
+    page = folder / "page.html"
+    page.write_text(html, encoding="utf-8")
     done = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--virtual-time-budget=2000",
-         "--dump-dom", (folder / "page.html").as_uri()],
-        capture_output=True, text=True, timeout=60, check=True,
+         f"--user-data-dir={folder / 'profile'}", f"--log-net-log={folder / 'net.json'}",
+         "--enable-logging=stderr", "--virtual-time-budget=2000", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
-    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+    asked = set(re.findall(r'"url":"((?:https?|wss?|file|ftp):[^"]*)"', (folder / "net.json").read_text()))
+    console = "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+    return done.stdout, console, asked - {page.as_uri()}
 
 
-def test_the_script_runs_under_its_policy_without_complaint(html: str, tmp_path: Path) -> None:
-    document, console = browse(html, tmp_path)
+def test_the_script_runs_under_its_policy_and_asks_for_nothing(html: str, tmp_path: Path) -> None:
+    document, console, asked = browse(html, tmp_path)
     assert console == ""
+    assert asked == set()
     assert 'class="tabs live"' in document
     assert 'id="confusion-2" aria-labelledby="confusion-tab-2" hidden' in document
 
 
-def test_clicks_sort_enlarge_and_change_tabs(html: str, tmp_path: Path) -> None:
-    clicks = """
-      document.querySelectorAll(".accuracies .sort")[1].click();
-      document.querySelectorAll(".shot")[2].click();
-      document.querySelector("#enlarged [data-step='1']").click();
-      document.getElementById("confusion-tab-2").click();
-    """
+def test_a_request_would_be_noticed(tmp_path: Path) -> None:
+    _, _, asked = browse('<img src="http://127.0.0.1:9/picture.png">', tmp_path)
+    assert asked == {"http://127.0.0.1:9/picture.png"}
+
+
+def clicked(html: str, clicks: str, folder: Path) -> str:
+    """The document after ``clicks``, a script of the test's own."""
     unlocked = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html)
-    document, console = browse(unlocked.replace("</body>", f"<script>{clicks}</script></body>"), tmp_path)
+    document, console, asked = browse(
+        unlocked.replace("</body>", f"<script>{clicks}</script></body>"), folder
+    )
     assert console == ""
+    assert asked == set()
+    return document
+
+
+def test_clicks_sort_enlarge_and_change_tabs(html: str, tmp_path: Path) -> None:
+    document = clicked(
+        html,
+        """
+        document.querySelectorAll(".accuracies .sort")[1].click();
+        document.querySelectorAll(".shot")[2].click();
+        document.querySelector("#enlarged [data-step='1']").click();
+        document.getElementById("confusion-tab-2").click();
+        """,
+        tmp_path,
+    )
     table = document[document.index('<table class="accuracies">') :]
     column = [
         float(v) for v in re.findall(r'<tr>\s*<th scope="row"[^>]*>.*?data-value="([\d.]+)"', table, re.S)[:3]
@@ -196,3 +218,23 @@ def test_clicks_sort_enlarge_and_change_tabs(html: str, tmp_path: Path) -> None:
     assert "box/box_s04 · frame 4" in dialog
     assert re.search(r'id="confusion-1"[^>]* hidden', document)
     assert not re.search(r'id="confusion-2"[^>]* hidden', document)
+
+
+def test_a_class_of_the_maps_is_lit_and_a_drawing_enlarged(html: str, tmp_path: Path) -> None:
+    document = clicked(
+        html,
+        """
+        document.querySelector(".choice[data-class='jump']").click();
+        document.querySelector(".heatmaps .enlarge").click();
+        """,
+        tmp_path,
+    )
+    faint = re.findall(r'<path class="cloud class-\d faint" data-class="(\w+)"', document)
+    assert sorted(set(faint)) == ["box", "walk", "wave"]
+    assert len(faint) == 3 * 5
+    assert re.findall(r'data-class="(\w+)" aria-pressed="true"', document) == ["jump"]
+    dialog = document[document.index('<dialog id="enlarged"') :]
+    dialog = dialog[: dialog.index("</dialog>")]
+    assert re.match(r'<dialog[^>]* class="drawing"', dialog)
+    assert '<svg class="heatmap"' in dialog
+    assert "Cosines of blocks, rgb: rows box/box_s04, columns box/box_s05" in dialog

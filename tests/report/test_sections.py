@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,13 @@ from safetensors import SafetensorError
 from cocon.datasets.manifest import Video
 from cocon.files import write_json, write_text
 from cocon.report import (
+    alignment,
     confusion,
     curves,
+    feature_space,
     headline,
     neighbours,
+    relations,
     resources,
     setup,
     sheets,
@@ -20,7 +25,8 @@ from cocon.report import (
     truth,
     wording,
 )
-from cocon.report.inputs import Inputs, load_inputs, order_pretrainings
+from cocon.report.inputs import ENSEMBLE, Inputs, load_inputs, order_pretrainings
+from cocon.report.settings import ReportSettings
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -54,6 +60,15 @@ def test_headline_shows_the_best_figure_when_the_usual_ones_are_absent(tmp_path:
     assert figure.label == "Linear probe, rgb, other"
 
 
+def test_published_figures_stand_beside_those_of_the_same_protocol(tmp_path: Path) -> None:
+    inputs = inputs_with([row()], tmp_path)
+    assert headline.section(inputs).published == []
+    inputs.settings = ReportSettings(kind="hmdb51")
+    page = headline.section(inputs)
+    assert {(protocol, figure.model) for protocol, figure in page.published} == {("Linear probe", "CoCLR")}
+    assert page.sources == ["Han et al. 2020, arXiv 2010.09709"]
+
+
 def test_pretrainings_stand_from_least_to_most_trained() -> None:
     assert order_pretrainings({"cocon", "mine", "random", "cpc"}) == ["random", "cpc", "cocon", "mine"]
 
@@ -68,6 +83,14 @@ def test_setup_reads_checkpoints_without_tensors(inputs: Inputs) -> None:
     assert facts["Frames per view"] == "240"
     assert dict(page.splits)["1"] == {"train": 17, "test": 8}
     assert [view["videos"] for view in page.views] == [24] * 4
+
+
+def test_setup_tells_what_is_not_the_default(inputs: Inputs) -> None:
+    page = setup.section(inputs)
+    assert page.recipe == "small"
+    assert ("evaluation.relations.neighbours", "2", "5") in page.changes
+    facts = {key: value for _, group in page.facts for key, value in group}
+    assert facts["Seeds"] == "0, 7"
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
@@ -87,6 +110,21 @@ def test_curves_show_both_stages_and_survive_an_unfinished_line(inputs: Inputs) 
     assert page.runs[1].epochs == 12
     assert page.runs[1].dashed
     assert not page.missing
+
+
+def test_probes_have_curves_of_their_own(tmp_path: Path) -> None:
+    lines = [
+        {"epoch": epoch, "cpc/rgb": 3.0, **({"linear/rgb": 0.2 * epoch, "knn/rgb": 0.3} if epoch % 2 else {})}
+        for epoch in (1, 2, 3)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    write_text(tmp_path / "pretrain" / "cocon" / "log.jsonl", text)
+    (run,) = curves.section(inputs_with([], tmp_path)).runs
+    assert [panel.title for panel in run.panels] == ["L_cpc", "Probe: linear", "Probe: nearest neighbours"]
+    assert run.epochs == 3
+    hover = json.loads(unescape(re.search(r'data-chart="([^"]*)"', run.panels[1].chart)[1]))
+    assert hover["series"][0]["x"] == [1, 3]
+    assert hover["series"][0]["text"] == ["20 %", "60 %"]
 
 
 def test_a_log_is_sorted_by_term_view_and_validation(tmp_path: Path) -> None:
@@ -164,6 +202,86 @@ def test_neighbours_are_marked_right_or_wrong(inputs: Inputs) -> None:
                 assert near.picture is not None
                 assert inputs.videos[near.id].splits["1"] == "train"
     assert len(page.thumbnails) == len(set(page.thumbnails)) <= 24
+
+
+def test_feature_space_shows_test_videos_and_compares_with_random(inputs: Inputs) -> None:
+    page = feature_space.section(inputs)
+    assert [view.name for view in page.views] == ["rgb", "flow", "mask", "pose", ENSEMBLE]
+    assert (page.shown, page.total, page.classes) == (8, 8, 4)
+    assert [name for name, _ in page.legend] == ["box", "jump", "walk", "wave"]
+    assert page.compared_with == "random"
+    for view in page.views:
+        assert view.map.count("data-class") == 4
+        assert view.baseline is not None
+    assert page.views[-1].separation > 0.9
+
+
+def test_the_ensemble_is_the_weighted_mean_of_the_cosines(inputs: Inputs) -> None:
+    ids = ["box/box_s04", "walk/walk_s05"]
+    features = feature_space.unit_features(inputs, "cocon", ids, inputs.views)
+    cosine = {view: float(x[0] @ x[1]) for view, x in features.items()}
+    weights = {"rgb": 2, "flow": 2, "mask": 1, "pose": 1}
+    expected = sum(weight * cosine[view] for view, weight in weights.items()) / 6
+    assert cosine[ENSEMBLE] == pytest.approx(expected)
+
+
+def test_relations_name_the_classes_that_all_views_share(inputs: Inputs) -> None:
+    page = relations.section(inputs)
+    assert (page.classes, page.neighbours, page.wanted) == (4, 2, 1)
+    assert [row.pretraining for row in page.agreements] == ["random", "stage1", "cocon"]
+    assert [row.published for row in page.agreements] == [None] * 3  # the paper counts 4 of 5
+    assert sorted(row.name for row in page.rows) == ["box", "jump", "walk", "wave"]
+    for row in page.rows:
+        assert list(row.nearest) == ["rgb", "flow", "mask", "pose"]
+        for near in row.nearest.values():
+            assert len(near) == 2
+            assert row.name not in [name for name, _ in near]
+            assert sum(common for _, common in near) == row.shared
+    assert page.agreements[-1].agreeing == sum(row.shared >= 1 for row in page.rows)
+
+
+def test_a_view_without_features_costs_itself_only(results: Path, inputs: Inputs, tmp_path: Path) -> None:
+    for view in ("rgb", "pose"):
+        source = results / "features" / "cocon" / f"{view}.h5"
+        target = tmp_path / "features" / "cocon" / f"{view}.h5"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
+    partial = dataclasses.replace(inputs, results=tmp_path)
+    page = relations.section(partial)
+    assert page.views == ("rgb", "pose")
+    assert len(page.rows) == 4
+    space = feature_space.section(partial)
+    assert [view.name for view in space.views] == ["rgb", "pose", ENSEMBLE]
+    assert space.compared_with == ""
+    assert len(page.missing) == len(space.missing) == 2
+
+
+def test_too_few_classes_are_a_sentence(results: Path) -> None:
+    page = relations.section(load_inputs(results))
+    assert page.rows == []
+    assert "4 classes have test videos in all views" in page.missing[0]
+
+
+def test_pairs_to_align_are_of_one_class_and_of_two_groups(inputs: Inputs) -> None:
+    pairs = alignment.choose_pairs(inputs)
+    assert pairs == [
+        ("box/box_s04", "box/box_s05"),
+        ("wave/<script>alert(1)</script>", "wave/wave_s05"),
+        ("box/box_s04", "wave/<script>alert(1)</script>"),
+    ]
+    page = alignment.section(inputs)
+    assert not page.missing
+    for pair in page.pairs:
+        assert [heatmap.view for heatmap in pair.heatmaps] == ["rgb", "flow", "mask", "pose"]
+        assert all(-1.001 <= heatmap.low < heatmap.high <= 1.001 for heatmap in pair.heatmaps)
+        assert pair.first.pictures
+
+
+def test_encoders_may_lie_elsewhere(inputs: Inputs, tmp_path: Path) -> None:
+    page = alignment.section(dataclasses.replace(inputs, encoders=tmp_path))
+    assert page.pairs == []
+    assert len(page.missing) == 4
+    assert str(tmp_path) in page.missing[0]
 
 
 def test_resources_sum_by_stage_and_by_kind(inputs: Inputs) -> None:

@@ -229,6 +229,14 @@ def protocol_settings(*names, clip=False):
     return settings
 
 
+def report_settings(wildcards):
+    """What the report tells of the configuration, as JSON; of the recipe what differs from the defaults."""
+    recipe = recipe_of(wildcards).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    settings = {"kind": dataset_of(wildcards).kind, "recipe_name": dataset_of(wildcards).recipe}
+    settings |= {"recipe": recipe, "seed": CONFIG.seed, "device": CONFIG.device}
+    return json.dumps(settings, sort_keys=True)
+
+
 @cache
 def videos_by_shard(dataset):
     """The videos of every shard; says what is missing, and where to put it, before anything runs."""
@@ -308,6 +316,11 @@ def export_encoders(wildcards):
     """The encoders of all views of a data set by one pretraining."""
     folder = f"{RESULTS}/{wildcards.dataset}/pretrain/{wildcards.pretraining}"
     return [f"{folder}/{view}.safetensors" for view in views_of(wildcards)]
+
+
+def folder_of_encoders(wildcards):
+    """Where the encoders lie that are evaluated on a data set."""
+    return f"{RESULTS}/{dataset_of(wildcards).pretrain_on or wildcards.dataset}/pretrain"
 
 
 def export_shards(wildcards):

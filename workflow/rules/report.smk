@@ -27,9 +27,12 @@ rule page:
         results=folder_of_output,
         shards=folder_of_shards,
         views=views_of,
+        encoders=folder_of_encoders,
+        settings=report_settings,
     message:
         "Writing the report of {wildcards.dataset}"
     shell:
         "cocon report --results {params.results:q} --manifest {input.manifest:q} --shards {params.shards:q}"
         " --summary {input.summary:q} --views {params.views} --title {wildcards.dataset}"
+        " --encoders {params.encoders:q} --settings {params.settings:q}"
         " --output {output:q} > {log} 2>&1"

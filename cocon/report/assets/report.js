@@ -76,6 +76,7 @@ function showInstant() {
   const shots = strip.querySelectorAll(`.shot[data-column="${column}"]`);
   stage.replaceChildren(...[...shots].map((shot) => framed(shot.firstElementChild.src, shot.dataset.view)));
   stage.classList.remove("single");
+  dialog.classList.remove("drawing");
   const time = strip.querySelectorAll(".time")[column].textContent;
   const frame = shots[0].firstElementChild.alt.split(", ").pop();
   caption.textContent = `${strip.dataset.video} · ${frame} · ${time}`;
@@ -89,22 +90,34 @@ function step(by) {
   showInstant();
 }
 
+function showSingle(content, text) {
+  strip = null;
+  stage.replaceChildren(content);
+  stage.classList.add("single");
+  dialog.classList.toggle("drawing", content.tagName === "svg");
+  caption.textContent = text;
+  dialog.querySelector(".steps").hidden = true;
+  dialog.showModal();
+}
+
 document.addEventListener("click", (event) => {
   const shot = event.target.closest(".shot");
   const still = event.target.closest("button.still");
+  const large = event.target.closest("button.enlarge");
   if (shot) {
     strip = shot.closest(".sheet");
     column = Number(shot.dataset.column);
     showInstant();
     dialog.showModal();
   } else if (still) {
-    strip = null;
-    const source = getComputedStyle(still).backgroundImage.slice(5, -2);
-    stage.replaceChildren(framed(source, ""));
-    stage.classList.add("single");
-    caption.textContent = still.getAttribute("aria-label");
-    dialog.querySelector(".steps").hidden = true;
-    dialog.showModal();
+    const image = still.querySelector("img");
+    const source = image ? image.src : getComputedStyle(still).backgroundImage.slice(5, -2);
+    showSingle(framed(source, ""), still.getAttribute("aria-label"));
+  } else if (large) {
+    const figure = large.closest(".enlargeable");
+    const drawing = figure.querySelector("svg").cloneNode(true);
+    drawing.removeAttribute("style");
+    showSingle(drawing, drawing.getAttribute("aria-label"));
   } else if (event.target === dialog) {
     dialog.close();
   } else if (event.target.dataset && event.target.dataset.step) {
@@ -163,4 +176,32 @@ for (const svg of document.querySelectorAll(".chart")) {
     tip.hidden = true;
     svg.querySelector(".cursor").setAttribute("visibility", "hidden");
   });
+}
+
+// Maps: one class alone, under the pointer or chosen.
+const choices = document.querySelector("[data-lights]");
+let chosenClass = null;
+
+function light(name) {
+  for (const cloud of document.querySelectorAll(".map .cloud")) {
+    cloud.classList.toggle("faint", name !== null && cloud.dataset.class !== name);
+  }
+  for (const choice of choices.querySelectorAll(".choice")) {
+    choice.setAttribute("aria-pressed", choice.dataset.class === chosenClass);
+  }
+}
+
+if (choices) {
+  choices.addEventListener("click", (event) => {
+    const choice = event.target.closest(".choice");
+    if (!choice) return;
+    chosenClass = choice.dataset.class === chosenClass ? null : choice.dataset.class;
+    light(chosenClass);
+  });
+  for (const type of ["pointerover", "pointerout"]) {
+    document.addEventListener(type, (event) => {
+      const cloud = event.target.closest && event.target.closest(".map .cloud");
+      if (cloud) light(type === "pointerover" ? cloud.dataset.class : chosenClass);
+    });
+  }
 }
