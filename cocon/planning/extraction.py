@@ -64,6 +64,7 @@ def measure_extraction(config: Config, dataset: Dataset, videos: Sequence[Video]
     """
     extraction = config.recipes[dataset.recipe].extraction
     views: dict[str, ViewCost] = {}
+    interpreters: dict[str, Path] = dict(config.interpreters.items())
     frames, assumed = 0, dict[str, None]()
     missing = {video.id for video in without_file(videos)}
     present = [video for video in videos if video.id not in missing]
@@ -73,7 +74,7 @@ def measure_extraction(config: Config, dataset: Dataset, videos: Sequence[Video]
         amount = _amount(dataset, videos, present, Path(folder))
         for together in passes(config, dataset):
             backend = getattr(getattr(extraction, together[0]), "backend", "")
-            python = str(config.interpreters.get(backend, sys.executable))
+            python = str(interpreters.get(backend, sys.executable))
             settings = [
                 argument
                 for view in together

@@ -97,10 +97,11 @@ class _Noise(Dataset[Clips]):
             {
                 view: torch.randint(
                     256,
-                    (self.clip.frames, VIEWS[view].channels, self.clip.crop[view], self.clip.crop[view]),
+                    (self.clip.frames, VIEWS[view].channels, size, size),
                     dtype=torch.uint8,
                 )
-                for view in self.views  # type: ignore[index]
+                for view, size in self.clip.crop.items()
+                if view in self.views
             },
         )
 
