@@ -11,7 +11,7 @@ include: "workflow/rules/common.smk"
 
 wildcard_constraints:
     dataset=one_of(CONFIG.datasets),
-    run=r"(/seed\d+)?",
+    run=r"(seed\d+/)?",
     view=one_of(CONFIG.views),
     shard=r"\d{5}",
     pretraining=one_of(PRETRAININGS),

@@ -6,11 +6,11 @@ rule relations:
         views=features_of_views,
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
     output:
-        f"{RUN}/evaluation/{{pretraining}}/relations_split{{split}}.json",
+        f"{RUN}evaluation/{{pretraining}}/relations_split{{split}}.json",
     log:
-        f"{RUN}/logs/evaluation/relations_{{pretraining}}_split{{split}}.log",
+        f"{RUN}logs/evaluation/relations_{{pretraining}}_split{{split}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluation/relations_{{pretraining}}_split{{split}}.tsv"
+        f"{RUN}benchmarks/evaluation/relations_{{pretraining}}_split{{split}}.tsv"
     conda:
         "../../environment.yml"
     resources:

@@ -35,7 +35,7 @@ except CoConError as error:
 
 RESULTS = str(CONFIG.results)
 # A training of a data set's encoders and all that is made of them.
-RUN = f"{RESULTS}/{{dataset}}{{run}}"
+RUN = f"{RESULTS}/{{dataset}}/{{run}}"
 # Where a Python that the project is not installed in finds it.
 CODE = os.path.relpath(workflow.basedir)
 VIEWS = list(CONFIG.views)
@@ -76,12 +76,12 @@ def job(stage, value):
 
 def seed_of(wildcards):
     """The seed of a run; repetitions with other seeds than the configuration's lie in folders seed<n>."""
-    return int(wildcards.run.removeprefix("/seed")) if wildcards.run else CONFIG.seed
+    return int(wildcards.run.removeprefix("seed").removesuffix("/")) if wildcards.run else CONFIG.seed
 
 
 def run_of(seed):
     """The wildcard `run` of a seed."""
-    return "" if seed == CONFIG.seed else f"/seed{seed}"
+    return "" if seed == CONFIG.seed else f"seed{seed}/"
 
 
 def growing(value):
@@ -308,8 +308,8 @@ def truth_figures(wildcards):
 def encoder_of(wildcards):
     """The checkpoint that is evaluated; it may have been pretrained on another data set."""
     trained_on = dataset_of(wildcards).pretrain_on or wildcards.dataset
-    run = f"{RESULTS}/{trained_on}{wildcards.run}"
-    return f"{run}/pretrain/{wildcards.pretraining}/{wildcards.view}.safetensors"
+    run = f"{RESULTS}/{trained_on}/{wildcards.run}"
+    return f"{run}pretrain/{wildcards.pretraining}/{wildcards.view}.safetensors"
 
 
 def export_encoders(wildcards):
@@ -354,13 +354,13 @@ def views_and_ensemble(dataset):
 
 def features_of_views(wildcards):
     """The features of all views by one pretraining."""
-    folder = f"{RESULTS}/{wildcards.dataset}{wildcards.run}/features/{wildcards.pretraining}"
+    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.run}features/{wildcards.pretraining}"
     return [f"{folder}/{view}.h5" for view in views_of(wildcards)]
 
 
 def scores_of_views(wildcards):
     """The scores of all views by one pretraining and protocol, on one split."""
-    folder = f"{RESULTS}/{wildcards.dataset}{wildcards.run}/evaluation/{wildcards.pretraining}"
+    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.run}evaluation/{wildcards.pretraining}"
     name = f"{wildcards.protocol}_split{wildcards.split}.npz"
     return [f"{folder}/{view}/{name}" for view in views_of(wildcards)]
 
@@ -373,7 +373,7 @@ def by_view(wildcards, input):
 def ablation_runs(settings):
     """The folders of the repetitions of an ablation, without their last part."""
     seeds = range(CONFIG.seed, CONFIG.seed + settings.seeds)
-    return [f"{RESULTS}/{settings.dataset}{run_of(seed)}/evaluation" for seed in seeds]
+    return [f"{RESULTS}/{settings.dataset}/{run_of(seed)}evaluation" for seed in seeds]
 
 
 def ablation_metrics(settings):
@@ -402,7 +402,7 @@ def ablation_relations(settings):
 def start_of(wildcards):
     """The encoders that stage 2 starts from."""
     start = "random" if wildcards.pretraining in WITHOUT_STAGE1 else "stage1"
-    folder = f"{RESULTS}/{wildcards.dataset}{wildcards.run}/pretrain/{start}"
+    folder = f"{RESULTS}/{wildcards.dataset}/{wildcards.run}pretrain/{start}"
     return [f"{folder}/{view}.safetensors" for view in views_of(wildcards)]
 
 

@@ -1,6 +1,6 @@
 # From encoders to metrics: features are computed once, every protocol reads them; fine-tuning reads shards.
 
-EVALUATION = f"{RUN}/evaluation/{{pretraining}}"
+EVALUATION = f"{RUN}evaluation/{{pretraining}}"
 
 
 rule features:
@@ -9,11 +9,11 @@ rule features:
         shards=view_shards,
         encoder=encoder_of,
     output:
-        f"{RUN}/features/{{pretraining}}/{{view}}.h5",
+        f"{RUN}features/{{pretraining}}/{{view}}.h5",
     log:
-        f"{RUN}/logs/features/{{pretraining}}_{{view}}.log",
+        f"{RUN}logs/features/{{pretraining}}_{{view}}.log",
     benchmark:
-        f"{RUN}/benchmarks/features/{{pretraining}}_{{view}}.tsv"
+        f"{RUN}benchmarks/features/{{pretraining}}_{{view}}.tsv"
     conda:
         "../../environment.yml"
     threads: job("features", "threads")
@@ -37,14 +37,14 @@ rule features:
 rule linear:
     input:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
-        features=f"{RUN}/features/{{pretraining}}/{{view}}.h5",
+        features=f"{RUN}features/{{pretraining}}/{{view}}.h5",
     output:
         metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.npz",
     log:
-        f"{RUN}/logs/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.log",
+        f"{RUN}logs/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
+        f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
     wildcard_constraints:
         protocol=protocols_like("linear"),
     conda:
@@ -66,14 +66,14 @@ rule linear:
 rule retrieval:
     input:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
-        features=f"{RUN}/features/{{pretraining}}/{{view}}.h5",
+        features=f"{RUN}features/{{pretraining}}/{{view}}.h5",
     output:
         metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.npz",
     log:
-        f"{RUN}/logs/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.log",
+        f"{RUN}logs/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
+        f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
     wildcard_constraints:
         protocol=protocols_like("retrieval"),
     conda:
@@ -102,9 +102,9 @@ rule finetune:
         scores=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.npz",
         classifier=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.safetensors",
     log:
-        f"{RUN}/logs/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.log",
+        f"{RUN}logs/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
+        f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
     wildcard_constraints:
         protocol=protocols_like(*FRAME_PROTOCOLS),
     conda:
@@ -118,7 +118,7 @@ rule finetune:
         runtime=job("finetune", "runtime_minutes"),
     params:
         shards=folder_of_shards,
-        state=f"{RUN}/evaluation/.state",
+        state=f"{RUN}evaluation/.state",
         preset=protocol_kind,
         settings=protocol_settings("bootstrap", clip=True),
         seed=seed_of,
@@ -141,9 +141,9 @@ rule ensemble_scores:
         metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
     log:
-        f"{RUN}/logs/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.log",
+        f"{RUN}logs/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
+        f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
     wildcard_constraints:
         protocol=protocols_like("linear", *FRAME_PROTOCOLS),
     conda:
@@ -171,9 +171,9 @@ rule ensemble_retrieval:
         metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
     log:
-        f"{RUN}/logs/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.log",
+        f"{RUN}logs/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
+        f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
     wildcard_constraints:
         protocol=protocols_like("retrieval"),
     conda:

@@ -7,11 +7,11 @@ for views, names in view_sets().items():
         name:
             f"initialise{suffix_of(views)}"
         output:
-            expand(f"{RUN}/pretrain/random/{{view}}.safetensors", view=views, allow_missing=True),
+            expand(f"{RUN}pretrain/random/{{view}}.safetensors", view=views, allow_missing=True),
         log:
-            f"{RUN}/logs/pretrain/random.log",
+            f"{RUN}logs/pretrain/random.log",
         benchmark:
-            f"{RUN}/benchmarks/pretrain/random.tsv"
+            f"{RUN}benchmarks/pretrain/random.tsv"
         wildcard_constraints:
             dataset=one_of(names),
         conda:
@@ -36,12 +36,12 @@ rule pretrain_stage1:
         manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
         shards=view_shards,
     output:
-        encoder=f"{RUN}/pretrain/stage1/{{view}}.safetensors",
-        curve=f"{RUN}/pretrain/stage1/{{view}}.log.jsonl",
+        encoder=f"{RUN}pretrain/stage1/{{view}}.safetensors",
+        curve=f"{RUN}pretrain/stage1/{{view}}.log.jsonl",
     log:
-        f"{RUN}/logs/pretrain/stage1_{{view}}.log",
+        f"{RUN}logs/pretrain/stage1_{{view}}.log",
     benchmark:
-        f"{RUN}/benchmarks/pretrain/stage1_{{view}}.tsv"
+        f"{RUN}benchmarks/pretrain/stage1_{{view}}.tsv"
     conda:
         "../../environment.yml"
     threads: job("pretrain_stage1", "threads")
@@ -58,7 +58,7 @@ rule pretrain_stage1:
         settings=recipe_settings("clip", "network", "pretraining"),
         split=lambda wildcards: dataset_of(wildcards).pretrain_split,
         shards=folder_of_shards,
-        state=f"{RUN}/pretrain/.state",
+        state=f"{RUN}pretrain/.state",
         seed=seed_of,
         device=CONFIG.device,
         nodes=job("pretrain_stage1", "nodes"),
@@ -86,15 +86,15 @@ for views, names in view_sets().items():
             start=start_of,
         output:
             encoders=expand(
-                f"{RUN}/pretrain/{{pretraining}}/{{view}}.safetensors",
+                f"{RUN}pretrain/{{pretraining}}/{{view}}.safetensors",
                 view=views,
                 allow_missing=True,
             ),
-            curve=f"{RUN}/pretrain/{{pretraining}}/log.jsonl",
+            curve=f"{RUN}pretrain/{{pretraining}}/log.jsonl",
         log:
-            f"{RUN}/logs/pretrain/{{pretraining}}.log",
+            f"{RUN}logs/pretrain/{{pretraining}}.log",
         benchmark:
-            f"{RUN}/benchmarks/pretrain/{{pretraining}}.tsv"
+            f"{RUN}benchmarks/pretrain/{{pretraining}}.tsv"
         wildcard_constraints:
             dataset=one_of(names),
             pretraining=one_of(PRESETS),
@@ -116,7 +116,7 @@ for views, names in view_sets().items():
             init=lambda wildcards, input: os.path.dirname(input.start[0]),
             split=lambda wildcards: dataset_of(wildcards).pretrain_split,
             shards=folder_of_shards,
-            state=f"{RUN}/pretrain/.state",
+            state=f"{RUN}pretrain/.state",
             seed=seed_of,
             device=CONFIG.device,
             nodes=job("pretrain_stage2", "nodes"),
