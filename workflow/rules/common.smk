@@ -56,7 +56,7 @@ GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or O
 CALLS_SRUN = ""
 
 
-if ON_CLUSTER:
+if ON_CLUSTER and "gpu" in workflow.global_resources:
     # The profile of one machine, which is read besides that of a cluster, says how many GPUs that has.
     workflow.register_resource("gpu", None)
 if hasattr(workflow.executor_settings, "jobname_prefix"):
