@@ -71,7 +71,7 @@ def _assumed(plan: Plan) -> Iterator[str]:
         )
     if plan.gpus and not any(cost.on_gpu for cost in plan.extraction.views.values()):
         yield "no view is extracted on a GPU: its backends run on CPUs, or this machine has no GPU"
-    yield "a job uses one GPU; fine-tuning a clip costs what pretraining it alone costs"
+    yield "n processes train n times as fast as one; fine-tuning a clip costs what pretraining it alone costs"
     yield "the linear probe needs all of its max_iterations, so it takes at most so long"
     yield "index, initialise, scores, fusing, summary and report take no time"
     if plan.encoders_from:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cocon.config.schema import WITHOUT_STAGE1, Config, Recipe
+from cocon.config.schema import WITHOUT_STAGE1, Config, Recipe, TrainingJob
 from cocon.data.sampling import eval_windows
 from cocon.planning.amount import Roles
 from cocon.planning.extraction import ExtractionCosts, passes
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def gpus_per_job(self) -> int:
-        """GPUs of a job that trains or judges."""
+        """GPUs of a process that trains or judges."""
         return 0 if self.config.device == "cpu" else min(1, self.gpus)
 
     @property
@@ -115,9 +115,11 @@ class Plan:
                 name=f"stage1 {view}",
                 rule="pretrain_stage1",
                 jobs=1,
-                seconds=trained.stage1.epochs * self._epoch(self.rates.alone[view]),
-                threads=jobs.pretrain_stage1.threads,
-                gpus=self.gpus_per_job,
+                seconds=trained.stage1.epochs
+                * self._epoch(self.rates.alone[view])
+                / self._speedup(jobs.pretrain_stage1),
+                threads=jobs.pretrain_stage1.threads * jobs.pretrain_stage1.nodes,
+                gpus=self._gpus(jobs.pretrain_stage1),
                 bytes=weights[view] * (1 + _STATE * trained.keep_checkpoints),
                 after=("index", extracted[view]),
             )
@@ -129,9 +131,9 @@ class Plan:
                 name=f"stage2 {name}",
                 rule="pretrain_stage2",
                 jobs=1,
-                seconds=epochs * self._epoch(self.rates.together),
-                threads=jobs.pretrain_stage2.threads,
-                gpus=self.gpus_per_job,
+                seconds=epochs * self._epoch(self.rates.together) / self._speedup(jobs.pretrain_stage2),
+                threads=jobs.pretrain_stage2.threads * jobs.pretrain_stage2.nodes,
+                gpus=self._gpus(jobs.pretrain_stage2),
                 bytes=sum(weights.values()) * (1 + _STATE * trained.keep_checkpoints),
                 after=("index", *extracted.values(), *before),
             )
@@ -144,6 +146,14 @@ class Plan:
         if "finetune" in evaluation.protocols:
             found |= set(evaluation.finetune_pretrainings)
         return found
+
+    def _gpus(self, job: TrainingJob) -> int:
+        """GPUs of all nodes of a training."""
+        return self.gpus_per_job * job.nodes * job.gpus
+
+    def _speedup(self, job: TrainingJob) -> int:
+        """Processes that compute side by side; those of a node without GPUs share its threads."""
+        return self._gpus(job) or job.nodes
 
     def _epoch(self, rate: Rate) -> float:
         """Seconds of an epoch; a validation clip costs a third of a training clip, the forward pass."""

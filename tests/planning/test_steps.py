@@ -7,7 +7,7 @@ import pytest
 
 from cocon.config.schema import Config
 from cocon.datasets.manifest import Video
-from cocon.errors import DatasetError
+from cocon.errors import ConfigError, DatasetError
 from cocon.planning.amount import PUBLISHED, Roles, count, roles_of
 from cocon.planning.extraction import ExtractionCosts, ViewCost
 from cocon.planning.rates import Rate, Rates
@@ -57,6 +57,17 @@ def test_counted_operations_stand_in_for_a_gpu_that_is_not_here() -> None:
     assert {s.rule for s in steps if s.gpus} == {"pretrain_stage1", "pretrain_stage2", "features", "finetune"}
     on_cpu = config().model_copy(update={"device": "cpu"})
     assert not any(s.gpus for s in plan(on_cpu, gpus=2, gpu_tflops=10).steps())
+
+
+def test_several_processes_share_the_clips_of_a_training() -> None:
+    jobs = {"pretrain_stage2": {"nodes": 2, "gpus": 4, "threads": 8}}
+    settings = Config.model_validate({**config().model_dump(), "jobs": jobs})
+    stage2 = step(plan(settings, gpus=8).steps(), "stage2 cocon")
+    assert (stage2.gpus, stage2.threads) == (8, 16)
+    assert stage2.seconds == pytest.approx(3 * 60 * (720 + 80 / 3) / 8)
+    with pytest.raises(ConfigError, match="stage2 cocon needs 8 GPUs, and there are 4"):
+        document_of(plan(settings, gpus=4), 64)
+    assert step(plan(settings).steps(), "stage2 cocon").seconds == pytest.approx(3 * 60 * (720 + 80 / 3) / 2)
 
 
 def test_encoders_of_another_data_set_are_not_planned_twice() -> None:
