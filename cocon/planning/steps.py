@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cocon.config.schema import WITHOUT_STAGE1, Config, Recipe, TrainingJob
 from cocon.data.sampling import eval_windows
+from cocon.errors import ConfigError
 from cocon.planning.amount import Roles
 from cocon.planning.extraction import ExtractionCosts, passes
 from cocon.planning.rates import Rate, Rates
@@ -163,6 +164,11 @@ class Plan:
     def _evaluation(self, extracted: dict[str, str]) -> Iterator[Step]:
         evaluation = self.recipe.evaluation
         metrics: list[str] = []
+        if unknown := set(evaluation.protocols) - {"linear", "retrieval", "finetune"}:
+            raise ConfigError(
+                f"the protocol '{min(unknown)}' cannot be planned",
+                "plan with protocols: [linear, retrieval, finetune]",
+            )
         for protocol in evaluation.protocols:
             names = evaluation.finetune_pretrainings if protocol == "finetune" else evaluation.pretrainings
             for name in dict.fromkeys(names):
