@@ -1,4 +1,5 @@
 import argparse
+import json
 import re
 import shutil
 import subprocess
@@ -166,9 +167,12 @@ def browse(html: str, folder: Path) -> tuple[str, str, set[str]]:
          "--enable-logging=stderr", "--virtual-time-budget=2000", "--dump-dom", page.as_uri()],
         capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
-    asked = set(re.findall(r'"url":"((?:https?|wss?|file|ftp):[^"]*)"', (folder / "net.json").read_text()))
+    events = json.loads((folder / "net.json").read_text())["events"]
+    started = [event["params"] for event in events if "initiator" in event.get("params", {})]
+    # Chromium itself asks for updates; such a request has no page that it comes from.
+    asked = {params["url"] for params in started if params["initiator"] != "not an origin"}
     console = "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
-    return done.stdout, console, asked - {page.as_uri()}
+    return done.stdout, console, {url for url in asked if not url.startswith("data:")} - {page.as_uri()}
 
 
 def test_the_script_runs_under_its_policy_and_asks_for_nothing(html: str, tmp_path: Path) -> None:
