@@ -182,7 +182,7 @@ def _results(summary: Path | None, pretraining: str, views: Sequence[str]) -> li
 
 def _save(path: Path, network: ViewNetwork, view: str, pooling: Pooling) -> None:
     tensors = {name: x.contiguous() for name, x in Embedder(network, pooling).state_dict().items()}
-    about = {"format": 1, "kind": "exported", "view": view, "embedding": pooling}
+    about = {"format": 1, "kind": "exported encoder", "view": view, "embedding": pooling}
     path.write_bytes(save(tensors, {"cocon": json.dumps(about, sort_keys=True)}))
 
 

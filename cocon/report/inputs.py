@@ -129,7 +129,8 @@ class Inputs:
 
     def views_with_features(self, pretraining: str) -> tuple[tuple[str, ...], list[str]]:
         """The views whose features can be read, and a sentence for each of the others."""
-        found, missing = [], []
+        found: list[str] = []
+        missing = [] if self.views else ["No view has features to show."]
         for view in self.views:
             try:
                 self.features(pretraining, view)

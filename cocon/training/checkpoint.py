@@ -145,7 +145,7 @@ def read_document(path: Path, kind: str, hint: str) -> dict[str, Any]:
     if _METADATA not in metadata:
         raise CheckpointError(f"{path} is a safetensors file of another program")
     document: dict[str, Any] = json.loads(metadata[_METADATA])
-    found, version = document.pop("kind"), document.pop("format")
+    found, version = document.pop("kind", "file of an unknown kind"), document.pop("format", 0)
     if found != kind:
         raise CheckpointError(
             f"{path} is {_with_article(found)} ({document.get('view')}), not {_with_article(kind)}",

@@ -51,6 +51,9 @@ ONE_PASS = {
 ON_CLUSTER = workflow.non_local_exec or workflow.remote_exec
 GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or ON_CLUSTER or has_gpu())
 
+# Given, since Snakemake would otherwise add up the sizes of all inputs of every job while it plans.
+DISK_MB = 1000
+
 # For the SLURM executor: the command starts its own job step, so that signals reach it. (The executor looks
 # whether there is such a resource; a value would make it ask for two tasks at least.)
 CALLS_SRUN = ""

@@ -19,6 +19,7 @@ rule features:
     threads: job("features", "threads")
     resources:
         gpu=GPUS_PER_JOB,
+        disk_mb=DISK_MB,
         mem_mb=growing(job("features", "memory_mb")),
         runtime=growing(job("features", "runtime_minutes")),
     params:
@@ -114,6 +115,7 @@ rule finetune:
         gpu=GPUS_PER_JOB,
         mpi=CALLS_SRUN,
         slurm_extra=slurm_options(1, 1),
+        disk_mb=DISK_MB,
         mem_mb=growing(job("finetune", "memory_mb")),
         runtime=job("finetune", "runtime_minutes"),
     params:

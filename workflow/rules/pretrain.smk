@@ -52,6 +52,7 @@ rule pretrain_stage1:
         tasks_per_gpu=0,
         mpi=CALLS_SRUN,
         slurm_extra=slurm_options(job("pretrain_stage1", "nodes"), job("pretrain_stage1", "gpus")),
+        disk_mb=DISK_MB,
         mem_mb=growing(job("pretrain_stage1", "memory_mb")),
         runtime=job("pretrain_stage1", "runtime_minutes"),
     params:
@@ -108,6 +109,7 @@ for views, names in view_sets().items():
             tasks_per_gpu=0,
             mpi=CALLS_SRUN,
             slurm_extra=slurm_options(job("pretrain_stage2", "nodes"), job("pretrain_stage2", "gpus")),
+            disk_mb=DISK_MB,
             mem_mb=growing(job("pretrain_stage2", "memory_mb")),
             runtime=job("pretrain_stage2", "runtime_minutes"),
         params:

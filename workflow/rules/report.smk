@@ -21,6 +21,7 @@ rule page:
     conda:
         "../../environment.yml"
     resources:
+        disk_mb=DISK_MB,
         mem_mb=growing(4000),
         runtime=growing(60),
     params:

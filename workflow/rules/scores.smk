@@ -17,6 +17,7 @@ for name, settings in CONFIG.datasets.items():
             conda:
                 "../../environment.yml"
             resources:
+                disk_mb=DISK_MB,
                 mem_mb=growing(4000),
                 runtime=growing(60),
             params:
