@@ -128,9 +128,9 @@ class Inputs:
         return self._features[pretraining, view]
 
     def views_with_features(self, pretraining: str) -> tuple[tuple[str, ...], list[str]]:
-        """The views whose features can be read, and a sentence for each of the others."""
+        """The views whose features can be read, and sentences on the others."""
         found: list[str] = []
-        missing = [] if self.views else ["No view has features to show."]
+        missing = [] if self.views else ["There are no views, so there are no features to show."]
         for view in self.views:
             try:
                 self.features(pretraining, view)
