@@ -24,7 +24,7 @@ report: "workflow/report/workflow.rst"
 
 onstart:
     keep_to_ourselves(Path.cwd())
-    if ON_CLUSTER:
+    if on_cluster():
         cancel_orphans(Path.cwd())
 
 

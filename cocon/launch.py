@@ -76,7 +76,7 @@ def launch(layout: Layout, command: Sequence[str]) -> int:
     if layout.nodes > 1:
         raise ConfigError(
             f"{layout.nodes} nodes are asked for, but this is no SLURM job",
-            "run Snakemake with --profile profiles/slurm, or set nodes: 1 under jobs in config.yaml",
+            "run Snakemake with --workflow-profile profiles/slurm, or set nodes: 1 under jobs in config.yaml",
         )
     run_with_lease(layout.gpus_per_node, torchrun(layout, command))
     return 0

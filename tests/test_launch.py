@@ -38,7 +38,7 @@ def test_several_nodes_need_a_cluster() -> None:
     done = cocon("launch", "--nodes", "2", "--", "true")
     assert done.returncode == 2
     assert "2 nodes are asked for, but this is no SLURM job" in done.stderr
-    assert "--profile profiles/slurm" in done.stderr
+    assert "--workflow-profile profiles/slurm" in done.stderr
 
 
 def test_fewer_gpus_than_processes() -> None:

@@ -47,10 +47,6 @@ ONE_PASS = {
     if {"mask", "pose"} <= set(CONFIG.views_of(name))
     and extraction.mask.backend == extraction.pose.backend == "blazepose"
 }
-# Jobs of a cluster are planned on a machine without GPUs.
-ON_CLUSTER = workflow.non_local_exec or workflow.remote_exec
-GPUS_PER_JOB = 0 if CONFIG.device == "cpu" else int(CONFIG.device == "cuda" or ON_CLUSTER or has_gpu())
-
 # Given, since Snakemake would otherwise add up the sizes of all inputs of every job while it plans.
 DISK_MB = 1000
 
@@ -59,12 +55,25 @@ DISK_MB = 1000
 CALLS_SRUN = ""
 
 
-if ON_CLUSTER and "gpu" in workflow.global_resources:
-    # The profile of one machine, which is read besides that of a cluster, says how many GPUs that has.
-    workflow.register_resource("gpu", None)
 if hasattr(workflow.executor_settings, "jobname_prefix"):
     # By their names a later run recognises the jobs of one that was killed.
     workflow.executor_settings.jobname_prefix = jobname_prefix(Path.cwd())
+
+
+def on_cluster():
+    """Whether jobs go to a cluster, or this is one of them; Snakemake knows it once it has read all rules."""
+    return workflow.non_local_exec or workflow.remote_exec
+
+
+def gpus(count=1):
+    """So many GPUs, if jobs may have any: of this machine, or of a cluster, whose jobs are planned elsewhere."""
+
+    def resource(wildcards):
+        if CONFIG.device == "cpu":
+            return 0
+        return count if on_cluster() or CONFIG.device == "cuda" or has_gpu() else 0
+
+    return resource
 
 
 def one_of(names):
@@ -101,10 +110,14 @@ def processes(stage):
     return job(stage, "nodes") * job(stage, "gpus")
 
 
-def slurm_options(nodes, gpus):
+def slurm_options(nodes, gpus_per_node):
     """For sbatch: the signal on which training saves its state, 5 minutes before the end; where its GPUs are."""
-    spread = f" --gpus-per-node={gpus}" if GPUS_PER_JOB and nodes > 1 else ""
-    return f"--signal=USR1@300{spread}"
+
+    def resource(wildcards):
+        spread = f" --gpus-per-node={gpus_per_node}" if nodes > 1 and gpus()(wildcards) else ""
+        return f"--signal=USR1@300{spread}"
+
+    return resource
 
 
 def views_of(wildcards):
@@ -165,7 +178,7 @@ def backend_of(wildcards):
 
 def extraction_gpus(wildcards):
     """GPUs of the job that extracts a view."""
-    return GPUS_PER_JOB if backend_of(wildcards) in GPU_BACKENDS else 0
+    return gpus()(wildcards) if backend_of(wildcards) in GPU_BACKENDS else 0
 
 
 def extraction_environment(wildcards):

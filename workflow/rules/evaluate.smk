@@ -18,7 +18,7 @@ rule features:
         "../../environment.yml"
     threads: job("features", "threads")
     resources:
-        gpu=GPUS_PER_JOB,
+        gpu=gpus(),
         disk_mb=DISK_MB,
         mem_mb=growing(job("features", "memory_mb")),
         runtime=growing(job("features", "runtime_minutes")),
@@ -112,7 +112,7 @@ rule finetune:
         "../../environment.yml"
     threads: job("finetune", "threads")
     resources:
-        gpu=GPUS_PER_JOB,
+        gpu=gpus(),
         mpi=CALLS_SRUN,
         slurm_extra=slurm_options(1, 1),
         disk_mb=DISK_MB,

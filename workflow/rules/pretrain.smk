@@ -46,7 +46,7 @@ rule pretrain_stage1:
         "../../environment.yml"
     threads: job("pretrain_stage1", "threads")
     resources:
-        gpu=GPUS_PER_JOB * processes("pretrain_stage1"),
+        gpu=gpus(processes("pretrain_stage1")),
         nodes=job("pretrain_stage1", "nodes"),
         tasks=job("pretrain_stage1", "nodes"),
         tasks_per_gpu=0,
@@ -103,7 +103,7 @@ for views, names in view_sets().items():
             "../../environment.yml"
         threads: job("pretrain_stage2", "threads")
         resources:
-            gpu=GPUS_PER_JOB * processes("pretrain_stage2"),
+            gpu=gpus(processes("pretrain_stage2")),
             nodes=job("pretrain_stage2", "nodes"),
             tasks=job("pretrain_stage2", "nodes"),
             tasks_per_gpu=0,

@@ -44,7 +44,7 @@ for name, settings in CONFIG.datasets.items():
             conda:
                 "../../environment.yml"
             resources:
-                gpu=GPUS_PER_JOB,
+                gpu=gpus(),
                 mem_mb=growing(8000),
                 runtime=growing(240),
             params:
