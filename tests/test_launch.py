@@ -10,7 +10,11 @@ import pytest
 from cocon.errors import CoConError
 from cocon.launch import Layout, rank_of, step, torchrun
 
-SHOW = "import os; print(*(os.environ.get(n) for n in ('RANK', 'WORLD_SIZE', 'OMP_NUM_THREADS')))"
+# One write per process, for torchrun's children are unbuffered: print would let their words mix.
+SHOW = (
+    "import os; names = 'RANK', 'WORLD_SIZE', 'OMP_NUM_THREADS'; "
+    "os.write(1, (' '.join(str(os.environ.get(n)) for n in names) + '\\n').encode())"
+)
 
 
 def cocon(command: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
