@@ -41,8 +41,7 @@ def decode_into(frames: Sequence[bytes], out_THWC: np.ndarray) -> None:
 
     # Frame by frame, so that what one step writes is still in the cache when the next one reads it.
     for data, rows_HX in zip(frames, out_THWC.reshape(*out_THWC.shape[:2], -1), strict=True):
-        difference = unpack(data, HEADER.size, rows_HX.size)
-        integrate(np.frombuffer(difference, np.uint8).reshape(rows_HX.shape), rows_HX)
+        integrate(np.frombuffer(unpack(data, HEADER.size, rows_HX.size), np.uint8), rows_HX)
 
 
 def unpack(data: bytes, position: int, size: int) -> bytes:

@@ -22,12 +22,12 @@ _RED_V, _GREEN_U, _GREEN_V, _BLUE_U = _f4(1.402), _f4(-0.344136), _f4(-0.714136)
 
 
 @kernel
-def integrate(difference_HX: np.ndarray, out_HX: np.ndarray) -> None:
+def integrate(difference_N: np.ndarray, out_HX: np.ndarray) -> None:
     """Each row becomes the sum of the rows of differences down to it, modulo 256; both ``uint8``."""
-    height, width = difference_HX.shape
+    height, width = out_HX.shape
     total_X = np.zeros(width, np.uint8)
     for y in range(height):
-        source_X, out_X = difference_HX[y], out_HX[y]
+        source_X, out_X = difference_N[y * width : (y + 1) * width], out_HX[y]
         for x in range(width):
             value = np.uint8(total_X[x] + source_X[x])
             total_X[x] = value
@@ -180,43 +180,48 @@ def _pack_8_pixels(values: np.ndarray, halves: np.ndarray) -> None:
 
 @njit(nogil=True, fastmath=True)
 def _ycc_to_rgb(luma_YX: np.ndarray, blue_YX: np.ndarray, red_YX: np.ndarray, out_HW3: np.ndarray) -> None:
-    """Y, Cb and Cr to red, green and blue, all ``uint8``; Cb and Cr have half the resolution."""
+    """Y, Cb and Cr to red, green and blue, all ``uint8``; Cb and Cr have half the resolution.
+
+    What chroma adds to luma is linear in it, so it is found at half the resolution and then doubled, first
+    across, then down: 3/4 of the nearer sample and 1/4 of the farther one. It counts 32nds.
+    """
     height, width, _ = out_HW3.shape
-    half = (width + 1) // 2
-    u_X, v_X = np.empty(2 * half, np.float32), np.empty(2 * half, np.float32)
-    rows_X = np.empty(half, np.float32)
-    add_red, add_green, add_blue = (
-        np.empty(width, np.int16),
-        np.empty(width, np.int16),
-        np.empty(width, np.int16),
-    )
+    half_height, half_width = (height + 1) // 2, (width + 1) // 2
+    add_3YX = np.empty((3, half_height, 2 * half_width), np.int16)
+    _chroma_to_rgb(blue_YX, red_YX, np.empty((3, half_width), np.int16), add_3YX)
+    row_3X = np.empty((3, 2 * half_width), np.int16)
+    red_X, green_X, blue_X = row_3X[0], row_3X[1], row_3X[2]
     for y in range(height):
         near = y // 2
-        far = min(max(near - 1 + 2 * (y % 2), 0), (height - 1) // 2)
-        _double(blue_YX[near], blue_YX[far], rows_X, u_X)
-        _double(red_YX[near], red_YX[far], rows_X, v_X)
-        for x in range(width):  # + 256.5 - 256 rounds, because a positive number is cut off
-            u, v = u_X[x], v_X[x]
-            add_red[x] = _i2(_i2(_RED_V * v + _f4(256.5)) - _i2(256))
-            add_green[x] = _i2(_i2(_GREEN_U * u + _GREEN_V * v + _f4(256.5)) - _i2(256))
-            add_blue[x] = _i2(_i2(_BLUE_U * u + _f4(256.5)) - _i2(256))
-        luma, row = luma_YX[y], out_HW3[y].reshape(-1)
+        far = min(max(near - 1 + 2 * (y % 2), 0), half_height - 1)
+        for c in range(3):
+            for x in range(2 * half_width):
+                row_3X[c, x] = _i2(_i2(_i2(3) * add_3YX[c, near, x] + add_3YX[c, far, x] + _i2(64)) >> _i2(7))
+        luma_X, out_X = luma_YX[y], out_HW3[y].reshape(-1)
         for x in range(width):
-            level = _i2(luma[x])
-            row[3 * x] = np.uint8(min(max(_i2(level + add_red[x]), _i2(0)), _i2(255)))
-            row[3 * x + 1] = np.uint8(min(max(_i2(level + add_green[x]), _i2(0)), _i2(255)))
-            row[3 * x + 2] = np.uint8(min(max(_i2(level + add_blue[x]), _i2(0)), _i2(255)))
+            level = _i2(luma_X[x])
+            out_X[3 * x] = np.uint8(min(max(_i2(level + red_X[x]), _i2(0)), _i2(255)))
+            out_X[3 * x + 1] = np.uint8(min(max(_i2(level + green_X[x]), _i2(0)), _i2(255)))
+            out_X[3 * x + 2] = np.uint8(min(max(_i2(level + blue_X[x]), _i2(0)), _i2(255)))
 
 
 @njit(nogil=True, fastmath=True)
-def _double(near_X: np.ndarray, far_X: np.ndarray, rows_X: np.ndarray, out_X: np.ndarray) -> None:
-    """A row of chroma, less 128, at twice the resolution: 3/4 of the nearer sample and 1/4 of the farther
-    one in each direction."""
-    half = len(rows_X)
-    for x in range(half):
-        rows_X[x] = _f4(0.75) * _f4(near_X[x]) + _f4(0.25) * _f4(far_X[x]) - _f4(128)
-    out_X[0], out_X[2 * half - 1] = rows_X[0], rows_X[half - 1]
-    inner_X = out_X[1 : 2 * half - 1]
-    for x in range(half - 1):
-        inner_X[2 * x] = _f4(0.75) * rows_X[x] + _f4(0.25) * rows_X[x + 1]
-        inner_X[2 * x + 1] = _f4(0.25) * rows_X[x] + _f4(0.75) * rows_X[x + 1]
+def _chroma_to_rgb(blue_YX: np.ndarray, red_YX: np.ndarray, half_3X: np.ndarray, add_3YX: np.ndarray) -> None:
+    """What Cb and Cr add to red, green and blue, in 32nds, at twice their resolution across.
+
+    ``half_3X`` is room for a row. + 8192.5 - 8192 rounds, because a positive number is cut off.
+    """
+    _, height, width = add_3YX.shape
+    half = width // 2
+    for y in range(height):
+        for x in range(half):
+            u, v = _f4(32) * (_f4(blue_YX[y, x]) - _f4(128)), _f4(32) * (_f4(red_YX[y, x]) - _f4(128))
+            half_3X[0, x] = _i2(_i2(_RED_V * v + _f4(8192.5)) - _i2(8192))
+            half_3X[1, x] = _i2(_i2(_GREEN_U * u + _GREEN_V * v + _f4(8192.5)) - _i2(8192))
+            half_3X[2, x] = _i2(_i2(_BLUE_U * u + _f4(8192.5)) - _i2(8192))
+        for c in range(3):
+            add_3YX[c, y, 0], add_3YX[c, y, width - 1] = half_3X[c, 0], half_3X[c, half - 1]
+            for x in range(half - 1):
+                left, right = half_3X[c, x], half_3X[c, x + 1]
+                add_3YX[c, y, 2 * x + 1] = _i2(_i2(_i2(3) * left + right + _i2(2)) >> _i2(2))
+                add_3YX[c, y, 2 * x + 2] = _i2(_i2(left + _i2(3) * right + _i2(2)) >> _i2(2))

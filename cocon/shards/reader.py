@@ -52,11 +52,11 @@ class Shard:
         """The bytes of frames as they are stored; arguments and errors as of :meth:`read`."""
         info, first = self._info(video_id), self._first[video_id]
         handle = handle_of(self.path, self._identity)
-        starts = self._starts[first : first + info.frames + 1]
-        for index in indices:
-            if not 0 <= index < info.frames:
-                raise IndexError(f"video '{video_id}' has frames 0 to {info.frames - 1}, not {index}")
-            begin, end = starts.item(index), starts.item(index + 1)
+        numbers = np.fromiter(indices, np.int64)
+        for index in numbers[(numbers < 0) | (numbers >= info.frames)].tolist():
+            raise IndexError(f"video '{video_id}' has frames 0 to {info.frames - 1}, not {index}")
+        begins, ends = self._starts[first + numbers].tolist(), self._starts[first + numbers + 1].tolist()
+        for begin, end in zip(begins, ends, strict=True):
             yield handle.read(begin, end - begin)
 
     def _points(self, video_id: str, indices: Iterable[int]) -> tuple[np.ndarray, list[int]]:
@@ -92,7 +92,7 @@ class Shard:
             ShardError: for an unknown or skipped video, a damaged frame, or a file that was replaced.
             IndexError: for a frame that the video does not have.
         """
-        numbers = np.asarray(indices, np.int64).tolist()
+        numbers = list(indices)
         info = self._info(video_id)
         if self.codec == "keypoints":
             points_NJ3, counts_T = self._points(video_id, numbers)
