@@ -69,9 +69,10 @@ def shipped_shards() -> int:
 
 
 def write_config(folder: Path, shards: int) -> None:
-    """The shipped configuration, whose Kinetics-400 lies in the folder and has so many shards."""
+    """The shipped configuration, whose Kinetics-400 lies in the folder, has all views and so many shards."""
     config: dict[str, Any] = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
-    config["datasets"][NAME] |= {"videos": "videos", "lists": ".", "shards": shards}
+    changes = {"videos": "videos", "lists": ".", "views": config["views"], "shards": shards}
+    config["datasets"][NAME] |= changes
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
 
 

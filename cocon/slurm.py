@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from cocon.errors import CoConError
-from cocon.files import fingerprint
 
 #: seconds after which a controller that does not answer is given up
 _TIMEOUT = 60
@@ -51,16 +49,12 @@ def requeue(job: str) -> None:
         ask("scontrol", "requeue", job)
 
 
-def jobname_prefix(folder: Path) -> str:
-    """How the names begin of all jobs that run for a working folder."""
-    return f"cocon-{fingerprint(str(folder.resolve()))[:10]}"
-
-
 def cancel_orphans(folder: Path) -> list[str]:
     """Cancel the SLURM jobs that a killed run has left behind for its working folder, and wait for their end.
 
-    Two runs that write the same files would be worse than the minutes that are lost: extraction goes on at
-    the video, training at the checkpoint that it writes when it is cancelled.
+    They are known by their working folder and by the comment that Snakemake's executor gives to a job,
+    ``rule_<name>...``. Two runs that write the same files would be worse than the minutes that are lost:
+    extraction goes on at the video, training at the checkpoint that it writes when it is cancelled.
 
     Returns:
         the numbers of the jobs.
@@ -68,15 +62,16 @@ def cancel_orphans(folder: Path) -> list[str]:
     Raises:
         CoConError: they do not end.
     """
-    prefix = f"{jobname_prefix(folder)}_"
+    home = folder.resolve()
 
-    def left() -> Sequence[str]:
-        rows = (
-            line.split() for line in ask("squeue", "--me", "--noheader", "--format", "%i %j").splitlines()
-        )
-        return [number for number, name in rows if name.startswith(prefix)]
+    def left() -> list[str]:
+        rows = ask("squeue", "--me", "--noheader", "--format", "%i|%k|%Z").splitlines()
+        jobs = (row.split("|", 2) for row in rows)
+        return [
+            number for number, comment, where in jobs if comment.startswith("rule_") and Path(where) == home
+        ]
 
-    orphans = list(left())
+    orphans = left()
     if orphans:
         ask("scancel", *orphans)
     deadline = time.monotonic() + 300

@@ -82,7 +82,7 @@ def without_file(videos: Sequence[Video]) -> list[Video]:
     files: dict[str, set[str]] = {}
     missing = []
     for video in videos:
-        folder, name = os.path.split(video.path)
+        folder, name = os.path.split(video.location)
         if folder not in files:
             files[folder] = _files_in(folder or os.curdir)
         if name not in files[folder]:

@@ -24,7 +24,7 @@ from cocon.errors import CoConError
 from cocon.evaluation.paper import Setting, wanted
 from cocon.files import fingerprint
 from cocon.shards import shard_of
-from cocon.slurm import cancel_orphans, jobname_prefix
+from cocon.slurm import cancel_orphans
 
 put_commands_on_path()
 
@@ -53,11 +53,6 @@ DISK_MB = 1000
 # For the SLURM executor: the command starts its own job step, so that signals reach it. (The executor looks
 # whether there is such a resource; a value would make it ask for two tasks at least.)
 CALLS_SRUN = ""
-
-
-if hasattr(workflow.executor_settings, "jobname_prefix"):
-    # By their names a later run recognises the jobs of one that was killed.
-    workflow.executor_settings.jobname_prefix = jobname_prefix(Path.cwd())
 
 
 def on_cluster():
