@@ -47,8 +47,9 @@ def visible_devices(environment: Mapping[str, str] = os.environ) -> list[str]:
     if named is None and "SLURM_JOB_ID" in environment:
         return []
     if named is None:
-        found = (re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*"))
-        return [str(number) for number in sorted(int(match[1]) for match in found if match)]
+        # CUDA counts from 0; in a container the files may have the numbers of the whole machine.
+        found = [path for path in Path("/dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
+        return [str(number) for number in range(len(found))]
     names = [name.strip() for name in named.split(",")]
     # CUDA ignores everything from the first invalid name on; -1 is the usual way to write none.
     return names[: names.index("-1")] if "-1" in names else [name for name in names if name]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 from cocon.errors import ConfigError
+from cocon.gpu_lease import visible_devices
 
 _held: list[IO[str]] = []
 
 
-def has_gpu() -> bool:
-    """Whether the machine has an NVIDIA GPU (found out without importing torch)."""
-    return Path("/dev/nvidia0").exists()
+def gpu_count(environment: Mapping[str, str] = os.environ) -> int:
+    """GPUs that jobs started here may use; of all nodes, within an allocation of SLURM."""
+    return len(visible_devices(environment)) * int(environment.get("SLURM_JOB_NUM_NODES", "1"))
 
 
 def put_commands_on_path() -> None:

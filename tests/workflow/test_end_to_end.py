@@ -8,15 +8,13 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cocon.datasets.manifest import Video, read_manifest
+from cocon.datasets.manifest import read_manifest
 from cocon.shards import ShardSet
 from cocon.shards.verify import verify
-from tests.datasets.rar import rar
 
 pytestmark = pytest.mark.e2e
 
@@ -59,19 +57,6 @@ DEMO = {
     "size": 96,
 }
 DOCUMENT = {"datasets": {"demo": DEMO}, "recipes": {"tiny": RECIPE}}
-#: the classes of HMDB51 that the demo's actions go by in its archive
-HMDB51_CLASSES = {
-    "walk": "walk",
-    "run": "run",
-    "jump": "jump",
-    "jumping_jack": "cartwheel",
-    "wave": "wave",
-    "squat": "sit",
-    "bow": "stand",
-    "clap": "clap",
-    "box": "punch",
-    "kick": "kick",
-}
 
 
 @pytest.fixture(scope="module")
@@ -217,49 +202,3 @@ def test_a_folder_with_a_broken_video(finished, workflow) -> None:
     output = workflow.fail("extract_mine")
     assert "max_failed_fraction is 0" in output
     assert broken.id in output
-
-
-def hmdb51_archives(videos: list[Video], root: Path, folder: Path) -> None:
-    """The demo's clips as HMDB51 comes: a rar of a rar per class, and a rar of a list per class and split.
-
-    A different person is tested in each of the three splits.
-    """
-    people = sorted({video.group for video in videos})
-    classes, lists = {}, {}
-    for action, label in HMDB51_CLASSES.items():
-        clips = [video for video in videos if video.label == action]
-        names = [f"film_of_{video.group}_{label}_u_cm_np1_fr_med_0.avi" for video in clips]
-        contents = ((root / video.path).read_bytes() for video in clips)
-        classes[f"{label}.rar"] = rar(dict(zip((f"{label}/{name}" for name in names), contents, strict=True)))
-        for split, tested in enumerate(people, 1):
-            flags = (2 if video.group == tested else 1 for video in clips)
-            lines = [f"{name} {flag} \r\n" for name, flag in zip(names, flags, strict=True)]
-            lists[f"testTrainMulti_7030_splits/{label}_test_split{split}.txt"] = "".join(lines).encode()
-    folder.mkdir()
-    (folder / "hmdb51_org.rar").write_bytes(rar(classes))
-    (folder / "test_train_splits.rar").write_bytes(rar(lists))
-
-
-def test_hmdb51_from_its_archives_to_its_table(finished, workflow) -> None:
-    videos = read_manifest(finished.folder / "results/demo/manifest.csv")
-    hmdb51_archives(videos, finished.folder, workflow.folder / "given")
-    section = {"kind": "hmdb51", "recipe": "tiny", "shards": 2, "splits": ["1", "2", "3"]}
-    section |= {"videos": "data/hmdb51/videos", "lists": "data/hmdb51/lists", "from_archives": ["given"]}
-    evaluation = {"pretrainings": ["random", "cocon"], "protocols": ["linear", "retrieval"], "bootstrap": 100}
-    recipe = RECIPE | {"evaluation": evaluation}
-    document = {"views": ["rgb", "flow"], "datasets": {"hmdb51": section}, "recipes": {"tiny": recipe}}
-    workflow.configure(document)
-    assert "run `cocon data get` for this data set" in workflow.fail("eval_hmdb51")
-    workflow.run("get_hmdb51")
-    workflow.run("eval_hmdb51")
-    means = json.loads((workflow.folder / "results/hmdb51/summary.json").read_text())["means"]
-    assert sorted((mean["pretraining"], mean["view"], mean["protocol"]) for mean in means) == sorted(
-        (pretraining, view, protocol)
-        for pretraining in ("random", "cocon")
-        for view in ("rgb", "flow", "ensemble")
-        for protocol in ("linear", "retrieval")
-    )
-    for mean in means:
-        assert (mean["splits"], mean["n"], mean["coverage"]) == (["1", "2", "3"], 30, 1.0)
-    page = (workflow.folder / "results/hmdb51/report.html").read_text()
-    assert "cartwheel" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -359,3 +360,35 @@ def test_protocols_of_the_users_own(workflow, tmp_path: Path) -> None:
     assert "cocon ensemble --protocol finetune_dpc --inputs rgb=results/mine" in commands
     assert "--split 1 --name near --settings" in commands
     assert workflow.plan("results/mine/evaluation/cocon/rgb/short_split1.safetensors")["finetune"] == 1
+
+
+@pytest.mark.parametrize(
+    ("devices", "options", "expected"),
+    [
+        ("", [], (0, 0)),
+        ("0", [], (1, 1)),
+        ("GPU-a,GPU-b,GPU-c", [], (1, 2)),
+        ("0,1,2,3", ["--resources=gpu=1"], (1, 1)),
+        # of a cluster: the machine that plans says nothing, and no profile limits anything
+        ("", ["--profile", "profiles/slurm"], (1, 2)),
+        ("0", ["--workflow-profile", "profiles/slurm"], (1, 2)),
+    ],
+)
+def test_gpus_of_the_machine_or_of_a_cluster(
+    workflow,
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    devices: str,
+    options: list[str],
+    expected: tuple[int, int],
+) -> None:
+    """What training may have: a stage of one process, and one of two."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
+    config = yaml.safe_load((repository / "config.yaml").read_text())
+    workflow.configure(config | {"views": ["rgb"], "jobs": {"pretrain_stage2": {"gpus": 2}}})
+    if "slurm" in str(options):
+        pytest.importorskip("snakemake_executor_plugin_slurm", reason="needs make test-slurm")
+    options = [str(repository / option) if "/" in option else option for option in options]
+    output = workflow.run("--dry-run", "--printshellcmds", *options, "--", "pretrain_demo")
+    found = re.findall(r"\(stage (\d)\).*?cocon launch .*? --gpus (\d+) ", output, re.S)
+    assert {stage: int(gpus) for stage, gpus in found} == dict(zip("12", expected, strict=True))

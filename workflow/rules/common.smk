@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from cocon.config.machine import has_gpu, keep_to_ourselves, put_commands_on_path
+from cocon.config.machine import gpu_count, keep_to_ourselves, put_commands_on_path
 from cocon.config.schema import (
     FRAME_PROTOCOLS,
     GPU_BACKENDS,
@@ -55,9 +55,17 @@ DISK_MB = 1000
 CALLS_SRUN = ""
 
 
+GPUS = gpu_count()
+# On one machine as many jobs have a GPU at the same time as there are GPUs, or as --resources gpu=N says.
+ON_ONE_MACHINE = workflow.is_main_process and workflow.resource_settings.nodes is None
+if ON_ONE_MACHINE and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", max(1, GPUS))
+
+
 def on_cluster():
     """Whether jobs go to a cluster, or this is one of them; Snakemake knows it once it has read all rules."""
-    return workflow.non_local_exec or workflow.remote_exec
+    planned = workflow.dryrun and not ON_ONE_MACHINE
+    return workflow.non_local_exec or workflow.remote_exec or planned
 
 
 def gpus(count=1):
@@ -66,7 +74,7 @@ def gpus(count=1):
     def resource(wildcards):
         if CONFIG.device == "cpu":
             return 0
-        return count if on_cluster() or CONFIG.device == "cuda" or has_gpu() else 0
+        return count if on_cluster() or CONFIG.device == "cuda" or GPUS else 0
 
     return resource
 
