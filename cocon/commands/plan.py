@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
         known = ", ".join(config.datasets)
         raise ConfigError(f"there is no data set '{args.dataset}'", f"{args.config} has: {known}")
     settings = config.datasets[args.dataset]
+    config = config.model_copy(update={"views": config.views_of(args.dataset)})
     roles, videos = roles_of(args.dataset, settings)
     extraction = measure_extraction(config, settings, videos)
     threads = config.jobs.pretrain_stage1.threads

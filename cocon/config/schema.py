@@ -608,11 +608,16 @@ class Evaluation(Section):
         """The built-in protocol that a protocol is, or is like."""
         return self.own[protocol].like if protocol in self.own else protocol
 
+    def section(self, protocol: str) -> Section:
+        """A protocol's settings: Linear, Retrieval or Finetune, or what is derived from them."""
+        section: Section = self.own[protocol] if protocol in self.own else getattr(self, protocol)
+        return section
+
     def settings_of(self, protocol: str) -> dict[str, Any]:
         """A protocol's own section, under the name of its kind, as a JSON document."""
-        own = protocol in self.own
-        section: Section = self.own[protocol] if own else getattr(self, protocol)
-        return {self.kind(protocol): section.model_dump(mode="json", exclude={"like"} if own else None)}
+        section = self.section(protocol)
+        exclude = {"like"} if protocol in self.own else None
+        return {self.kind(protocol): section.model_dump(mode="json", exclude=exclude)}
 
 
 # ------------------------------------------------------------------------------------- data sets

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from cocon.config.schema import Kinetics400Dataset
 from cocon.datasets.manifest import TEST, TRAIN, Video
 from cocon.datasets.sources import Archive, Official, Part
 from cocon.errors import DatasetError
-from cocon.files import read_csv
 
 ADVICE = (
     "get them with `snakemake --cores 1 get_{name}` (more than 100 GB), or put the clips anywhere below "
@@ -60,26 +61,34 @@ def list_videos(settings: Kinetics400Dataset) -> list[Video]:
     videos = []
     for (list_name, role), table in zip(ROLE_OF_LIST.items(), list_files(settings), strict=True):
         expected, splits = settings.videos / list_name, {"1": role}
-        for row in _rows(table):
-            short = f"{row['youtube_id']}_{int(row['time_start']):06d}_{int(row['time_end']):06d}"
+        for label, youtube_id, start, end in _rows(table):
+            short = f"{youtube_id}_{int(start):06d}_{int(end):06d}"
             name = f"{short}.mp4"
-            folder = present.get(name) or f"{expected}/{row['label'].replace(' ', '_')}"
+            folder = present.get(name) or f"{expected}/{label.replace(' ', '_')}"
             place = f"{folder}/{name}"  # a string: 240,000 paths take seconds
-            videos.append(Video(f"{list_name}/{short}", place, row["label"], row["youtube_id"], splits))
+            videos.append(Video(f"{list_name}/{short}", place, label, youtube_id, splits))
     return videos
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path) -> Iterator[tuple[str, ...]]:
+    """The cells of :data:`COLUMNS`, row by row."""
     if not path.is_file():
         raise DatasetError(
             f"the table {path} is missing",
             "run `cocon data get` for this data set, or put the official train.csv and val.csv of "
             f"Kinetics-400 into {path.parent}",
         )
-    rows = read_csv(path)
-    for column in COLUMNS:
-        if rows and column not in rows[0]:
-            raise DatasetError(
-                f"{path} has no column '{column}'", f"its columns must be {', '.join(COLUMNS)}"
-            )
-    return rows
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        rows = csv.reader(handle)
+        header = next(rows, [])
+        for column in COLUMNS:
+            if column not in header:
+                raise DatasetError(
+                    f"{path} has no column '{column}'", f"its columns must be {', '.join(COLUMNS)}"
+                )
+        cells = itemgetter(*(header.index(column) for column in COLUMNS))
+        for row in rows:
+            if len(row) >= len(header):
+                yield cells(row)
+            elif row:
+                raise DatasetError(f"{path}, line {rows.line_num}: fewer cells than columns")

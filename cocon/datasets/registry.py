@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cocon.datasets.checks import check_classes, check_ids
-from cocon.datasets.manifest import Video
+from cocon.datasets.manifest import Video, no_collection
 
 
 class Source(Protocol):
@@ -42,7 +42,8 @@ def list_videos(settings: Any) -> list[Video]:
     Raises:
         DatasetError: when lists are missing or contradict themselves, with what to do about it.
     """
-    videos: Sequence[Video] = source(settings.kind).list_videos(settings)
+    with no_collection():
+        videos: Sequence[Video] = source(settings.kind).list_videos(settings)
     check_ids(videos)
     for split in settings.splits:
         check_classes(videos, split)

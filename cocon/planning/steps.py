@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cocon.config.schema import WITHOUT_STAGE1, Config, Recipe, TrainingJob
+from cocon.config.schema import (
+    FRAME_PROTOCOLS,
+    WITHOUT_STAGE1,
+    Config,
+    Finetune,
+    Linear,
+    Recipe,
+    TrainingJob,
+)
 from cocon.data.sampling import eval_windows
-from cocon.errors import ConfigError
 from cocon.planning.amount import Roles
 from cocon.planning.extraction import ExtractionCosts, passes
 from cocon.planning.rates import Rate, Rates
@@ -70,7 +77,7 @@ class Plan:
     def steps(self) -> list[Step]:
         """All steps of ``snakemake eval_<data set>``, none before what it waits for.
 
-        Encoders that are pretrained on another data set belong to the plan of that one.
+        Encoders that are pretrained on another data set, and shards of another one, belong to its plan.
         """
         settings = self.config.datasets[self.dataset]
         start = [Step("index", "index", 1)]
@@ -78,8 +85,12 @@ class Plan:
             start.insert(
                 0, Step("render", f"render_{self.dataset}", 1, threads=self.config.jobs.render.threads)
             )
-        steps = [*start, *self._extraction(tuple(step.name for step in start))]
-        extracted = {view: step.name for step in steps for view in step.name.split()[1:]}
+        steps = list(start)
+        # the shards of another data set are there already
+        extracted: dict[str, str] = dict.fromkeys(self.config.views, "index")
+        if not settings.shards_of:
+            steps += self._extraction(tuple(step.name for step in start))
+            extracted = {view: step.name for step in steps for view in step.name.split()[1:]}
         if not self.encoders_from:
             steps += self._pretraining(extracted)
         steps += self._evaluation(extracted)
@@ -140,13 +151,13 @@ class Plan:
             )
 
     def _pretrainings(self) -> set[str]:
+        return {name for protocol in self.recipe.evaluation.protocols for name in self._judged_by(protocol)}
+
+    def _judged_by(self, protocol: str) -> tuple[str, ...]:
+        """The encoders that a protocol judges."""
         evaluation = self.recipe.evaluation
-        found: set[str] = set()
-        if {"linear", "retrieval"} & set(evaluation.protocols):
-            found |= set(evaluation.pretrainings)
-        if "finetune" in evaluation.protocols:
-            found |= set(evaluation.finetune_pretrainings)
-        return found
+        on_frames = evaluation.kind(protocol) in FRAME_PROTOCOLS
+        return evaluation.finetune_pretrainings if on_frames else evaluation.pretrainings
 
     def _gpus(self, job: TrainingJob) -> int:
         """GPUs of all nodes of a training."""
@@ -164,14 +175,8 @@ class Plan:
     def _evaluation(self, extracted: dict[str, str]) -> Iterator[Step]:
         evaluation = self.recipe.evaluation
         metrics: list[str] = []
-        if unknown := set(evaluation.protocols) - {"linear", "retrieval", "finetune"}:
-            raise ConfigError(
-                f"the protocol '{min(unknown)}' cannot be planned",
-                "plan with protocols: [linear, retrieval, finetune]",
-            )
         for protocol in evaluation.protocols:
-            names = evaluation.finetune_pretrainings if protocol == "finetune" else evaluation.pretrainings
-            for name in dict.fromkeys(names):
+            for name in dict.fromkeys(self._judged_by(protocol)):
                 for step in self._protocol(protocol, name, extracted):
                     if step.rule != "features" or step.name not in metrics:
                         yield step
@@ -181,21 +186,22 @@ class Plan:
     def _protocol(self, protocol: str, name: str, extracted: dict[str, str]) -> Iterator[Step]:
         """The jobs of one protocol and encoder, all views and splits."""
         splits, views = len(self.config.datasets[self.dataset].splits), self.config.views
+        kind = self.recipe.evaluation.kind(protocol)
         encoder = {"random": "initialise", "stage1": "stage1 {}"}.get(name, f"stage2 {name}")
         judged = []
         for view in views:
             ready = ("index", extracted[view], *([] if self.encoders_from else [encoder.format(view)]))
-            if protocol == "finetune":
-                step = self._finetune(name, view, splits, ready)
+            if kind in FRAME_PROTOCOLS:
+                step = self._on_frames(protocol, name, view, splits, ready)
             else:
                 yield self._features(name, view, ready)
                 after = (f"features {name} {view}",)
-                step = Step(f"{protocol} {name} {view}", protocol, splits, self._cheap(protocol), after=after)
+                step = Step(f"{protocol} {name} {view}", kind, splits, self._cheap(protocol), after=after)
             judged.append(step.name)
             yield step
         if len(views) > 1:
             features = tuple(f"features {name} {view}" for view in views)
-            retrieval = protocol == "retrieval"
+            retrieval = kind == "retrieval"
             yield Step(
                 name=f"{protocol} {name} ensemble",
                 rule="ensemble_retrieval" if retrieval else "ensemble_scores",
@@ -206,8 +212,9 @@ class Plan:
 
     def _cheap(self, protocol: str) -> float:
         """Seconds of a protocol that reads features; the linear probe may need fewer iterations."""
-        if protocol == "linear":
-            return self.rates.probe * self.roles.train * self.recipe.evaluation.linear.max_iterations
+        section = self.recipe.evaluation.section(protocol)
+        if isinstance(section, Linear):
+            return self.rates.probe * self.roles.train * section.max_iterations
         return self.rates.search * self.roles.train * self.roles.test
 
     def _features(self, name: str, view: str, ready: tuple[str, ...]) -> Step:
@@ -222,16 +229,18 @@ class Plan:
             after=ready,
         )
 
-    def _finetune(self, name: str, view: str, splits: int, ready: tuple[str, ...]) -> Step:
-        """Training a clip costs what it costs in stage 1: the same encoder and aggregator."""
-        clips = self.recipe.evaluation.finetune.epochs * self.roles.train
-        tested = self.roles.test * self.windows
+    def _on_frames(self, protocol: str, name: str, view: str, splits: int, ready: tuple[str, ...]) -> Step:
+        """Training a clip costs what it costs in stage 1, of the same networks; frozen ones are only run."""
+        section = self.recipe.evaluation.section(protocol)
+        assert isinstance(section, Finetune)
+        trained = (self.rates.alone if section.backbone_rate else self.rates.judged)[view]
+        clips = section.epochs * self.roles.train
+        tested = self.roles.test * self.windows * section.test_crops
         return Step(
-            name=f"finetune {name} {view}",
+            name=f"{protocol} {name} {view}",
             rule="finetune",
             jobs=splits,
-            seconds=clips * self.seconds(self.rates.alone[view])
-            + tested * self.seconds(self.rates.judged[view]),
+            seconds=clips * self.seconds(trained) + tested * self.seconds(self.rates.judged[view]),
             threads=self.config.jobs.finetune.threads,
             gpus=self.gpus_per_job,
             bytes=splits * self.roles.test * self.roles.classes * _FLOAT,

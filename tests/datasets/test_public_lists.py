@@ -115,6 +115,9 @@ def test_kinetics_tables_must_have_their_columns(tiny_kinetics: Kinetics400Datas
     (tiny_kinetics.lists / "val.csv").write_text("label,id\na,b\n")
     with pytest.raises(DatasetError, match="no column 'youtube_id'"):
         list_videos(tiny_kinetics)
+    (tiny_kinetics.lists / "val.csv").write_text("label,youtube_id,time_start,time_end,split\na,b\n")
+    with pytest.raises(DatasetError, match=r"val\.csv, line 2: fewer cells than columns"):
+        list_videos(tiny_kinetics)
 
 
 def test_missing_videos_are_counted_and_named(tiny_ucf: Path, tmp_path: Path) -> None:

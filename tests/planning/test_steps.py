@@ -51,6 +51,26 @@ def test_what_a_step_costs() -> None:
     assert step(steps, "linear stage1 mask").seconds == pytest.approx(1e-6 * 700 * 2000)
 
 
+def test_protocols_cost_what_their_settings_say() -> None:
+    own = {"brief": {"like": "finetune", "epochs": 3}, "rough": {"like": "linear", "max_iterations": 10}}
+    evaluation = {"protocols": ["finetune_memdpc", "linear_sgd", "brief", "rough"], "own": own}
+    document = config().model_dump() | {"recipes": {"r": {"evaluation": evaluation}}}
+    steps = plan(Config.model_validate(document)).steps()
+    assert step(steps, "finetune_memdpc cocon rgb").seconds == pytest.approx(500 * 700 + 10 * 200 * 0.25)
+    assert step(steps, "linear_sgd cocon rgb").seconds == pytest.approx(100 * 700 * 0.25 + 200 * 0.25)
+    assert step(steps, "brief cocon rgb").seconds == pytest.approx(3 * 700 + 200 * 0.25)
+    assert step(steps, "rough stage1 rgb").seconds == pytest.approx(1e-6 * 700 * 10)
+
+
+def test_shards_of_another_data_set_are_not_planned_twice() -> None:
+    document = config().model_dump()
+    document["datasets"]["other"] = document["datasets"]["mine"]
+    document["datasets"]["mine"] = document["datasets"]["mine"] | {"shards_of": "other"}
+    steps = plan(Config.model_validate(document)).steps()
+    assert {"features", "pretrain_stage1"} < {s.rule for s in steps}
+    assert not {"extract", "extract_persons"} & {s.rule for s in steps}
+
+
 def test_counted_operations_stand_in_for_a_gpu_that_is_not_here() -> None:
     steps = plan(config(), gpus=2, gpu_tflops=10).steps()
     assert step(steps, "stage1 flow").seconds == pytest.approx(0.1 * 100 * (720 + 80 / 3))

@@ -19,6 +19,10 @@ from cocon.planning.steps import Plan
     [
         (["rgb", "flow", "mask", "pose"], {}),
         (["rgb"], {"protocols": ["finetune", "linear"], "finetune_pretrainings": ["cmc"]}),
+        (
+            ["rgb", "flow"],
+            {"protocols": ["linear_sgd", "mine", "finetune_coclr"], "own": {"mine": {"like": "linear"}}},
+        ),
     ],
 )
 def test_as_many_jobs_as_the_workflow_has(workflow, tmp_path: Path, views: list[str], evaluation) -> None:

@@ -1,5 +1,6 @@
 # What the rules share: the validated configuration, and functions from wildcards to files and settings.
 
+import gc
 import json
 import os
 from functools import cache
@@ -271,6 +272,8 @@ def videos_by_shard(dataset):
     shards = [[] for _ in range(settings.shards)]
     for video in videos:
         shards[shard_of(video.id, settings.shards)].append(video)
+    # They stay to the end: the search for cycles, which goes on while jobs are planned, need not look at them.
+    gc.freeze()
     return shards
 
 
@@ -287,9 +290,15 @@ def shard_videos(wildcards):
     return [path for path in paths if settings.kind == "demo" or (os.path.isfile(path) and "{" not in path)]
 
 
+@cache
+def members_of_shards(dataset):
+    """Identifies the videos of every shard."""
+    return [fingerprint([video.id for video in videos]) for videos in videos_by_shard(dataset)]
+
+
 def shard_members(wildcards):
     """Identifies the videos of a shard, so that another membership makes the shard anew."""
-    return fingerprint([video.id for video in videos_by_shard(wildcards.dataset)[int(wildcards.shard)]])
+    return members_of_shards(wildcards.dataset)[int(wildcards.shard)]
 
 
 def shard_path(dataset="{dataset}", view="{view}", shard="{shard}"):
