@@ -9,39 +9,10 @@ from typing import Any
 import pytest
 
 from tests.slurm.cluster import Cluster, wait_until
+from tests.tiny import DEMO, RECIPE
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(3000)]
 
-RECIPE: dict[str, Any] = {
-    "extraction": {
-        "rgb": {"short_side": 36},
-        "flow": {"short_side": 36, "compute_short_side": 48, "tvl1": {"preset": "fast"}},
-    },
-    "clip": {
-        "blocks": 4,
-        "frames_per_block": 4,
-        "stride": 1,
-        "predicted_blocks": 1,
-        "crop": {"rgb": 32, "flow": 32},
-    },
-    "network": {"layers": [1, 1, 1, 1], "width": 4, "features": 16},
-    "pretraining": {
-        "stage1": {"epochs": 1, "batch_size": 8},
-        "stage2": {"epochs": 1, "batch_size": 8},
-        "validation_fraction": 0,
-    },
-    "evaluation": {"pretrainings": ["cocon"], "protocols": ["linear"], "bootstrap": 100},
-}
-DEMO = {
-    "kind": "demo",
-    "recipe": "tiny",
-    "shards": 2,
-    "train_subjects": 2,
-    "test_subjects": 1,
-    "takes": 1,
-    "frames": 18,
-    "size": 96,
-}
 DOCUMENT = {
     "views": ["rgb", "flow"],
     "jobs": {"pretrain_stage2": {"memory_mb": 2000}},

@@ -15,30 +15,13 @@ import pytest
 from cocon.datasets.manifest import read_manifest
 from cocon.shards import ShardSet
 from cocon.shards.verify import verify
+from tests import tiny
 
 pytestmark = pytest.mark.e2e
 
-RECIPE: dict[str, Any] = {
-    "extraction": {
-        "rgb": {"short_side": 36},
-        "flow": {"short_side": 36, "compute_short_side": 48, "tvl1": {"preset": "fast"}},
-        "mask": {"short_side": 36},
-        "pose": {"short_side": 36, "sigma": 1.0},
-        "max_failed_fraction": 0.1,
-    },
-    "clip": {
-        "blocks": 4,
-        "frames_per_block": 4,
-        "stride": 1,
-        "predicted_blocks": 1,
-        "crop": dict.fromkeys(("rgb", "flow", "mask", "pose"), 32),
-    },
-    "network": {"layers": [1, 1, 1, 1], "width": 4, "features": 16},
-    "pretraining": {
-        "stage1": {"epochs": 1, "batch_size": 8},
-        "stage2": {"epochs": 2, "batch_size": 8},
-        "validation_fraction": 0,
-    },
+RECIPE: dict[str, Any] = tiny.RECIPE | {
+    "extraction": tiny.RECIPE["extraction"] | {"max_failed_fraction": 0.1},
+    "pretraining": tiny.RECIPE["pretraining"] | {"stage2": {"epochs": 2, "batch_size": 8}},
     "evaluation": {
         "pretrainings": ["random", "cocon"],
         "finetune_pretrainings": ["cocon"],
@@ -46,17 +29,7 @@ RECIPE: dict[str, Any] = {
         "bootstrap": 100,
     },
 }
-DEMO = {
-    "kind": "demo",
-    "recipe": "tiny",
-    "shards": 2,
-    "train_subjects": 2,
-    "test_subjects": 1,
-    "takes": 1,
-    "frames": 18,
-    "size": 96,
-}
-DOCUMENT = {"datasets": {"demo": DEMO}, "recipes": {"tiny": RECIPE}}
+DOCUMENT = {"datasets": {"demo": tiny.DEMO}, "recipes": {"tiny": RECIPE}}
 
 
 @pytest.fixture(scope="module")

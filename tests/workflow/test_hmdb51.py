@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from cocon.config.schema import DemoDataset
 from cocon.datasets.demo.dataset import list_videos, render
 from cocon.datasets.manifest import Video
 from tests.datasets.rar import rar
+from tests.tiny import DEMO, RECIPE
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,6 @@ CLASSES = {
     "box": "punch",
     "kick": "kick",
 }
-DEMO = {"train_subjects": 2, "test_subjects": 1, "takes": 1, "frames": 18, "size": 96}
 SECTION = {
     "kind": "hmdb51",
     "recipe": "tiny",
@@ -36,26 +35,6 @@ SECTION = {
     "videos": "data/hmdb51/videos",
     "lists": "data/hmdb51/lists",
     "from_archives": ["given"],
-}
-RECIPE: dict[str, Any] = {
-    "extraction": {
-        "rgb": {"short_side": 36},
-        "flow": {"short_side": 36, "compute_short_side": 48, "tvl1": {"preset": "fast"}},
-    },
-    "clip": {
-        "blocks": 4,
-        "frames_per_block": 4,
-        "stride": 1,
-        "predicted_blocks": 1,
-        "crop": {"rgb": 32, "flow": 32},
-    },
-    "network": {"layers": [1, 1, 1, 1], "width": 4, "features": 16},
-    "pretraining": {
-        "stage1": {"epochs": 1, "batch_size": 8},
-        "stage2": {"epochs": 1, "batch_size": 8},
-        "validation_fraction": 0,
-    },
-    "evaluation": {"pretrainings": ["cocon"], "protocols": ["linear"], "bootstrap": 100},
 }
 
 
@@ -80,7 +59,7 @@ def write_archives(videos: list[Video], folder: Path) -> None:
 
 
 def test_from_archives_to_the_table(workflow, tmp_path_factory: pytest.TempPathFactory) -> None:
-    demo = DemoDataset(kind="demo", recipe="tiny", shards=1, root=tmp_path_factory.mktemp("demo"), **DEMO)
+    demo = DemoDataset(root=tmp_path_factory.mktemp("demo"), **DEMO)
     render(demo, 2)
     write_archives(list_videos(demo), workflow.folder / "given")
     workflow.configure(
