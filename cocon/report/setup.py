@@ -20,7 +20,7 @@ from cocon.report.inputs import UNREADABLE, Inputs, Section, order_pretrainings
 from cocon.report.resources import read_benchmarks
 from cocon.report.settings import differences
 from cocon.report.wording import duration
-from cocon.training.provenance import provenance
+from cocon.training.provenance import processor, provenance
 
 _PACKAGES = ("cocon", "torch", "numpy", "opencv-contrib-python-headless", "av", "h5py", "numba",
              "scikit-learn", "ai-edge-litert", "snakemake")  # fmt: skip
@@ -130,6 +130,8 @@ def _learning(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> list
         facts.append(("Network", f"2D3D-ResNet {layers}, width {network['width']}, D {network['features']}"))
     if "epoch" in info:
         facts.append(("Epochs", str(info["epoch"])))
+    if "hardware" in info:
+        facts.append(("Trained on", info["hardware"]))
     return facts
 
 
@@ -169,7 +171,7 @@ def _settings(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> list
 
 
 def _machine(inputs: Inputs) -> list[tuple[str, str]]:
-    facts = [("Processor", f"{_processor()}, {len(os.sched_getaffinity(0))} cores in use")]
+    facts = [("Processor", f"{processor()}, {len(os.sched_getaffinity(0))} cores in use")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     facts.append(("Memory", f"{memory / 2**30:.0f} GiB"))
     facts.append(("GPU", ", ".join(_gpus()) or "none"))
@@ -178,13 +180,6 @@ def _machine(inputs: Inputs) -> list[tuple[str, str]]:
         facts.append(("Time of all jobs", duration(seconds)))
     facts.append(("Report written", datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z")))
     return facts
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _gpus() -> list[str]:

@@ -23,6 +23,7 @@ from cocon.training.launch import World
 from cocon.training.log import Reporter, write_log
 from cocon.training.loggers import Loggers, Run
 from cocon.training.probe import Probe, choose_videos
+from cocon.training.provenance import hardware
 from cocon.training.settings import PretrainSettings
 from cocon.training.state import RunState
 from cocon.training.trainer import Trainer
@@ -155,6 +156,7 @@ def pretrain(job: PretrainJob, world: World) -> None:
                 "training_videos": data["training_videos"],
                 "data_fingerprint": data[view]["content"],
                 "extraction": extraction[view],
+                "hardware": hardware(world.device, world.size),
             }
             save_encoder(path, network, view, job.settings.clip, job.pretraining, **extra)
         write_log(job.log, rows)

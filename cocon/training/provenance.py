@@ -1,4 +1,4 @@
-"""Where a checkpoint comes from: versions and git revision. Told, but no part of what identifies a run."""
+"""Where a checkpoint comes from: versions, revision, hardware. Told, but no part of what identifies a run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import subprocess
 from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 _PACKAGES = ("cocon", "torch", "numpy")
 
@@ -16,6 +20,25 @@ def provenance() -> dict[str, str]:
     """Versions of Python and of the packages that compute, and the git revision ("" if there is none)."""
     versions = {name: metadata.version(name) for name in _PACKAGES}
     return {"python": platform.python_version(), **versions, "git": _revision(Path(__file__))}
+
+
+def hardware(device: torch.device, processes: int) -> str:
+    """What a training runs on, for people: the kind of device, and how many processes have one each."""
+    import torch  # not at the top: reports read versions without it
+
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        name = f"{processor()}, {torch.get_num_threads()} threads"
+    return name if processes == 1 else f"{processes} x {name}"
+
+
+def processor() -> str:
+    """The model of this machine's processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(errors="replace").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _revision(file: Path) -> str:

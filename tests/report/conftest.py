@@ -181,7 +181,9 @@ def write_checkpoints(results: Path) -> None:
     clip = Clip(blocks=4, frames_per_block=3, stride=1, crop=dict.fromkeys(VIEWS, 48))
     for view in VIEWS:
         path = results / "pretrain" / "cocon" / f"{view}.safetensors"
-        save_encoder(path, build_network(view, network), view, clip, "cocon", epoch=12, seed=7)
+        save_encoder(
+            path, build_network(view, network), view, clip, "cocon", epoch=12, seed=7, hardware="2 x A100"
+        )
 
 
 def write_all_features(results: Path, table: list[Video]) -> None:

@@ -91,6 +91,7 @@ def test_setup_tells_what_is_not_the_default(inputs: Inputs) -> None:
     assert ("evaluation.relations.neighbours", "2", "5") in page.changes
     facts = {key: value for _, group in page.facts for key, value in group}
     assert facts["Seeds"] == "0, 7"
+    assert facts["Trained on"] == "2 x A100"
 
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:

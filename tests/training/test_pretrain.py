@@ -71,6 +71,7 @@ def test_stage1_learns_and_writes_encoder_and_log(job: Job, run: Run, settings: 
     assert all(0 <= row["data_share"] <= 1 and row["clips_per_second"] > 0 for row in rows)
     info = read_info(this.output / "rgb.safetensors")
     assert (info.view, info.pretraining, info.extra["epoch"]) == ("rgb", "stage1", 12)
+    assert info.extra["hardware"].endswith(f"{torch.get_num_threads()} threads")
     assert not list(this.state.iterdir())
 
 
