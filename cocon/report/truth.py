@@ -42,6 +42,11 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     absent: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def timed(self) -> bool:
+        """Whether it is known of any row what it costs."""
+        return any(row.cost is not None for row in self.rows)
+
 
 @dataclass
 class Truth(Section):

@@ -361,6 +361,7 @@ def test_truth_shows_this_run_and_every_backend(tmp_path: Path) -> None:
         ("dis", (0.1, 0.2), 4.0),
     ]
     assert pose.absent == [("mmpose", "not here")]
+    assert (flow.timed, pose.timed) == (True, False)
 
 
 def test_truth_names_a_damaged_file(tmp_path: Path) -> None:
