@@ -30,7 +30,7 @@ CLASSES = {
 SECTION = {
     "kind": "hmdb51",
     "recipe": "tiny",
-    "shards": 2,
+    "shards": 1,
     "splits": ["1", "2", "3"],
     "videos": "data/hmdb51/videos",
     "lists": "data/hmdb51/lists",
@@ -62,16 +62,12 @@ def test_from_archives_to_the_table(workflow, tmp_path_factory: pytest.TempPathF
     demo = DemoDataset(root=tmp_path_factory.mktemp("demo"), **DEMO)
     render(demo, 2)
     write_archives(list_videos(demo), workflow.folder / "given")
-    workflow.configure(
-        {"views": ["rgb", "flow"], "datasets": {"hmdb51": SECTION}, "recipes": {"tiny": RECIPE}}
-    )
+    workflow.configure({"views": ["rgb"], "datasets": {"hmdb51": SECTION}, "recipes": {"tiny": RECIPE}})
     assert "run `cocon data get` for this data set" in workflow.fail("eval_hmdb51")
     workflow.run("get_hmdb51")
     workflow.run("eval_hmdb51")
     results = workflow.folder / "results" / "hmdb51"
-    means = json.loads((results / "summary.json").read_text())["means"]
-    assert sorted(mean["view"] for mean in means) == ["ensemble", "flow", "rgb"]
-    for mean in means:
-        assert (mean["splits"], mean["n"], mean["coverage"]) == (["1", "2", "3"], 30, 1.0)
+    (mean,) = json.loads((results / "summary.json").read_text())["means"]
+    assert (mean["splits"], mean["n"], mean["coverage"]) == (["1", "2", "3"], 30, 1.0)
     page = (results / "report.html").read_text()
     assert "cartwheel" in page
