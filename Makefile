@@ -22,7 +22,7 @@ test: .venv/dev
 
 test-slurm: .venv/slurm
 	@sh tests/slurm/install.sh
-	$(BIN)/python -m pytest -m slurm tests/slurm
+	$(BIN)/python -m pytest -m slurm
 
 test-backends: .venv-backends/ready
 	$(BACKENDS)/python -m pytest -m backends

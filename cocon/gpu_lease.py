@@ -22,6 +22,7 @@ from cocon.errors import CoConError
 
 #: seconds between two looks at devices that are all taken
 _PATIENCE = 0.5
+_DEVICE_FILES = Path("/dev")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def visible_devices(environment: Mapping[str, str] = os.environ) -> list[str]:
         return []
     if named is None:
         # CUDA counts from 0; in a container the files may have the numbers of the whole machine.
-        found = [path for path in Path("/dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
+        found = [path for path in _DEVICE_FILES.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
         return [str(number) for number in range(len(found))]
     names = [name.strip() for name in named.split(",")]
     # CUDA ignores everything from the first invalid name on; -1 is the usual way to write none.
@@ -78,7 +79,7 @@ def acquire(count: int, devices: Sequence[str], folder: Path) -> Lease:
     if count > len(devices):
         raise CoConError(
             f"{count} GPUs are asked for, {len(devices)} can be seen",
-            "lower the job's gpu in the profile, or look at CUDA_VISIBLE_DEVICES",
+            "lower gpus under jobs in config.yaml, set `device: cpu`, or look at CUDA_VISIBLE_DEVICES",
         )
     folder.mkdir(exist_ok=True)
     with contextlib.suppress(PermissionError):  # another user made it, and did this

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cocon import gpu_lease
+from cocon.config.machine import gpu_count
 from cocon.errors import CoConError
 from cocon.gpu_lease import acquire, lease_folder, visible_devices
 
@@ -101,6 +103,21 @@ def test_devices_are_those_that_cuda_may_see():
     assert visible_devices({"CUDA_VISIBLE_DEVICES": "2, 0"}) == ["2", "0"]
     assert visible_devices({"CUDA_VISIBLE_DEVICES": "MIG-1,-1,3"}) == ["MIG-1"]
     assert visible_devices({"CUDA_VISIBLE_DEVICES": ""}) == []
+
+
+def test_devices_of_a_container_are_counted_from_zero(monkeypatch, tmp_path):
+    for name in ("nvidia3", "nvidia5", "nvidiactl", "nvidia-uvm", "null"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(gpu_lease, "_DEVICE_FILES", tmp_path)
+    assert visible_devices({}) == ["0", "1"]
+    assert visible_devices({"SLURM_JOB_ID": "7"}) == [], "they are others'"
+
+
+def test_an_allocation_has_the_gpus_of_all_its_nodes():
+    assert gpu_count({"CUDA_VISIBLE_DEVICES": "0,1"}) == 2
+    allocation = {"SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "3"}
+    assert gpu_count({"CUDA_VISIBLE_DEVICES": "0,1", **allocation}) == 6
+    assert gpu_count(allocation) == 0
 
 
 def test_jobs_of_a_cluster_do_not_share_names(tmp_path):

@@ -608,6 +608,11 @@ class Evaluation(Section):
         """The built-in protocol that a protocol is, or is like."""
         return self.own[protocol].like if protocol in self.own else protocol
 
+    def judged_by(self, protocol: str) -> tuple[PretrainingName, ...]:
+        """The encoders that a protocol judges."""
+        on_frames = self.kind(protocol) in FRAME_PROTOCOLS
+        return self.finetune_pretrainings if on_frames else self.pretrainings
+
     def section(self, protocol: str) -> Section:
         """A protocol's settings: Linear, Retrieval or Finetune, or what is derived from them."""
         section: Section = self.own[protocol] if protocol in self.own else getattr(self, protocol)

@@ -151,13 +151,8 @@ class Plan:
             )
 
     def _pretrainings(self) -> set[str]:
-        return {name for protocol in self.recipe.evaluation.protocols for name in self._judged_by(protocol)}
-
-    def _judged_by(self, protocol: str) -> tuple[str, ...]:
-        """The encoders that a protocol judges."""
         evaluation = self.recipe.evaluation
-        on_frames = evaluation.kind(protocol) in FRAME_PROTOCOLS
-        return evaluation.finetune_pretrainings if on_frames else evaluation.pretrainings
+        return {name for protocol in evaluation.protocols for name in evaluation.judged_by(protocol)}
 
     def _gpus(self, job: TrainingJob) -> int:
         """GPUs of all nodes of a training."""
@@ -176,7 +171,7 @@ class Plan:
         evaluation = self.recipe.evaluation
         metrics: list[str] = []
         for protocol in evaluation.protocols:
-            for name in dict.fromkeys(self._judged_by(protocol)):
+            for name in dict.fromkeys(evaluation.judged_by(protocol)):
                 for step in self._protocol(protocol, name, extracted):
                     if step.rule != "features" or step.name not in metrics:
                         yield step

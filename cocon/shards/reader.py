@@ -53,8 +53,9 @@ class Shard:
         info, first = self._info(video_id), self._first[video_id]
         handle = handle_of(self.path, self._identity)
         numbers = np.fromiter(indices, np.int64)
-        for index in numbers[(numbers < 0) | (numbers >= info.frames)].tolist():
-            raise IndexError(f"video '{video_id}' has frames 0 to {info.frames - 1}, not {index}")
+        outside = numbers[(numbers < 0) | (numbers >= info.frames)]
+        if len(outside):
+            raise IndexError(f"video '{video_id}' has frames 0 to {info.frames - 1}, not {outside[0]}")
         begins, ends = self._starts[first + numbers].tolist(), self._starts[first + numbers + 1].tolist()
         for begin, end in zip(begins, ends, strict=True):
             yield handle.read(begin, end - begin)
@@ -92,14 +93,13 @@ class Shard:
             ShardError: for an unknown or skipped video, a damaged frame, or a file that was replaced.
             IndexError: for a frame that the video does not have.
         """
-        numbers = list(indices)
         info = self._info(video_id)
         if self.codec == "keypoints":
-            points_NJ3, counts_T = self._points(video_id, numbers)
+            points_NJ3, counts_T = self._points(video_id, indices)
             return render_heatmaps(points_NJ3, counts_T, info.height, info.width, self.parameters["sigma"])
-        frames_THWC = np.empty((len(numbers), info.height, info.width, VIEWS[self.view].channels), np.uint8)
+        frames_THWC = np.empty((len(indices), info.height, info.width, VIEWS[self.view].channels), np.uint8)
         try:
-            decode_into(list(self.stored(video_id, numbers)), frames_THWC)
+            decode_into(list(self.stored(video_id, indices)), frames_THWC)
         except ValueError as error:
             raise self._damaged(video_id, error) from error
         return frames_THWC

@@ -50,6 +50,20 @@ def rar(files: Mapping[str, bytes], *, mode: int = 0o100644) -> bytes:
     return b"".join([*parts, _block(_END, 0x4000, b"")])
 
 
+def hmdb51_archives(videos: Mapping[str, bytes], lists: Mapping[str, bytes]) -> tuple[bytes, bytes]:
+    """hmdb51_org.rar, a rar per class, and test_train_splits.rar, all lists in one folder.
+
+    Args:
+        videos: by ``<class>/<name>``.
+        lists: by ``<class>_test_split<number>.txt``.
+    """
+    by_class: dict[str, dict[str, bytes]] = {}
+    for name, content in videos.items():
+        by_class.setdefault(name.partition("/")[0], {})[name] = content
+    classes = {f"{label}.rar": rar(members) for label, members in by_class.items()}
+    return rar(classes), rar({f"testTrainMulti_7030_splits/{name}": text for name, text in lists.items()})
+
+
 def _block(kind: int, flags: int, head: bytes) -> bytes:
     body = struct.pack("<BHH", kind, flags, 7 + len(head)) + head
     return struct.pack("<H", zlib.crc32(body) & 0xFFFF) + body

@@ -26,7 +26,7 @@ from cocon.datasets.sources import Archive
 from cocon.download import Pin
 from cocon.errors import DatasetError
 from cocon.files import read_json
-from tests.datasets.rar import rar
+from tests.datasets.rar import hmdb51_archives, rar
 from tests.http_server import FileServer, serving
 
 HMDB_NAMES = {
@@ -41,19 +41,16 @@ def content_of(name: str) -> bytes:
 
 
 def hmdb_archives() -> tuple[bytes, bytes]:
-    """hmdb51_org.rar: a rar per class; test_train_splits.rar: a list per class and split in one folder."""
-    classes = {
-        f"{label}.rar": rar({f"{label}/{name}": content_of(name) for name in names})
-        for label, names in HMDB_NAMES.items()
-    }
+    """HMDB51's archives of the names above; a list has a training, a test and an unused video."""
+    videos = {f"{c}/{name}": content_of(name) for c, names in HMDB_NAMES.items() for name in names}
     lists = {
-        f"testTrainMulti_7030_splits/{label}_test_split{split}.txt": "".join(
+        f"{label}_test_split{split}.txt": "".join(
             f"{name} {flag} \n" for name, flag in zip(names, (1, 2, 0), strict=True)
         ).encode()
         for label, names in HMDB_NAMES.items()
         for split in "123"
     }
-    return rar(classes), rar(lists)
+    return hmdb51_archives(videos, lists)
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

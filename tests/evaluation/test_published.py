@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from cocon.evaluation.published import SOURCES, published
@@ -28,3 +30,14 @@ def test_every_figure_has_a_source_and_beats_chance() -> None:
         for figure in published(dataset):
             assert figure.source in SOURCES
             assert 1 / classes < figure.accuracy < 1
+
+
+def test_the_expectation_of_the_recipe_is_the_published_one(repository: Path) -> None:
+    text = (repository / "config.yaml").read_text()
+    by_view = {
+        f.judged: f"{100 * f.accuracy:.1f}"
+        for f in published("ucf101", "finetune")
+        if f.model == "CoCon" and f.views == 4
+    }
+    assert f"UCF101 RGB {by_view['rgb']} (" in text
+    assert f"ensemble {by_view['ensemble']}, random initialisation" in text

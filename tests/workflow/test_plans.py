@@ -15,7 +15,8 @@ from cocon.config.settings import load_config
 from cocon.datasets import hmdb51, ucf101
 from cocon.datasets.manifest import read_manifest
 from cocon.datasets.registry import list_videos
-from tests.datasets.rar import rar
+from tests.datasets.rar import hmdb51_archives
+from tests.tiny import HMDB51
 
 VIEWS = ("rgb", "flow", "mask", "pose")
 
@@ -265,24 +266,10 @@ def test_from_archives_to_the_whole_plan(workflow, tmp_path: Path) -> None:
         for label in ("wave", "shake_hands")
         for line in (lists / "hmdb51" / f"{label}_test_split1.txt").read_text().splitlines()
     }
-    inner = {
-        f"{label}.rar": rar({name: data for name, data in names.items() if name.startswith(label)})
-        for label in ("wave", "shake_hands")
-    }
-    (tmp_path / "hmdb51_org.rar").write_bytes(rar(inner))
-    splits = {
-        f"testTrainMulti_7030_splits/{path.name}": path.read_bytes() for path in (lists / "hmdb51").iterdir()
-    }
-    (tmp_path / "test_train_splits.rar").write_bytes(rar(splits))
-    section = {
-        "kind": "hmdb51",
-        "recipe": "r",
-        "shards": 2,
-        "splits": ["1", "2", "3"],
-        "videos": "data/videos",
-        "lists": "data/lists",
-        "from_archives": ["hmdb51_org.rar", "test_train_splits.rar"],
-    }
+    splits = {path.name: path.read_bytes() for path in (lists / "hmdb51").iterdir()}
+    for name, content in zip(HMDB51["from_archives"], hmdb51_archives(names, splits), strict=True):
+        (tmp_path / name).write_bytes(content)
+    section = HMDB51 | {"recipe": "r", "shards": 2}
     workflow.configure({"datasets": {"hmdb51": section}, "recipes": {"r": {}}})
     assert "cocon data get" in workflow.fail("--dry-run", "eval_hmdb51"), "advised, not started"
     workflow.run("get_hmdb51")
@@ -370,8 +357,8 @@ def test_protocols_of_the_users_own(workflow, tmp_path: Path) -> None:
         ("GPU-a,GPU-b,GPU-c", [], (1, 2)),
         ("0,1,2,3", ["--resources=gpu=1"], (1, 1)),
         # of a cluster: the machine that plans says nothing, and no profile limits anything
-        ("", ["--profile", "profiles/slurm"], (1, 2)),
-        ("0", ["--workflow-profile", "profiles/slurm"], (1, 2)),
+        pytest.param("", ["--profile", "profiles/slurm"], (1, 2), marks=pytest.mark.slurm),
+        pytest.param("0", ["--workflow-profile", "profiles/slurm"], (1, 2), marks=pytest.mark.slurm),
     ],
 )
 def test_gpus_of_the_machine_or_of_a_cluster(
@@ -386,8 +373,6 @@ def test_gpus_of_the_machine_or_of_a_cluster(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
     config = yaml.safe_load((repository / "config.yaml").read_text())
     workflow.configure(config | {"views": ["rgb"], "jobs": {"pretrain_stage2": {"gpus": 2}}})
-    if "slurm" in str(options):
-        pytest.importorskip("snakemake_executor_plugin_slurm", reason="needs make test-slurm")
     options = [str(repository / option) if "/" in option else option for option in options]
     output = workflow.run("--dry-run", "--printshellcmds", *options, "--", "pretrain_demo")
     found = re.findall(r"\(stage (\d)\).*?cocon launch .*? --gpus (\d+) ", output, re.S)

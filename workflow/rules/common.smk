@@ -441,11 +441,7 @@ def metrics_of(dataset):
     return [
         f"{RESULTS}/{dataset}/evaluation/{pretraining}/{view}/{protocol}_split{split}.json"
         for protocol in evaluation.protocols
-        for pretraining in (
-            evaluation.finetune_pretrainings
-            if evaluation.kind(protocol) in FRAME_PROTOCOLS
-            else evaluation.pretrainings
-        )
+        for pretraining in evaluation.judged_by(protocol)
         for view in views_and_ensemble(dataset)
         for split in settings.splits
     ]
