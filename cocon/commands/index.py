@@ -1,4 +1,4 @@
-"""``cocon index``: write the manifest of a data set."""
+"""``cocon index``: write the manifest of a data set, or the part of it that belongs to one shard."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from cocon.config.settings import parse_settings
 from cocon.datasets.manifest import write_manifest
 from cocon.datasets.probe import glance
 from cocon.datasets.registry import list_videos
+from cocon.errors import DatasetError
+from cocon.shards import shard_of
+from cocon.workflow.lists import file_identity, members_of, tracked
 
 HELP = "list the videos of a data set in one table"
 
@@ -22,14 +25,29 @@ class _DatasetSettings(RootModel[Dataset]):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon index``."""
-    parser.add_argument("--settings", required=True, help="the data set's section of config.yaml, as JSON")
-    parser.add_argument("--output", type=Path, required=True, help="the manifest, a CSV file")
+    add = parser.add_argument
+    add("--settings", required=True, help="the data set's section of config.yaml, as JSON")
+    add("--output", type=Path, required=True, help="the manifest, a CSV file")
+    add("--shard", type=int, default=0, metavar="K", help="list part K of the videos (from 0)")
+    add("--shards", type=int, default=1, metavar="N", help="of N parts; the ids decide (default 1)")
+    add("--expect", metavar="ID", help="what identified the videos and their files when the run was planned")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read the official lists (or the table) and write the manifest."""
+    """Read the official lists (or the table) and write the manifest.
+
+    Raises:
+        DatasetError: the lists are wrong, or not those that ``--expect`` identifies.
+    """
     settings = parse_settings(args.settings, _DatasetSettings).root
-    videos = list_videos(settings)
-    write_manifest(args.output, videos, {video.id: glance(video.path) for video in videos})
+    videos = [video for video in list_videos(settings) if shard_of(video.id, args.shards) == args.shard]
+    if args.expect not in (None, members_of(videos, file_identity if tracked(settings) else None)):
+        raise DatasetError(
+            f"the list of videos or one of their files has changed since the run was planned "
+            f"(shard {args.shard} of {args.shards})",
+            "run the same command again: it plans with the new list",
+        )
+    facts = {video.id: glance(video.path) for video in videos}
+    write_manifest(args.output, videos, facts)
     labels = {video.label for video in videos if video.label}
     print(f"{args.output}: {len(videos):,} videos, {len(labels)} classes")

@@ -18,12 +18,9 @@ BackendName = Literal["tvl1", "raft", "blazepose", "torchvision", "detectron2", 
 ViewName = Literal["rgb", "flow", "mask", "pose"]
 PresetName = Literal["cpc", "cpc_sync", "cpc_sim", "cocon", "cmc"]
 PretrainingName = Literal["random", "stage1", PresetName]
-#: what the loss can be made of; the terms of each stand in cocon/losses/cocon.py
+#: what the loss can be made of; the terms of each stand in cocon/pretrainings.py
 PRESETS: tuple[str, ...] = get_args(PresetName)
 PRETRAININGS: tuple[str, ...] = get_args(PretrainingName)
-#: presets that predict nothing: L_cpc of stage 1 is no part of them, so they start from random networks and
-#: have the epochs of both stages
-WITHOUT_STAGE1 = frozenset({"cmc"})
 Protocol = Literal[
     "linear",
     "linear_sgd",
@@ -40,6 +37,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Range = tuple[PositiveFloat, PositiveFloat]
+MAX_FAILED_FRACTION = 0.05
 
 
 class Section(BaseModel):
@@ -214,7 +212,7 @@ class Extraction(Section):
     mask: MaskExtraction = MaskExtraction()
     pose: PoseExtraction = PoseExtraction()
     max_failed_fraction: Fraction = Field(
-        0.05, description="a shard fails when more than this fraction of its videos cannot be read"
+        MAX_FAILED_FRACTION, description="see jobs.extract, where it belongs"
     )
 
 
@@ -339,16 +337,21 @@ class Stage(Section):
     learning_rate: PositiveFloat = 1e-3
 
 
-class Training(Section):
-    """How a training loop runs; pretraining and fine-tuning share these keys."""
+class FirstStage(Stage):
+    """Every view alone."""
 
-    weight_decay: float = Field(1e-5, ge=0)
-    warmup_epochs: float = Field(
-        0.0, ge=0, description="the learning rate rises linearly for so long, step by step"
-    )
-    clip_gradient: float = Field(
-        0.0, ge=0, description="a gradient of a larger norm is scaled down to it; 0: off"
-    )
+    epochs: PositiveInt = 100
+
+
+class SecondStage(Stage):
+    """All views together."""
+
+    epochs: PositiveInt = 60
+
+
+class Running(Section):
+    """How a training loop runs; none of it changes the networks that come out. Belongs under ``jobs``."""
+
     checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
     checkpoint_minutes: float = Field(
         30.0, ge=0, description="within a longer epoch a checkpoint after so many minutes; 0: none"
@@ -360,19 +363,42 @@ class Training(Section):
     cache_megabytes: int = Field(
         1000, ge=0, description="memory for decoded frames, of all workers together; 0: decode every time"
     )
-    amp: Literal["off", "bf16", "fp16"] = "off"
-    compile: bool = Field(False, description="torch.compile the networks")
-    channels_last_3d: bool = Field(False, description="weights of convolutions with channels last in memory")
     loggers: tuple[Literal["wandb", "mlflow"], ...] = Field(
-        (), description="where the curves go beside log.jsonl and tensorboard/"
+        (), description="where the curves go in addition to log.jsonl and tensorboard/"
     )
 
 
-class Pretraining(Training):
+class Probing(Section):
+    """Measurements during pretraining, for the curves. Belongs under ``jobs``."""
+
+    probe_every: int = Field(
+        0,
+        ge=0,
+        description="every so many epochs linear probe and k-NN on training videos, for the curves; 0: off",
+    )
+    probe_videos: int = Field(400, ge=8, description="training videos of the probe; a quarter tests it")
+
+
+class Training(Running):
+    """How networks are trained; pretraining and fine-tuning share these keys."""
+
+    weight_decay: float = Field(1e-5, ge=0)
+    warmup_epochs: float = Field(
+        0.0, ge=0, description="the learning rate rises linearly for so long, step by step"
+    )
+    clip_gradient: float = Field(
+        0.0, ge=0, description="a gradient of a larger norm is scaled down to it; 0: off"
+    )
+    amp: Literal["off", "bf16", "fp16"] = "off"
+    compile: bool = Field(False, description="torch.compile the networks")
+    channels_last_3d: bool = Field(False, description="weights of convolutions with channels last in memory")
+
+
+class Pretraining(Probing, Training):
     """The two-stage schedule: every view alone with L_cpc, then all views together."""
 
-    stage1: Stage = Stage(epochs=100)
-    stage2: Stage = Stage(epochs=60)
+    stage1: FirstStage = FirstStage()
+    stage2: SecondStage = SecondStage()
     loss: Loss = Loss()
     augmentation: Augmentation = Augmentation()
     schedule: Literal["plateau", "step", "cosine", "constant"] = Field(
@@ -390,12 +416,6 @@ class Pretraining(Training):
     result: Literal["last", "best"] = Field(
         "last", description="the encoders of the last epoch, or of the one with the lowest validation loss"
     )
-    probe_every: int = Field(
-        0,
-        ge=0,
-        description="every so many epochs linear probe and k-NN on training videos, for the curves; 0: off",
-    )
-    probe_videos: int = Field(400, ge=8, description="training videos of the probe; a quarter tests it")
     sync_batch_norm: bool = Field(
         False, description="batch norm over the batches of all processes of a distributed run"
     )
@@ -641,7 +661,12 @@ class _Dataset(Section):
     pretrain_on: str = Field("", description="data set whose encoders are evaluated; empty: this one")
     pretrain_split: str = Field("1", description="the split whose training videos are pretrained on")
     track_videos: bool = Field(
-        True, description="re-extract when a video file changes; false plans faster beyond 20,000 videos"
+        True,
+        description="extract again when the size or the time of a video file changes; false plans faster "
+        "beyond 20,000 videos",
+    )
+    card_accuracies: bool = Field(
+        False, description="export_<name> evaluates the encoders first, and the model card has the accuracies"
     )
 
 
@@ -657,6 +682,9 @@ class DemoDataset(_Dataset):
     size: PositiveInt = Field(160, description="px, width and height")
     seed: int = 0
     truth_flow_every: PositiveInt = Field(6, description="the true flow is kept for every n-th frame")
+    compare_backends: bool = Field(
+        False, description="the report compares every installed backend with the truth, as score_<name> does"
+    )
 
 
 class _PublicDataset(_Dataset):
@@ -736,7 +764,16 @@ class Job(Section):
     runtime_minutes: PositiveInt = Field(240, description="time limit where a scheduler wants one")
 
 
-class TrainingJob(Job):
+class ExtractionJob(Job):
+    """What extracting one shard asks for."""
+
+    max_failed_fraction: Fraction = Field(
+        MAX_FAILED_FRACTION,
+        description="a shard fails when more than this fraction of its videos cannot be read",
+    )
+
+
+class PretrainingJob(Job, Running, Probing):
     """What pretraining asks for; threads and memory are those of a node, for all its processes."""
 
     runtime_minutes: PositiveInt = Field(2880, description="time limit where a scheduler wants one")
@@ -745,16 +782,47 @@ class TrainingJob(Job):
         1, description="processes on each of them, each with a GPU; without GPUs they compute on the CPU"
     )
 
+    @property
+    def processes(self) -> int:
+        """Processes on all nodes together; every one has batches of its own, so the result depends on it."""
+        return self.nodes * self.gpus
+
+
+class TogetherJob(PretrainingJob):
+    """What pretraining all views together asks for."""
+
+    threads: PositiveInt = 2
+    memory_mb: PositiveInt = 8000
+
+
+class RenderingJob(Job):
+    """What rendering the demo asks for."""
+
+    threads: PositiveInt = 2
+
+
+class FeaturesJob(Job):
+    """What computing features asks for."""
+
+    workers: int = Field(0, ge=0, description="processes that decode; 0: in the computing process")
+    batch_size: PositiveInt = Field(16, description="windows per forward pass")
+
+
+class FinetuningJob(Job, Running):
+    """What fine-tuning asks for."""
+
+    runtime_minutes: PositiveInt = Field(2880, description="time limit where a scheduler wants one")
+
 
 class Jobs(Section):
-    """Threads, memory and time of the stages."""
+    """How the stages run: threads, memory, time, and all else that does not change a result."""
 
-    render: Job = Job(threads=2)
-    extract: Job = Job()
-    pretrain_stage1: TrainingJob = TrainingJob()
-    pretrain_stage2: TrainingJob = TrainingJob(threads=2, memory_mb=8000)
-    features: Job = Job()
-    finetune: Job = Job(runtime_minutes=2880)
+    render: RenderingJob = RenderingJob()
+    extract: ExtractionJob = ExtractionJob()
+    pretrain_stage1: PretrainingJob = PretrainingJob()
+    pretrain_stage2: TogetherJob = TogetherJob()
+    features: FeaturesJob = FeaturesJob()
+    finetune: FinetuningJob = FinetuningJob()
 
 
 class Config(Section):
@@ -815,6 +883,18 @@ class Config(Section):
         """The views of a data set: its own, as far as they are among all views; all if none is."""
         own = self.datasets[dataset].views
         return [view for view in self.views if view in own] or list(self.views)
+
+    def recipe_of(self, dataset: str) -> Recipe:
+        """The recipe that a data set is processed with."""
+        return self.recipes[self.datasets[dataset].recipe]
+
+    def owner_of_shards(self, dataset: str) -> str:
+        """The data set whose shards a data set reads: another one of the same videos, or itself."""
+        return self.datasets[dataset].shards_of or dataset
+
+    def trained_on(self, dataset: str) -> str:
+        """The data set whose encoders are evaluated on a data set: another one, or itself."""
+        return self.datasets[dataset].pretrain_on or dataset
 
     @model_validator(mode="after")
     def _views_are_pretrained(self) -> Config:

@@ -34,11 +34,8 @@ from cocon.training.log import Reporter, write_log
 from cocon.training.loggers import Loggers, Run
 from cocon.training.seeds import derived_seed
 from cocon.training.state import RunState
-
-_NO_EFFECT_ON_TRAINING = {
-    *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "workers", "cache_megabytes", "loggers"),
-    "test_crops",
-}
+from cocon.workflow.dependencies import clip_settings, training_settings
+from cocon.workflow.versions import STAGES
 
 
 @dataclass(frozen=True)
@@ -198,8 +195,9 @@ def _description(
             "split": job.split,
             "from": job.checkpoint.parent.name,
         },
-        "finetune": job.schedule.model_dump(mode="json", exclude=_NO_EFFECT_ON_TRAINING),
-        "clip": clip.model_dump(mode="json"),
+        "version": STAGES["finetune"],
+        "finetune": {"like": job.preset, **training_settings(job.schedule)},
+        **clip_settings(clip, [job.view], without={"predicted_blocks"}),
         "seed": job.seed,
         "encoder": sha256_of(job.checkpoint),
         "data": {

@@ -19,18 +19,9 @@ from cocon.losses.infonce import infonce_loss
 from cocon.losses.instances import instance_features
 from cocon.losses.sim import sim_loss
 from cocon.losses.sync import sync_loss
+from cocon.pretrainings import TERMS
 from cocon.training.distributed import gather_with_gradient
 from cocon.views import VIEWS
-
-PRESETS: dict[str, tuple[str, ...]] = {
-    "cpc": ("cpc",),
-    "cpc_sync": ("cpc", "sync"),
-    "cpc_sim": ("cpc", "sim"),
-    "cocon": ("cpc", "sync", "sim"),
-    "cmc": ("cmc",),
-}
-"""The rows of the paper's ablation and their terms. ``cmc`` is the outside baseline, contrastive multiview
-coding (Tian et al. 2020, arXiv 1906.05849): views are compared, and nothing is predicted."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +43,7 @@ class CoConLoss:
 
     Args:
         loss: temperatures, weights and kinds of the terms.
-        preset: one of :data:`PRESETS`.
+        preset: one of :data:`cocon.pretrainings.TERMS`.
 
     Attributes:
         predicts: whether predictions count; if not, aggregator and predictor get no gradient at all.
@@ -62,12 +53,12 @@ class CoConLoss:
     """
 
     def __init__(self, loss: Loss, preset: str) -> None:
-        if preset not in PRESETS:
-            raise ConfigError(f"there is no loss '{preset}'", f"choose from {', '.join(PRESETS)}")
+        if preset not in TERMS:
+            raise ConfigError(f"there is no loss '{preset}'", f"choose from {', '.join(TERMS)}")
         self.loss = loss
         self.preset = preset
-        self.predicts = "cpc" in PRESETS[preset]
-        self.between_views = [name for name in PRESETS[preset] if name != "cpc"]
+        self.predicts = "cpc" in TERMS[preset]
+        self.between_views = [name for name in TERMS[preset] if name != "cpc"]
 
     def __call__(self, outputs: Mapping[str, tuple[Tensor, Tensor]]) -> LossTerms:
         """The loss of one batch; computed without autocast, in float32 or better.

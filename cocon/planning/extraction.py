@@ -19,6 +19,7 @@ from cocon.config.settings import dump_settings
 from cocon.datasets.checks import without_file
 from cocon.datasets.manifest import Video
 from cocon.errors import CoConError
+from cocon.workflow.dependencies import passes
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,6 @@ class ExtractionCosts:
     assumed: tuple[str, ...]
 
 
-def passes(config: Config, dataset: Dataset) -> list[tuple[str, ...]]:
-    """The views that a job writes together, as the rules do: BlazePose gives mask and pose at once."""
-    extraction = config.recipes[dataset.recipe].extraction
-    views = config.views
-    if {"mask", "pose"} <= set(views) and extraction.mask.backend == extraction.pose.backend == "blazepose":
-        return [*((view,) for view in views if view not in ("mask", "pose")), ("pose", "mask")]
-    return [(view,) for view in views]
-
-
 def measure_extraction(config: Config, dataset: Dataset, videos: Sequence[Video]) -> ExtractionCosts:
     """Measure every pass with the settings, the device and the interpreters of the configuration.
 
@@ -72,7 +64,7 @@ def measure_extraction(config: Config, dataset: Dataset, videos: Sequence[Video]
     device = "cpu" if config.device == "cpu" else "auto"
     with tempfile.TemporaryDirectory() as folder:
         amount = _amount(dataset, videos, present, Path(folder))
-        for together in passes(config, dataset):
+        for together in passes(config.recipes[dataset.recipe], config.views):
             backend = getattr(getattr(extraction, together[0]), "backend", "")
             python = str(interpreters.get(backend, sys.executable))
             settings = [

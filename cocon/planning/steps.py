@@ -7,18 +7,20 @@ from dataclasses import dataclass
 
 from cocon.config.schema import (
     FRAME_PROTOCOLS,
-    WITHOUT_STAGE1,
     Config,
     Finetune,
     Linear,
+    PretrainingJob,
     Recipe,
-    TrainingJob,
 )
 from cocon.data.sampling import eval_windows
 from cocon.planning.amount import Roles
-from cocon.planning.extraction import ExtractionCosts, passes
+from cocon.planning.extraction import ExtractionCosts
 from cocon.planning.rates import Rate, Rates
 from cocon.planning.schedule import Step
+from cocon.pretrainings import WITHOUT_STAGE1
+from cocon.workflow.dependencies import passes
+from cocon.workflow.running import running_settings
 
 _FLOAT = 4
 #: arrays of features per video, see cocon.evaluation.features
@@ -80,18 +82,21 @@ class Plan:
         Encoders that are pretrained on another data set, and shards of another one, belong to its plan.
         """
         settings = self.config.datasets[self.dataset]
-        start = [Step("index", "index", 1)]
+        steps: list[Step] = []
+        rendered: tuple[str, ...] = ()
         if settings.kind == "demo":
-            start.insert(
-                0, Step("render", f"render_{self.dataset}", 1, threads=self.config.jobs.render.threads)
-            )
-        steps = list(start)
+            threads = self.config.jobs.render.threads
+            steps.append(Step("render", f"render_{self.dataset}", 1, threads=threads))
+            rendered = ("render",)
+        steps.append(Step("index", "index", 1, after=rendered))
         # the shards of another data set are there already
         extracted: dict[str, str] = dict.fromkeys(self.config.views, "index")
         if not settings.shards_of:
-            steps += self._extraction(tuple(step.name for step in start))
-            extracted = {view: step.name for step in steps for view in step.name.split()[1:]}
+            extraction = list(self._extraction(rendered))
+            steps += extraction
+            extracted = {view: step.name for step in extraction for view in step.name.split()[1:]}
         if not self.encoders_from:
+            steps.append(Step("index for pretraining", "index_for_pretraining", 1, after=rendered))
             steps += self._pretraining(extracted)
         steps += self._evaluation(extracted)
         if settings.kind == "demo" and self.config.views != ("rgb",):
@@ -102,7 +107,7 @@ class Plan:
     def _extraction(self, after: tuple[str, ...]) -> Iterator[Step]:
         settings, costs, job = self.config.datasets[self.dataset], self.extraction, self.config.jobs.extract
         frames = costs.frames / settings.shards
-        for views in passes(self.config, settings):
+        for views in passes(self.recipe, self.config.views):
             found = [costs.views[view] for view in views]
             yield Step(
                 name=f"extract {' '.join(views)}",
@@ -120,7 +125,7 @@ class Plan:
         weights = {view: _FLOAT * count for view, count in self.rates.parameters.items()}
         trained, jobs = self.recipe.pretraining, self.config.jobs
         if "random" in pretrainings or WITHOUT_STAGE1 & pretrainings:
-            yield Step("initialise", "initialise", 1, bytes=sum(weights.values()))
+            yield Step("initialise", "initialise", len(weights), bytes=sum(weights.values()))
         needs_stage1 = pretrainings - {"random"} - WITHOUT_STAGE1
         for view in self.config.views if needs_stage1 else ():
             yield Step(
@@ -132,8 +137,8 @@ class Plan:
                 / self._speedup(jobs.pretrain_stage1),
                 threads=jobs.pretrain_stage1.threads * jobs.pretrain_stage1.nodes,
                 gpus=self._gpus(jobs.pretrain_stage1),
-                bytes=weights[view] * (1 + _STATE * trained.keep_checkpoints),
-                after=("index", extracted[view]),
+                bytes=weights[view] * (1 + _STATE * self._kept(jobs.pretrain_stage1)),
+                after=("index for pretraining", extracted[view]),
             )
         for name in sorted(pretrainings - {"random", "stage1"}):
             alone = name in WITHOUT_STAGE1
@@ -146,19 +151,31 @@ class Plan:
                 seconds=epochs * self._epoch(self.rates.together) / self._speedup(jobs.pretrain_stage2),
                 threads=jobs.pretrain_stage2.threads * jobs.pretrain_stage2.nodes,
                 gpus=self._gpus(jobs.pretrain_stage2),
-                bytes=sum(weights.values()) * (1 + _STATE * trained.keep_checkpoints),
-                after=("index", *extracted.values(), *before),
+                bytes=sum(weights.values()) * (1 + _STATE * self._kept(jobs.pretrain_stage2)),
+                after=("index for pretraining", *extracted.values(), *before),
             )
+            yield Step(
+                name=f"encoder {name}",
+                rule="encoder",
+                jobs=len(weights),
+                bytes=sum(weights.values()),
+                after=(f"stage2 {name}",),
+            )
+
+    def _kept(self, job: PretrainingJob) -> int:
+        """Checkpoints of an unfinished training."""
+        running = running_settings(job, self.recipe.pretraining)
+        return int(running.get("keep_checkpoints", job.keep_checkpoints))
 
     def _pretrainings(self) -> set[str]:
         evaluation = self.recipe.evaluation
         return {name for protocol in evaluation.protocols for name in evaluation.judged_by(protocol)}
 
-    def _gpus(self, job: TrainingJob) -> int:
+    def _gpus(self, job: PretrainingJob) -> int:
         """GPUs of all nodes of a training."""
         return self.gpus_per_job * job.nodes * job.gpus
 
-    def _speedup(self, job: TrainingJob) -> int:
+    def _speedup(self, job: PretrainingJob) -> int:
         """Processes that compute side by side; those of a node without GPUs share its threads."""
         return self._gpus(job) or job.nodes
 
@@ -182,7 +199,7 @@ class Plan:
         """The jobs of one protocol and encoder, all views and splits."""
         splits, views = len(self.config.datasets[self.dataset].splits), self.config.views
         kind = self.recipe.evaluation.kind(protocol)
-        encoder = {"random": "initialise", "stage1": "stage1 {}"}.get(name, f"stage2 {name}")
+        encoder = {"random": "initialise", "stage1": "stage1 {}"}.get(name, f"encoder {name}")
         judged = []
         for view in views:
             ready = ("index", extracted[view], *([] if self.encoders_from else [encoder.format(view)]))

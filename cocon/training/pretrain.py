@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from cocon.config.schema import WITHOUT_STAGE1, Stage
+from cocon.config.schema import Stage
 from cocon.data.clips import ClipDataset
 from cocon.data.selection import Selection, select_videos
 from cocon.datasets.manifest import Video, read_manifest
@@ -15,6 +15,7 @@ from cocon.errors import ConfigError
 from cocon.files import fingerprint, sha256_of
 from cocon.losses.cocon import canonical_order
 from cocon.models.network import ViewNetwork
+from cocon.pretrainings import WITHOUT_STAGE1
 from cocon.shards import ShardSet
 from cocon.shards.parameters import common_parameters
 from cocon.training.checkpoint import load_encoder, save_encoder
@@ -27,12 +28,8 @@ from cocon.training.provenance import hardware
 from cocon.training.settings import PretrainSettings
 from cocon.training.state import RunState
 from cocon.training.trainer import Trainer
-
-#: keys that change nothing about the encoders
-NO_EFFECT_ON_RESULT = {
-    *("checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "workers", "cache_megabytes"),
-    *("loggers", "probe_every", "probe_videos"),
-}
+from cocon.workflow.dependencies import pretraining_settings
+from cocon.workflow.versions import STAGES
 
 
 @dataclass(frozen=True)
@@ -217,14 +214,12 @@ def _description(
     job: PretrainJob, shards: dict[str, ShardSet], selection: Selection, world: World
 ) -> dict[str, Any]:
     """Everything that the result depends on; ``run`` says what it is for."""
-    settings: dict[str, Any] = job.settings.model_dump(mode="json")
-    for name in (*NO_EFFECT_ON_RESULT, "stage1", "stage2"):
-        del settings["pretraining"][name]
-    settings["pretraining"][job.stage] = job.schedule.model_dump(mode="json")
+    settings = pretraining_settings(job.settings, job.stage, job.terms, job.views, world.size)
     ids = [*selection.train, *selection.validation]
     tables = {view: shard_set.videos for view, shard_set in shards.items()}
     return {
         "run": {"stage": job.stage, "loss": job.terms, "views": "+".join(job.views), "split": job.split},
+        "version": STAGES["pretrain"],
         **settings,
         "seed": job.seed,
         "processes": world.size,

@@ -11,12 +11,13 @@ from torch import Tensor
 from cocon.config import schema
 from cocon.config.schema import Loss
 from cocon.errors import ConfigError
-from cocon.losses.cocon import PRESETS, CoConLoss
+from cocon.losses.cocon import CoConLoss
 from cocon.losses.cpc import cpc_loss
 from cocon.losses.infonce import infonce_loss
 from cocon.losses.instances import instance_features
 from cocon.losses.sim import sim_loss
 from cocon.losses.sync import sync_loss
+from cocon.pretrainings import TERMS, WITHOUT_STAGE1
 
 SETTINGS = Loss(temperature=0.1, cooperation=7.0, similarity=0.5)
 
@@ -96,7 +97,7 @@ KINDS = [{}, {"sync": "squared"}, {"sim": "infonce", "contrast_temperature": 0.3
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("preset", list(PRESETS))
+@pytest.mark.parametrize("preset", list(TERMS))
 def test_equals_the_slow_reference(preset: str, kind: dict[str, object]) -> None:
     torch.manual_seed(0)
     batch = outputs("rgb", "flow", "mask")
@@ -105,7 +106,7 @@ def test_equals_the_slow_reference(preset: str, kind: dict[str, object]) -> None
     assert total.item() == pytest.approx(reference(batch, settings, preset), rel=1e-12)
 
 
-@pytest.mark.parametrize("preset", list(PRESETS))
+@pytest.mark.parametrize("preset", list(TERMS))
 def test_total_is_the_weighted_sum_of_the_terms(preset: str) -> None:
     torch.manual_seed(0)
     batch = outputs("rgb", "flow", "mask")
@@ -115,7 +116,7 @@ def test_total_is_the_weighted_sum_of_the_terms(preset: str) -> None:
     torch.testing.assert_close(result.total, expected)
 
 
-@pytest.mark.parametrize("preset", list(PRESETS))
+@pytest.mark.parametrize("preset", list(TERMS))
 def test_gradients_are_those_of_finite_differences(preset: str) -> None:
     torch.manual_seed(0)
     batch = outputs("rgb", "mask")
@@ -147,10 +148,10 @@ def test_collapsed_networks_are_at_chance_and_only_sync_is_content() -> None:
 
 
 def test_presets_are_those_of_the_configuration() -> None:
-    assert tuple(PRESETS) == schema.PRESETS
-    assert ("random", "stage1", *PRESETS) == schema.PRETRAININGS
-    predicting = {preset for preset, terms in PRESETS.items() if "cpc" in terms}
-    assert set(PRESETS) - schema.WITHOUT_STAGE1 == predicting
+    assert tuple(TERMS) == schema.PRESETS
+    assert ("random", "stage1", *TERMS) == schema.PRETRAININGS
+    predicting = {preset for preset, terms in TERMS.items() if "cpc" in terms}
+    assert set(TERMS) - WITHOUT_STAGE1 == predicting
 
 
 def test_terms_have_names_and_no_gradient() -> None:
@@ -179,7 +180,7 @@ def test_order_of_the_views_does_not_change_a_bit() -> None:
     assert list(first.terms) == list(second.terms)
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "cmc"])
+@pytest.mark.parametrize("preset", [name for name in TERMS if name != "cmc"])
 def test_one_view_has_no_pair_terms(preset: str) -> None:
     batch = outputs("pose")
     result = CoConLoss(SETTINGS, preset)(batch)
@@ -214,7 +215,7 @@ def test_cmc_compares_views_and_predicts_nothing() -> None:
     assert list(result.terms) == ["cmc/rgb-flow"]
     assert all(z.grad is not None and p.grad is None for z, p in leaves.values())
     assert not loss.predicts
-    assert all(CoConLoss(SETTINGS, preset).predicts for preset in PRESETS if preset != "cmc")
+    assert all(CoConLoss(SETTINGS, preset).predicts for preset in TERMS if preset != "cmc")
     with pytest.raises(ConfigError, match="'cmc' compares views"):
         loss(outputs("rgb"))
 

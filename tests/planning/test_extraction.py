@@ -11,7 +11,8 @@ from cocon.config.schema import Config
 from cocon.datasets.manifest import Video
 from cocon.errors import CoConError
 from cocon.planning import extraction
-from cocon.planning.extraction import measure_extraction, passes
+from cocon.planning.extraction import measure_extraction
+from cocon.workflow.dependencies import passes
 
 
 def config(**changes: Any) -> Config:
@@ -53,9 +54,9 @@ def videos(folder: Path, present: int) -> list[Video]:
 
 
 def test_one_pass_where_the_rules_have_one() -> None:
-    assert passes(config(), config().datasets["mine"]) == [("rgb",), ("flow",), ("pose", "mask")]
+    assert passes(config().recipe_of("mine"), config().views) == [("rgb",), ("flow",), ("pose", "mask")]
     apart = config(recipes={"r": {"extraction": {"mask": {"backend": "torchvision"}}}})
-    assert passes(apart, apart.datasets["mine"]) == [("rgb",), ("flow",), ("mask",), ("pose",)]
+    assert passes(apart.recipe_of("mine"), apart.views) == [("rgb",), ("flow",), ("mask",), ("pose",)]
 
 
 def test_videos_that_are_there_are_measured_and_stand_for_all(asked, tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ def test_the_document_adds_up() -> None:
     more = document_of(plan(config(), gpus=8, gpu_tflops=10), cores=64)
     assert more["hours"] < document["hours"]
     path = [part["step"] for part in document["critical_path"]]
-    assert (path[0], path[-1]) == ("index", "page")
-    assert path[1].startswith("extract")
+    assert path[0].startswith("extract")
+    assert path[-1] == "page"
     assert "NOT MEASURED: a GPU keeps up 10 x 10^12" in tables(document)
     assert "NOT MEASURED" not in tables(document_of(plan(config()), 16))
 

@@ -12,8 +12,6 @@ import torch
 from safetensors.torch import load_file
 
 from cocon.cli import main
-from cocon.config.schema import PRESETS
-from cocon.losses import cocon as losses
 from cocon.training.checkpoint import read_info
 from cocon.training.log import read_log
 
@@ -53,10 +51,6 @@ def test_init(tmp_path: Path, settings: Any) -> None:
 def test_help_needs_no_torch() -> None:
     code = "import sys, cocon.commands.pretrain, cocon.commands.init; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
-
-
-def test_presets_are_those_of_the_loss() -> None:
-    assert tuple(losses.PRESETS) == PRESETS
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

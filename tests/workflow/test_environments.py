@@ -82,16 +82,26 @@ def test_one_pass_has_one_interpreter(configured):
     assert pythons(output) == {"rgb": "python", "flow": "python", "pose": "/opt/b/bin/python"}
 
 
-def test_the_other_python_finds_the_project(configured, tmp_path: Path, repository: Path):
-    """Its job sees the project on the path, whatever the folder that Snakemake works in."""
+@pytest.mark.parametrize("inherited", ["", "/opt/modules/h5py:/opt/modules/torch"])
+def test_the_other_python_finds_the_project(
+    configured, tmp_path: Path, repository: Path, monkeypatch, inherited: str
+):
+    """Its job sees the project on the path, whatever the folder that Snakemake works in.
+
+    What the user's environment has on the path stays: the module systems of clusters put packages there.
+    """
+    monkeypatch.setenv("PYTHONPATH", inherited)
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\n(cd "$PYTHONPATH" && pwd -P) > seen\necho "$@" >> seen\nexit 1\n')
+    python.write_text('#!/bin/sh\nset -f; IFS=:; set -- $PYTHONPATH "$@"\n'
+                      '(cd "$1" && pwd -P) > seen\necho "$@" >> seen\nexit 1\n')  # fmt: skip
     python.chmod(0o755)
     workflow = configured({"pose": "mmpose"}, interpreters={"mmpose": str(python)})
     workflow.fail("results/mine/shards/pose/00000.h5")
     folder, arguments = (tmp_path / "seen").read_text().splitlines()
     assert Path(folder) == repository.resolve()
-    assert arguments.startswith("-m view_extractors pose --manifest results/mine/manifest.csv")
+    paths, _, options = arguments.partition(" -m view_extractors pose --manifest ")
+    assert paths.split()[1:] == [path for path in inherited.split(":") if path]
+    assert options.startswith("results/mine/logs/extract/pose_00000.videos.csv")
 
 
 def test_an_unknown_backend_has_no_interpreter(configured):

@@ -25,11 +25,13 @@ def whole_plan(dataset: str, shards: int, splits: int) -> dict[str, int]:
     """Jobs from videos to report: 3 encoders, 2 of them fine-tuned, 4 views and their ensemble."""
     return {
         "index": 1,
+        "index_for_pretraining": 1,
         "extract": 2 * shards,  # rgb and flow
         "extract_persons": shards,  # mask and pose in one pass
-        "initialise": 1,
+        "initialise": 4,
         "pretrain_stage1": 4,
         "pretrain_stage2": 1,
+        "encoder": 4,
         "features": 3 * 4,
         "linear": 3 * 4 * splits,
         "retrieval": 3 * 4 * splits,
@@ -123,7 +125,7 @@ def test_encoders_of_another_data_set(public, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(
         text.replace("    kind: hmdb51", "    kind: hmdb51\n    pretrain_on: ucf101")
     )
-    expected = whole_plan("hmdb51", 2, 3) | {"index": 2, "extract": 4 + 6, "extract_persons": 2 + 3}
+    expected = whole_plan("hmdb51", 2, 3) | {"index": 1, "extract": 4 + 6, "extract_persons": 2 + 3}
     assert public.plan("eval_hmdb51") == expected
 
 
@@ -162,14 +164,9 @@ def test_a_folder_of_the_users_own(workflow, tmp_path: Path) -> None:
     mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": "my videos", "table": "table.csv"}
     workflow.configure({"datasets": {"mine": mine}, "recipes": {"r": {}}})
     assert workflow.plan("eval_mine") == whole_plan("mine", 1, 1)
-    assert workflow.plan("extract_mine") == {
-        "index": 1,
-        "extract": 2,
-        "extract_persons": 1,
-        "extract_mine": 1,
-    }
-    assert workflow.plan("results/mine/shards/flow/00000.h5") == {"index": 1, "extract": 1}
-    assert workflow.plan("results/mine/shards/pose/00000.h5") == {"index": 1, "extract_persons": 1}
+    assert workflow.plan("extract_mine") == {"extract": 2, "extract_persons": 1, "extract_mine": 1}
+    assert workflow.plan("results/mine/shards/flow/00000.h5") == {"extract": 1}
+    assert workflow.plan("results/mine/shards/pose/00000.h5") == {"extract_persons": 1}
 
     workflow.configure({"views": ["rgb"], "datasets": {"mine": mine}, "recipes": {"r": {}}})
     one_view = workflow.plan("eval_mine")
@@ -200,18 +197,34 @@ def test_exports(workflow, tmp_path: Path) -> None:
         (tmp_path / name).touch()
     mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": ".", "table": "table.csv"}
     workflow.configure({"views": ["rgb", "flow"], "datasets": {"mine": mine}, "recipes": {"r": {}}})
-    trained = {"index": 1, "extract": 2, "pretrain_stage1": 2, "pretrain_stage2": 1, "export": 1}
-    assert workflow.plan("export_mine") == trained | {"export_mine": 1}
+    trained = {"index_for_pretraining": 1, "extract": 2, "pretrain_stage1": 2, "pretrain_stage2": 1}
+    exported = trained | {"encoder": 2, "export": 1, "export_mine": 1}
+    assert workflow.plan("export_mine") == exported
     random = "results/mine/export/random"
-    assert workflow.plan(random) == {"index": 1, "extract": 2, "initialise": 1, "export": 1}
+    assert workflow.plan(random) == {"extract": 2, "initialise": 2, "export": 1}
     commands = " ".join(workflow.run("--dry-run", "--printshellcmds", random).split())
-    assert f"--dataset mine --shards results/mine/shards --output {random}" in commands
-    # Once there is a summary, it has to be up to date, and the card shows it.
+    assert f"--dataset mine --shards results/mine/shards --shard-count 1 --output {random}" in commands
+    # What lies in the folder by chance changes no plan.
     (tmp_path / "results" / "mine").mkdir(parents=True)
     (tmp_path / "results" / "mine" / "summary.json").write_text("{}")
+    assert workflow.plan("export_mine") == exported
+    with_accuracies = mine | {"card_accuracies": True}
+    workflow.configure({"views": ["rgb"], "datasets": {"mine": with_accuracies}, "recipes": {"r": {}}})
     assert workflow.plan("export_mine")["summary"] == 1
     commands = " ".join(workflow.run("--dry-run", "--printshellcmds", "export_mine").split())
-    assert "--dataset mine --summary results/mine/summary.json --output results/mine/export/cocon" in commands
+    assert "--summary results/mine/summary.json --output results/mine/export/cocon" in commands
+
+
+def test_the_report_of_the_demo_compares_backends_where_it_is_asked_to(workflow, tmp_path: Path) -> None:
+    recipes = {"r": {"evaluation": {"pretrainings": ["random"], "protocols": ["linear"]}}}
+    demo = {"kind": "demo", "recipe": "r", "shards": 1}
+    workflow.configure({"datasets": {"demo": demo}, "recipes": recipes})
+    (tmp_path / "results" / "demo").mkdir(parents=True)
+    (tmp_path / "results" / "demo" / "backends.json").write_text("{}")
+    assert "score_demo" not in workflow.plan("eval_demo")
+    workflow.configure({"datasets": {"demo": demo | {"compare_backends": True}}, "recipes": recipes})
+    (tmp_path / "results" / "demo" / "backends.json").unlink()
+    assert workflow.plan("eval_demo")["score_demo"] == 1
 
 
 def test_ablations(workflow, tmp_path: Path) -> None:
@@ -232,10 +245,12 @@ def test_ablations(workflow, tmp_path: Path) -> None:
     runs = 3 * 2
     assert workflow.plan("ablation_few") == {
         "index": 1,
+        "index_for_pretraining": 1,
         "extract": 2,
-        "initialise": 2,
+        "initialise": 2 * 2,
         "pretrain_stage1": 2 * 2,
         "pretrain_stage2": 2 * 2,
+        "encoder": 2 * 2 * 2,
         "features": 2 * runs,
         "linear": 2 * runs,
         "retrieval": 2 * runs,
@@ -253,7 +268,7 @@ def test_ablations(workflow, tmp_path: Path) -> None:
     ):
         commands = " ".join(workflow.run("--dry-run", "--printshellcmds", path).split())
         assert f"--init {init} " in commands
-        assert commands.count(f"--seed {seed} ") == (2 if path == one else 3)
+        assert commands.count(f"--seed {seed} ") == 3
 
 
 def test_from_archives_to_the_whole_plan(workflow, tmp_path: Path) -> None:
@@ -297,13 +312,14 @@ def test_the_paper_s_table_is_one_plan(workflow, repository: Path, tmp_path: Pat
                 video.path.parent.mkdir(parents=True, exist_ok=True)
                 video.path.touch()
     assert workflow.plan("reproduce_paper") == {
-        "index": 8,
+        "index": 6,
+        "index_for_pretraining": 3,  # UCF101, and Kinetics-400 at 128 and at 224 px
         "extract": 6 * 2,  # UCF101 and HMDB51 at 128 px once for both pretrainings
         "extract_persons": 2,
         "initialise": 1,
         "pretrain_stage1": 4 + 2 + 2,
-        "pretrain_stage2": 1,
-        "pretrain_stage2_rgb_flow": 2,  # Kinetics-400 at 128 and at 224 px
+        "pretrain_stage2": 3,
+        "encoder": 4 + 2 + 2,
         # Per split, cocon in all views; random networks twice; stage 1 wherever DPC's figure is published.
         "finetune": 3 * ((4 + 2) + (4 + 1) + 4 * (2 + 1)),
         "ensemble_scores": 3 * 6,
@@ -313,10 +329,12 @@ def test_the_paper_s_table_is_one_plan(workflow, repository: Path, tmp_path: Pat
     commands = " ".join(
         workflow.run("--dry-run", "--printshellcmds", "results/ucf101_by_kinetics/paper.json").split()
     )
-    assert "--shards results/ucf101/shards --view flow" in commands
+    assert "--shards results/ucf101/shards --shard-count 1 --view flow" in commands
     assert "--checkpoint results/kinetics400/pretrain/cocon/flow.safetensors" in commands
-    assert '"kind": "ucf101", "pretrained_on": "kinetics400"' in commands
-    assert '"pixels": 128, "views": 2}' in commands
+    assert '"kind":"ucf101"' in commands
+    assert '"pretrained_on":"kinetics400"' in commands
+    assert '"pixels":128' in commands
+    assert '"views":2}' in commands
 
 
 def test_protocols_of_the_users_own(workflow, tmp_path: Path) -> None:
@@ -343,7 +361,7 @@ def test_protocols_of_the_users_own(workflow, tmp_path: Path) -> None:
         ).split()
     )
     assert "--preset finetune_dpc --name short" in commands
-    assert '"epochs": 3' in commands
+    assert '"epochs":3' in commands
     assert "cocon ensemble --protocol finetune_dpc --inputs rgb=results/mine" in commands
     assert "--split 1 --name near --settings" in commands
     assert workflow.plan("results/mine/evaluation/cocon/rgb/short_split1.safetensors")["finetune"] == 1

@@ -4,7 +4,7 @@
 rule relations:
     input:
         views=features_of_views,
-        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        manifest=PATHS.manifest(),
     output:
         f"{RUN}evaluation/{{pretraining}}/relations_split{{split}}.json",
     log:
@@ -17,15 +17,16 @@ rule relations:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
+        depends=tracked(DOCUMENTS.relations),
         features=by_view,
-        settings=evaluation_settings("relations"),
-        seed=seed_of,
+        settings=settings_in(DOCUMENTS.relations),
+        seed=untracked(seed_of),
     message:
         "Comparing the classes of {wildcards.dataset} in all views of {wildcards.pretraining}"
     shell:
         "cocon relations --manifest {input.manifest:q} --features {params.features:q}"
         " --split {wildcards.split:q} --settings {params.settings:q} --seed {params.seed}"
-        " --output {output:q} > {log} 2>&1"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 for name, settings in CONFIG.ablations.items():
@@ -34,8 +35,8 @@ for name, settings in CONFIG.ablations.items():
         name:
             f"ablation_{name}"
         input:
-            metrics=ablation_metrics(settings),
-            relations=ablation_relations(settings),
+            metrics=PATHS.ablation_metrics(name),
+            relations=PATHS.ablation_relations(name),
         output:
             json=f"{RESULTS}/{settings.dataset}/ablation_{name}.json",
             table=report(
@@ -53,8 +54,10 @@ for name, settings in CONFIG.ablations.items():
         resources:
             mem_mb=growing(2000),
             runtime=growing(10),
+        params:
+            depends=tracked(DOCUMENTS.gathered),
         message:
             f"Comparing the pretrainings of the ablation {name}"
         shell:
             "cocon ablation --metrics {input.metrics:q} --relations {input.relations:q}"
-            " --output {output.json:q} --csv {output.table:q} > {log} 2>&1 && cat {log}"
+            " --output {output.json:q} --csv {output.table:q} > {log:q} 2>&1 && cat {log:q}"

@@ -7,7 +7,7 @@ for name, settings in CONFIG.datasets.items():
             name:
                 f"render_{name}"
             output:
-                videos=[str(video.path) for video in list_videos(settings)],
+                videos=rendered(name),
             log:
                 f"{RESULTS}/{name}/logs/render.log",
             benchmark:
@@ -19,11 +19,12 @@ for name, settings in CONFIG.datasets.items():
                 mem_mb=growing(job("render", "memory_mb")),
                 runtime=growing(job("render", "runtime_minutes")),
             params:
-                settings=listing_settings(settings),
+                depends=tracked(DOCUMENTS.rendering(name)),
+                settings=untracked(section_of(name)),
             message:
                 "Rendering the videos of the embedded demo"
             shell:
-                "cocon render --settings {params.settings:q} --processes {threads} > {log} 2>&1"
+                "cocon render --settings {params.settings:q} --processes {threads} > {log:q} 2>&1"
 
     elif settings.kind != "folder":
 
@@ -43,22 +44,21 @@ for name, settings in CONFIG.datasets.items():
             resources:
                 mem_mb=2000,
             params:
-                dataset=name,
-                settings=dump_settings(settings),
+                depends=tracked(DOCUMENTS.source(name)),
+                dataset=untracked(name),
+                settings=untracked(section_of(name)),
             message:
                 "Getting the archives and videos of a public data set"
             shell:
                 "cocon data get {params.dataset:q} --settings {params.settings:q} --output {output:q}"
-                " > {log} 2>&1"
+                " > {log:q} 2>&1"
 
 
 rule index:
     input:
-        lambda wildcards: [
-            str(path) for path in source(dataset_of(wildcards).kind).list_files(dataset_of(wildcards))
-        ],
+        videos=rendered_videos,
     output:
-        f"{RESULTS}/{{dataset}}/manifest.csv",
+        PATHS.manifest(),
     log:
         f"{RESULTS}/{{dataset}}/logs/index.log",
     benchmark:
@@ -69,8 +69,34 @@ rule index:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        settings=dataset_settings,
+        depends=tracked(DOCUMENTS.table),
+        settings=untracked(listing),
     message:
         "Listing the videos of {wildcards.dataset}"
     shell:
-        "cocon index --settings {params.settings:q} --output {output:q} > {log} 2>&1"
+        "cocon index --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
+
+
+# The same table for pretraining. Its document has no labels: one that is mended trains nothing again. (The
+# probe during pretraining reads labels, for the curves; they are those of the time of training.)
+rule index_for_pretraining:
+    input:
+        videos=rendered_videos,
+    output:
+        PATHS.training_videos(),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/index_for_pretraining.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/index_for_pretraining.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        depends=tracked(DOCUMENTS.training_table),
+        settings=untracked(listing),
+    message:
+        "Listing the videos of {wildcards.dataset} for pretraining"
+    shell:
+        "cocon index --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"

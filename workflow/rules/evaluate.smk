@@ -5,7 +5,7 @@ EVALUATION = f"{RUN}evaluation/{{pretraining}}"
 
 rule features:
     input:
-        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        manifest=PATHS.manifest(),
         shards=view_shards,
         encoder=encoder_of,
     output:
@@ -23,21 +23,27 @@ rule features:
         mem_mb=growing(job("features", "memory_mb")),
         runtime=growing(job("features", "runtime_minutes")),
     params:
+        depends=tracked(DOCUMENTS.features),
         shards=folder_of_shards,
-        settings=recipe_settings("clip"),
-        device=CONFIG.device,
+        shard_count=untracked(shard_count),
+        settings=settings_in(DOCUMENTS.features),
+        workers=untracked(job("features", "workers")),
+        batch_size=untracked(job("features", "batch_size")),
+        device=untracked(CONFIG.device),
     message:
         "Features of {wildcards.dataset}: {wildcards.view} by the encoder {wildcards.pretraining}"
     shell:
         "cocon lease --gpus {resources.gpu} -- "
-        "cocon features --manifest {input.manifest:q} --shards {params.shards:q} --view {wildcards.view}"
+        "cocon features --manifest {input.manifest:q} --shards {params.shards:q}"
+        " --shard-count {params.shard_count} --view {wildcards.view}"
         " --checkpoint {input.encoder:q} --settings {params.settings:q} --device {params.device}"
-        " --threads {threads} --output {output:q} > {log} 2>&1"
+        " --workers {params.workers} --batch-size {params.batch_size}"
+        " --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
 rule linear:
     input:
-        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        manifest=PATHS.manifest(),
         features=f"{RUN}features/{{pretraining}}/{{view}}.h5",
     output:
         metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
@@ -54,19 +60,20 @@ rule linear:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=protocol_settings("bootstrap"),
-        seed=seed_of,
+        depends=tracked(DOCUMENTS.protocol),
+        settings=settings_in(DOCUMENTS.protocol),
+        seed=untracked(seed_of),
     message:
         "Linear probe of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
         "cocon linear --manifest {input.manifest:q} --features {input.features:q} --split {wildcards.split:q}"
         " --name {wildcards.protocol} --settings {params.settings:q} --seed {params.seed}"
-        " --output {output.metrics:q} > {log} 2>&1"
+        " --output {output.metrics:q} > {log:q} 2>&1"
 
 
 rule retrieval:
     input:
-        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        manifest=PATHS.manifest(),
         features=f"{RUN}features/{{pretraining}}/{{view}}.h5",
     output:
         metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
@@ -83,19 +90,20 @@ rule retrieval:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        settings=protocol_settings("bootstrap"),
-        seed=seed_of,
+        depends=tracked(DOCUMENTS.protocol),
+        settings=settings_in(DOCUMENTS.protocol),
+        seed=untracked(seed_of),
     message:
         "Retrieval by {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
         "cocon retrieval --manifest {input.manifest:q} --features {input.features:q}"
         " --split {wildcards.split:q} --name {wildcards.protocol} --settings {params.settings:q}"
-        " --seed {params.seed} --output {output.metrics:q} > {log} 2>&1"
+        " --seed {params.seed} --output {output.metrics:q} > {log:q} 2>&1"
 
 
 rule finetune:
     input:
-        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        manifest=PATHS.manifest(),
         shards=view_shards,
         encoder=encoder_of,
     output:
@@ -119,21 +127,24 @@ rule finetune:
         mem_mb=growing(job("finetune", "memory_mb")),
         runtime=job("finetune", "runtime_minutes"),
     params:
+        depends=tracked(DOCUMENTS.protocol),
         shards=folder_of_shards,
-        state=f"{RUN}evaluation/.state",
-        preset=protocol_kind,
-        settings=protocol_settings("bootstrap", clip=True),
-        seed=seed_of,
-        device=CONFIG.device,
+        shard_count=untracked(shard_count),
+        state=path(f"{RUN}evaluation/.state"),
+        preset=untracked(protocol_kind),
+        settings=settings_in(DOCUMENTS.protocol, DOCUMENTS.finetuning),
+        seed=untracked(seed_of),
+        device=untracked(CONFIG.device),
     message:
         "{wildcards.protocol} of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
         "cocon launch --threads {threads} --gpus {resources.gpu} -- "
-        "cocon finetune --manifest {input.manifest:q} --shards {params.shards:q} --view {wildcards.view}"
+        "cocon finetune --manifest {input.manifest:q} --shards {params.shards:q}"
+        " --shard-count {params.shard_count} --view {wildcards.view}"
         " --checkpoint {input.encoder:q} --split {wildcards.split:q} --preset {params.preset}"
         " --name {wildcards.protocol} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --threads {threads} --state {params.state:q}"
-        " --output {output.metrics:q} > {log} 2>&1"
+        " --output {output.metrics:q} > {log:q} 2>&1"
 
 
 rule ensemble_scores:
@@ -154,21 +165,22 @@ rule ensemble_scores:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
+        depends=tracked(DOCUMENTS.fusion),
         inputs=by_view,
-        kind=protocol_kind,
-        settings=evaluation_settings("ensemble", "bootstrap"),
-        seed=seed_of,
+        kind=untracked(protocol_kind),
+        settings=settings_in(DOCUMENTS.fusion),
+        seed=untracked(seed_of),
     message:
         "Fusing the views of {wildcards.pretraining}: {wildcards.protocol} on {wildcards.dataset}"
     shell:
         "cocon ensemble --protocol {params.kind} --inputs {params.inputs:q}"
-        " --settings {params.settings:q} --seed {params.seed} --output {output.metrics:q} > {log} 2>&1"
+        " --settings {params.settings:q} --seed {params.seed} --output {output.metrics:q} > {log:q} 2>&1"
 
 
 rule ensemble_retrieval:
     input:
         views=features_of_views,
-        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        manifest=PATHS.manifest(),
     output:
         metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
@@ -184,20 +196,21 @@ rule ensemble_retrieval:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        depends=tracked(DOCUMENTS.fusion),
         inputs=by_view,
-        settings=protocol_settings("ensemble", "bootstrap"),
-        seed=seed_of,
+        settings=settings_in(DOCUMENTS.fusion),
+        seed=untracked(seed_of),
     message:
         "Fusing the views of {wildcards.pretraining}: retrieval on {wildcards.dataset}"
     shell:
         "cocon ensemble --protocol retrieval --inputs {params.inputs:q} --manifest {input.manifest:q}"
         " --split {wildcards.split:q} --name {wildcards.protocol} --settings {params.settings:q}"
-        " --seed {params.seed} --output {output.metrics:q} > {log} 2>&1"
+        " --seed {params.seed} --output {output.metrics:q} > {log:q} 2>&1"
 
 
 rule summary:
     input:
-        lambda wildcards: metrics_of(wildcards.dataset),
+        all_metrics,
     output:
         json=f"{RESULTS}/{{dataset}}/summary.json",
         table=report(
@@ -216,9 +229,10 @@ rule summary:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        setting=paper_setting,
+        depends=tracked(DOCUMENTS.setting),
+        setting=settings_in(DOCUMENTS.setting),
     message:
         "Summing up the results of {wildcards.dataset}"
     shell:
         "cocon summary --metrics {input:q} --setting {params.setting:q} --output {output.json:q}"
-        " --csv {output.table:q} > {log} 2>&1"
+        " --csv {output.table:q} > {log:q} 2>&1"

@@ -18,15 +18,15 @@ rule export:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
-        shards=lambda wildcards, input: (
-            ["--shards", folder_of_shards(wildcards, input)] if input.shards else []
-        ),
-        summary=lambda wildcards, input: ["--summary", *input.summary] if input.summary else [],
+        depends=tracked(DOCUMENTS.export),
+        shards=folder_option,
+        shard_count=untracked(shard_count),
+        summary=option("--summary", "summary"),
     message:
         "Exporting the encoders {wildcards.pretraining} of {wildcards.dataset}"
     shell:
         "cocon export --encoders {input.encoders:q} --dataset {wildcards.dataset:q} {params.shards:q}"
-        " {params.summary:q} --output {output:q} > {log} 2>&1"
+        " --shard-count {params.shard_count} {params.summary:q} --output {output:q} > {log:q} 2>&1"
 
 
 for name in CONFIG.datasets:

@@ -3,7 +3,7 @@
 
 rule paper_cells:
     input:
-        paper_metrics,
+        paper_cells,
     output:
         json=f"{RESULTS}/{{dataset}}/paper.json",
         table=f"{RESULTS}/{{dataset}}/paper.csv",
@@ -17,12 +17,13 @@ rule paper_cells:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        setting=paper_setting,
+        depends=tracked(DOCUMENTS.setting),
+        setting=settings_in(DOCUMENTS.setting),
     message:
         "The cells of the paper's table that belong to {wildcards.dataset}"
     shell:
         "cocon summary --metrics {input:q} --setting {params.setting:q} --output {output.json:q}"
-        " --csv {output.table:q} > {log} 2>&1"
+        " --csv {output.table:q} > {log:q} 2>&1"
 
 
 rule reproduce_paper:
@@ -40,8 +41,10 @@ rule reproduce_paper:
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
+    params:
+        depends=tracked(DOCUMENTS.gathered),
     message:
         "The paper's table of results, with ours beside the published figures"
     shell:
-        "cocon summary --paper {input:q} --output {output.json:q} --csv {output.table:q} > {log} 2>&1"
-        " && cat {log}"
+        "cocon summary --paper {input:q} --output {output.json:q} --csv {output.table:q} > {log:q} 2>&1"
+        " && cat {log:q}"

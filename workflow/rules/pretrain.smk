@@ -1,39 +1,33 @@
 # From shards to encoders: random, stage 1 (each view alone), stage 2 (all views together).
 
 
-for views, names in view_sets().items():
-
-    rule:
-        name:
-            f"initialise{suffix_of(views)}"
-        output:
-            expand(f"{RUN}pretrain/random/{{view}}.safetensors", view=views, allow_missing=True),
-        log:
-            f"{RUN}logs/pretrain/random.log",
-        benchmark:
-            f"{RUN}benchmarks/pretrain/random.tsv"
-        wildcard_constraints:
-            dataset=one_of(names),
-        conda:
-            "../../environment.yml"
-        resources:
-            mem_mb=growing(2000),
-            runtime=growing(10),
-        params:
-            settings=recipe_settings("clip", "network"),
-            views=list(views),
-            seed=seed_of,
-            folder=folder_of_output,
-        message:
-            "Initialising encoders at random for {wildcards.dataset}"
-        shell:
-            "cocon init --views {params.views} --seed {params.seed} --settings {params.settings:q}"
-            " --output-dir {params.folder:q} > {log} 2>&1"
+rule initialise:
+    output:
+        f"{RUN}pretrain/random/{{view}}.safetensors",
+    log:
+        f"{RUN}logs/pretrain/random_{{view}}.log",
+    benchmark:
+        f"{RUN}benchmarks/pretrain/random_{{view}}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        depends=tracked(DOCUMENTS.initial),
+        settings=settings_in(DOCUMENTS.initial),
+        seed=untracked(seed_of),
+        folder=folder_of_output,
+    message:
+        "Initialising the encoder of {wildcards.view} at random for {wildcards.dataset}"
+    shell:
+        "cocon init --views {wildcards.view} --seed {params.seed} --settings {params.settings:q}"
+        " --output-dir {params.folder:q} > {log:q} 2>&1"
 
 
 rule pretrain_stage1:
     input:
-        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        videos=PATHS.training_videos(),
         shards=view_shards,
     output:
         encoder=f"{RUN}pretrain/stage1/{{view}}.safetensors",
@@ -46,7 +40,7 @@ rule pretrain_stage1:
         "../../environment.yml"
     threads: job("pretrain_stage1", "threads")
     resources:
-        gpu=gpus(processes("pretrain_stage1")),
+        gpu=gpus(job("pretrain_stage1", "processes")),
         nodes=job("pretrain_stage1", "nodes"),
         tasks=job("pretrain_stage1", "nodes"),
         tasks_per_gpu=0,
@@ -56,81 +50,103 @@ rule pretrain_stage1:
         mem_mb=growing(job("pretrain_stage1", "memory_mb")),
         runtime=job("pretrain_stage1", "runtime_minutes"),
     params:
-        settings=recipe_settings("clip", "network", "pretraining"),
-        split=lambda wildcards: dataset_of(wildcards).pretrain_split,
+        depends=tracked(DOCUMENTS.stage1),
+        settings=settings_in(DOCUMENTS.stage1, DOCUMENTS.running("stage1")),
+        split=untracked(pretrain_split),
         shards=folder_of_shards,
-        state=f"{RUN}pretrain/.state",
-        seed=seed_of,
-        device=CONFIG.device,
-        nodes=job("pretrain_stage1", "nodes"),
-        processes=job("pretrain_stage1", "gpus"),
+        shard_count=untracked(shard_count),
+        state=path(f"{RUN}pretrain/.state"),
+        seed=untracked(seed_of),
+        device=untracked(CONFIG.device),
+        nodes=untracked(job("pretrain_stage1", "nodes")),
+        processes=untracked(job("pretrain_stage1", "gpus")),
         folder=folder_of_output,
     message:
         "Pretraining {wildcards.view} of {wildcards.dataset} alone (stage 1)"
     shell:
         "cocon launch --nodes {params.nodes} --processes {params.processes} --threads {threads}"
         " --gpus {resources.gpu} -- "
-        "cocon pretrain --stage stage1 --preset cpc --views {wildcards.view} --manifest {input.manifest:q}"
-        " --shards {params.shards:q} --split {params.split:q} --settings {params.settings:q}"
+        "cocon pretrain --stage stage1 --preset cpc --views {wildcards.view} --manifest {input.videos:q}"
+        " --shards {params.shards:q} --shard-count {params.shard_count}"
+        " --split {params.split:q} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --state {params.state:q}"
-        " --output-dir {params.folder:q} --log {output.curve:q} > {log} 2>&1"
+        " --output-dir {params.folder:q} --log {output.curve:q} > {log:q} 2>&1"
 
 
-for views, names in view_sets().items():
+# Which views there are differs between data sets, and outputs cannot: the encoders go into a folder.
+rule pretrain_stage2:
+    input:
+        videos=PATHS.training_videos(),
+        shards=all_shards,
+        start=start_of,
+    output:
+        encoders=directory(f"{RUN}pretrain/{{pretraining}}/together"),
+        curve=f"{RUN}pretrain/{{pretraining}}/log.jsonl",
+    log:
+        f"{RUN}logs/pretrain/{{pretraining}}.log",
+    benchmark:
+        f"{RUN}benchmarks/pretrain/{{pretraining}}.tsv"
+    wildcard_constraints:
+        pretraining=one_of(PRESETS),
+    conda:
+        "../../environment.yml"
+    threads: job("pretrain_stage2", "threads")
+    resources:
+        gpu=gpus(job("pretrain_stage2", "processes")),
+        nodes=job("pretrain_stage2", "nodes"),
+        tasks=job("pretrain_stage2", "nodes"),
+        tasks_per_gpu=0,
+        mpi=CALLS_SRUN,
+        slurm_extra=slurm_options(job("pretrain_stage2", "nodes"), job("pretrain_stage2", "gpus")),
+        disk_mb=DISK_MB,
+        mem_mb=growing(job("pretrain_stage2", "memory_mb")),
+        runtime=job("pretrain_stage2", "runtime_minutes"),
+    params:
+        depends=tracked(DOCUMENTS.stage2),
+        settings=settings_in(DOCUMENTS.stage2, DOCUMENTS.running("stage2")),
+        views=untracked(views_of),
+        init=lambda wildcards, input: os.path.dirname(input.start[0]),
+        split=untracked(pretrain_split),
+        shards=folder_of_shards,
+        shard_count=untracked(shard_count),
+        state=path(f"{RUN}pretrain/.state"),
+        seed=untracked(seed_of),
+        device=untracked(CONFIG.device),
+        nodes=untracked(job("pretrain_stage2", "nodes")),
+        processes=untracked(job("pretrain_stage2", "gpus")),
+    message:
+        "Pretraining all views of {wildcards.dataset} together with the loss {wildcards.pretraining} (stage 2)"
+    shell:
+        "cocon launch --nodes {params.nodes} --processes {params.processes} --threads {threads}"
+        " --gpus {resources.gpu} -- "
+        "cocon pretrain --stage stage2 --preset {wildcards.pretraining} --views {params.views}"
+        " --manifest {input.videos:q} --shards {params.shards:q}"
+        " --shard-count {params.shard_count} --split {params.split:q}"
+        " --init {params.init:q} --settings {params.settings:q} --seed {params.seed}"
+        " --device {params.device} --state {params.state:q}"
+        " --output-dir {output.encoders:q} --log {output.curve:q} > {log:q} 2>&1"
 
-    rule:
-        name:
-            f"pretrain_stage2{suffix_of(views)}"
-        input:
-            manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
-            shards=all_shards,
-            start=start_of,
-        output:
-            encoders=expand(
-                f"{RUN}pretrain/{{pretraining}}/{{view}}.safetensors",
-                view=views,
-                allow_missing=True,
-            ),
-            curve=f"{RUN}pretrain/{{pretraining}}/log.jsonl",
-        log:
-            f"{RUN}logs/pretrain/{{pretraining}}.log",
-        benchmark:
-            f"{RUN}benchmarks/pretrain/{{pretraining}}.tsv"
-        wildcard_constraints:
-            dataset=one_of(names),
-            pretraining=one_of(PRESETS),
-        conda:
-            "../../environment.yml"
-        threads: job("pretrain_stage2", "threads")
-        resources:
-            gpu=gpus(processes("pretrain_stage2")),
-            nodes=job("pretrain_stage2", "nodes"),
-            tasks=job("pretrain_stage2", "nodes"),
-            tasks_per_gpu=0,
-            mpi=CALLS_SRUN,
-            slurm_extra=slurm_options(job("pretrain_stage2", "nodes"), job("pretrain_stage2", "gpus")),
-            disk_mb=DISK_MB,
-            mem_mb=growing(job("pretrain_stage2", "memory_mb")),
-            runtime=job("pretrain_stage2", "runtime_minutes"),
-        params:
-            settings=recipe_settings("clip", "network", "pretraining"),
-            views=list(views),
-            init=lambda wildcards, input: os.path.dirname(input.start[0]),
-            split=lambda wildcards: dataset_of(wildcards).pretrain_split,
-            shards=folder_of_shards,
-            state=f"{RUN}pretrain/.state",
-            seed=seed_of,
-            device=CONFIG.device,
-            nodes=job("pretrain_stage2", "nodes"),
-            processes=job("pretrain_stage2", "gpus"),
-            folder=folder_of_output,
-        message:
-            "Pretraining all views of {wildcards.dataset} together with the loss {wildcards.pretraining} (stage 2)"
-        shell:
-            "cocon launch --nodes {params.nodes} --processes {params.processes} --threads {threads}"
-            " --gpus {resources.gpu} -- "
-            "cocon pretrain --stage stage2 --preset {wildcards.pretraining} --views {params.views}"
-            " --manifest {input.manifest:q} --shards {params.shards:q} --split {params.split:q}"
-            " --init {params.init:q} --settings {params.settings:q} --seed {params.seed}"
-            " --device {params.device} --state {params.state:q}"
-            " --output-dir {params.folder:q} --log {output.curve:q} > {log} 2>&1"
+
+rule encoder:
+    input:
+        f"{RUN}pretrain/{{pretraining}}/together",
+    output:
+        f"{RUN}pretrain/{{pretraining}}/{{view}}.safetensors",
+    log:
+        f"{RUN}logs/pretrain/{{pretraining}}_{{view}}.log",
+    benchmark:
+        f"{RUN}benchmarks/pretrain/{{pretraining}}_{{view}}.tsv"
+    wildcard_constraints:
+        pretraining=one_of(PRESETS),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=500,
+        runtime=growing(10),
+        disk_mb=DISK_MB,
+    message:
+        "The encoder of {wildcards.view} by {wildcards.pretraining}"
+    shell:
+        "cp {input:q}/{wildcards.view}.safetensors {output:q}.part > {log:q} 2>&1"
+        " && mv {output:q}.part {output:q}"

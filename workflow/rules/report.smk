@@ -3,7 +3,7 @@
 
 rule page:
     input:
-        manifest=f"{RESULTS}/{{dataset}}/manifest.csv",
+        manifest=PATHS.manifest(),
         summary=f"{RESULTS}/{{dataset}}/summary.json",
         shards=all_shards,
         truth=truth_figures,
@@ -25,15 +25,18 @@ rule page:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        depends=tracked(DOCUMENTS.report),
         results=folder_of_output,
         shards=folder_of_shards,
-        views=views_of,
-        encoders=folder_of_encoders,
-        settings=report_settings,
+        shard_count=untracked(shard_count),
+        views=untracked(views_of),
+        encoders=untracked(folder_of_encoders),
+        settings=settings_in(DOCUMENTS.report, DOCUMENTS.device),
     message:
         "Writing the report of {wildcards.dataset}"
     shell:
         "cocon report --results {params.results:q} --manifest {input.manifest:q} --shards {params.shards:q}"
+        " --shard-count {params.shard_count}"
         " --summary {input.summary:q} --views {params.views} --title {wildcards.dataset}"
         " --encoders {params.encoders:q} --settings {params.settings:q}"
-        " --output {output:q} > {log} 2>&1"
+        " --output {output:q} > {log:q} 2>&1"

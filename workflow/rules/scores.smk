@@ -7,7 +7,7 @@ for name, settings in CONFIG.datasets.items():
             name:
                 f"score_shards_{name}"
             input:
-                [path for view in CONFIG.views_of(name) for path in shards_of(name, view)],
+                [shard for view in CONFIG.views_of(name) for shard in shards_of(name, view)],
             output:
                 f"{RESULTS}/{name}/scores.json",
             log:
@@ -21,20 +21,21 @@ for name, settings in CONFIG.datasets.items():
                 mem_mb=growing(4000),
                 runtime=growing(60),
             params:
+                depends=tracked(DOCUMENTS.scores),
                 shards=folder_of_shards,
-                truth=str(settings.root / "truth"),
+                truth=untracked(str(settings.root / "truth")),
             message:
                 "Comparing the views with the truth"
             shell:
                 "view-extractors score --shards {params.shards:q} --truth {params.truth:q}"
-                " --output {output:q} > {log} 2>&1"
+                " --output {output:q} > {log:q} 2>&1"
 
         rule:
             name:
                 f"score_{name}"
             input:
-                videos=[str(video.path) for video in list_videos(settings)],
-                manifest=f"{RESULTS}/{name}/manifest.csv",
+                videos=rendered(name),
+                manifest=PATHS.manifest(name),
             output:
                 f"{RESULTS}/{name}/backends.json",
             log:
@@ -48,11 +49,12 @@ for name, settings in CONFIG.datasets.items():
                 mem_mb=growing(8000),
                 runtime=growing(240),
             params:
-                truth=str(settings.root / "truth"),
-                device=CONFIG.device,
+                depends=tracked(DOCUMENTS.backends),
+                truth=untracked(str(settings.root / "truth")),
+                device=untracked(CONFIG.device),
             message:
                 "Comparing every installed backend with the truth"
             shell:
                 "cocon lease --gpus {resources.gpu} -- "
                 "view-extractors compare --manifest {input.manifest:q} --truth {params.truth:q}"
-                " --device {params.device} --output {output:q} > {log} 2>&1"
+                " --device {params.device} --output {output:q} > {log:q} 2>&1"

@@ -19,4 +19,4 @@ for name in CONFIG.datasets:
         name:
             f"extract_{name}"
         input:
-            [path for view in CONFIG.views_of(name) for path in shards_of(name, view)],
+            [shard for view in CONFIG.views_of(name) for shard in shards_of(name, view)],

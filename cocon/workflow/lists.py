@@ -1,0 +1,120 @@
+"""The videos of the data sets, shard by shard, and what identifies them.
+
+A shard depends on the ids of its videos and on the size and time of each file. Both go into one fingerprint:
+a video that was added, removed, or replaced by a newer or an older file gives another one. Labels, splits and
+groups belong to the fingerprints of the tables that training and evaluation read.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+from cocon.config.schema import Config, Dataset
+from cocon.datasets.checks import check_classes, check_files
+from cocon.datasets.manifest import Video
+from cocon.datasets.registry import list_videos
+from cocon.datasets.sources import advice
+from cocon.errors import CoConError
+from cocon.shards import shard_of
+from cocon.workflow.running import max_failed_fraction
+
+_ABSENT = "-"
+
+
+class VideoLists:
+    """Lists every data set once, when it is asked for.
+
+    Args:
+        config: the configuration.
+        look: whether to look if the files are there. A job on a cluster reads the configuration again; the
+            files were looked at when the run was started.
+    """
+
+    def __init__(self, config: Config, look: bool = True) -> None:
+        self.config = config
+        self.look = look
+        self.videos = cache(self._videos)
+        self.shards = cache(self._shards)
+        self.members = cache(self._members)
+        self._identity = cache(file_identity)
+
+    def _videos(self, dataset: str) -> list[Video]:
+        """All videos of a data set, in the order of their ids.
+
+        Raises:
+            CoConError: the list is missing or contradicts itself, or too many files are missing.
+        """
+        settings = self.config.datasets[dataset]
+        try:
+            videos = list_videos(settings)
+            if settings.kind != "demo" and self.look:
+                check_files(videos, max_failed_fraction(self.config, dataset), advice(dataset, settings))
+        except CoConError as error:
+            raise CoConError(f"data set '{dataset}': {error.message}", error.hint) from error
+        # They stay to the end: the search for cycles, while jobs are planned, need not look at them.
+        gc.freeze()
+        return videos
+
+    def _shards(self, dataset: str) -> list[list[Video]]:
+        """The videos of every shard of a data set."""
+        shards: list[list[Video]] = [[] for _ in range(self.config.datasets[dataset].shards)]
+        for video in self.videos(dataset):
+            shards[shard_of(video.id, len(shards))].append(video)
+        return shards
+
+    def _members(self, dataset: str, shard: int) -> str:
+        """Identifies the videos of a shard."""
+        identity = self._identity if tracked(self.config.datasets[dataset]) else None
+        return members_of(self.shards(dataset)[shard], identity)
+
+    def table(self, dataset: str, *, labels: bool) -> str:
+        """Identifies the table of a data set's videos: groups, roles, files, and labels if asked."""
+        look = tracked(self.config.datasets[dataset])
+        return _digest(
+            f"{v.id}\t{v.group}\t{v.splits}\t{v.label if labels else ''}"
+            f"\t{self._identity(v.location) if look else ''}"
+            for v in self.videos(dataset)
+        )
+
+    def check_labels(self, dataset: str) -> None:
+        """Look whether the labels are good for an evaluation.
+
+        Raises:
+            CoConError: a split has no labelled videos to train or to test with, or a class lacks one of them.
+        """
+        settings = self.config.datasets[dataset]
+        for split in settings.splits:
+            check_classes(self.videos(dataset), split)
+
+
+def tracked(settings: Dataset) -> bool:
+    """Whether sizes and times of a data set's files count. Those of the demo follow from its settings."""
+    return settings.track_videos and settings.kind != "demo"
+
+
+def members_of(videos: Iterable[Video], identity: Callable[[Path | str], str] | None) -> str:
+    """Identifies videos by their ids and, where they are tracked, by :func:`file_identity`."""
+    return _digest(f"{video.id}\t{identity(video.location) if identity else ''}" for video in videos)
+
+
+def file_identity(path: Path | str) -> str:
+    """Size and time of a file; the same for every file that is missing."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return _ABSENT
+    return f"{state.st_size} {state.st_mtime_ns}"
+
+
+def _digest(lines: Iterable[str]) -> str:
+    """16 hexadecimal digits that identify some lines."""
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line.encode("utf-8", "surrogateescape"))
+        digest.update(b"\n")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,132 @@
+"""Where each file of a run lies. With wildcards in braces, the same functions give the rules' patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cocon.config.schema import Config
+from cocon.pretrainings import start_of
+
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The files of all data sets of a configuration."""
+
+    config: Config
+
+    def dataset(self, dataset: str = "{dataset}") -> str:
+        """The folder of a data set's results."""
+        return f"{self.config.results}/{dataset}"
+
+    def run(self, dataset: str = "{dataset}", run: str = "{run}") -> str:
+        """The beginning of all paths of one training of a data set's encoders; ``run`` ends in a slash."""
+        return f"{self.dataset(dataset)}/{run}"
+
+    def run_of(self, seed: int) -> str:
+        """The wildcard ``run`` of a seed: repetitions with other seeds lie in folders of their own."""
+        return "" if seed == self.config.seed else f"seed{seed}/"
+
+    def seed_of(self, run: str) -> int:
+        """The seed of a run."""
+        return int(run.removeprefix("seed").removesuffix("/")) if run else self.config.seed
+
+    def manifest(self, dataset: str = "{dataset}") -> str:
+        """The table of the videos, with labels."""
+        return f"{self.dataset(dataset)}/manifest.csv"
+
+    def training_videos(self, dataset: str = "{dataset}") -> str:
+        """The same table, made again for another reason: pretraining does not depend on labels."""
+        return f"{self.dataset(dataset)}/pretraining.csv"
+
+    def shard(self, dataset: str = "{dataset}", view: str = "{view}", shard: str = "{shard}") -> str:
+        """A shard: among the results, or a query of the storage."""
+        root = self.config.shard_storage or self.config.results
+        return f"{root}/{dataset}/shards/{view}/{shard}.h5"
+
+    def shards(self, dataset: str, view: str) -> list[str]:
+        """All shards of one view of a data set, its own or those of another one."""
+        owner = self.config.owner_of_shards(dataset)
+        count = self.config.datasets[owner].shards
+        return [self.shard(owner, view, f"{number:05d}") for number in range(count)]
+
+    def encoder(self, dataset: str, run: str, pretraining: str, view: str) -> str:
+        """An encoder that was trained on a data set."""
+        return f"{self.run(dataset, run)}pretrain/{pretraining}/{view}.safetensors"
+
+    def encoders(self, dataset: str, run: str, pretraining: str, views: Sequence[str]) -> list[str]:
+        """The encoders of several views."""
+        return [self.encoder(dataset, run, pretraining, view) for view in views]
+
+    def evaluated_encoder(self, dataset: str, run: str, pretraining: str, view: str) -> str:
+        """The encoder that is evaluated on a data set; it may have been trained on another one."""
+        return self.encoder(self.config.trained_on(dataset), run, pretraining, view)
+
+    def start(self, dataset: str, run: str, preset: str) -> list[str]:
+        """The encoders that stage 2 starts from."""
+        return self.encoders(dataset, run, start_of(preset), self.config.views_of(dataset))
+
+    def features(self, dataset: str, run: str, pretraining: str, view: str = "{view}") -> str:
+        """Features of a data set's videos."""
+        return f"{self.run(dataset, run)}features/{pretraining}/{view}.h5"
+
+    def evaluation(self, dataset: str, run: str, pretraining: str) -> str:
+        """The folder of metrics and scores of one encoder."""
+        return f"{self.run(dataset, run)}evaluation/{pretraining}"
+
+    def metrics(self, dataset: str, run: str, pretraining: str, view: str, protocol: str, split: str) -> str:
+        """One row of the summary."""
+        return f"{self.evaluation(dataset, run, pretraining)}/{view}/{protocol}_split{split}.json"
+
+    def relations(self, dataset: str, run: str, pretraining: str, split: str) -> str:
+        """What the views say about the classes."""
+        return f"{self.evaluation(dataset, run, pretraining)}/relations_split{split}.json"
+
+    # -------------------------------------------------------------------------- what targets need
+
+    def views_and_ensemble(self, dataset: str) -> list[str]:
+        """What is evaluated: every view of a data set, and all of them together."""
+        views = self.config.views_of(dataset)
+        return [*views, *([ENSEMBLE] if len(views) > 1 else [])]
+
+    def all_metrics(self, dataset: str) -> list[str]:
+        """The metrics of all encoders, views, protocols and splits of a data set."""
+        settings, evaluation = self.config.datasets[dataset], self.config.recipe_of(dataset).evaluation
+        return [
+            self.metrics(dataset, "", pretraining, view, protocol, split)
+            for protocol in evaluation.protocols
+            for pretraining in evaluation.judged_by(protocol)
+            for view in self.views_and_ensemble(dataset)
+            for split in settings.splits
+        ]
+
+    def ablation_metrics(self, ablation: str) -> list[str]:
+        """The metrics that an ablation compares, on the first of the data set's splits."""
+        settings = self.config.ablations[ablation]
+        return [
+            self.metrics(settings.dataset, run, pretraining, view, protocol, self._first_split(ablation))
+            for run in self._runs(ablation)
+            for pretraining in settings.pretrainings
+            for protocol in settings.protocols
+            for view in self.views_and_ensemble(settings.dataset)
+        ]
+
+    def ablation_relations(self, ablation: str) -> list[str]:
+        """What the views say about the classes, where there are several views."""
+        settings = self.config.ablations[ablation]
+        if len(self.config.views_of(settings.dataset)) == 1:
+            return []
+        return [
+            self.relations(settings.dataset, run, pretraining, self._first_split(ablation))
+            for run in self._runs(ablation)
+            for pretraining in settings.pretrainings
+        ]
+
+    def _first_split(self, ablation: str) -> str:
+        return self.config.datasets[self.config.ablations[ablation].dataset].splits[0]
+
+    def _runs(self, ablation: str) -> list[str]:
+        first = self.config.seed
+        return [self.run_of(seed) for seed in range(first, first + self.config.ablations[ablation].seeds)]

@@ -1,0 +1,51 @@
+"""How jobs run: keys that change no result, from ``jobs``, or from the recipe, where they once were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from cocon.config.schema import Config, Probing, Running
+
+RUNNING: frozenset[str] = frozenset({*Running.model_fields, *Probing.model_fields})
+"""Keys that say how a training runs, and change nothing about its result."""
+
+
+def running_settings(job: BaseModel, section: BaseModel) -> dict[str, Any]:
+    """The keys of :data:`RUNNING` that a user has set.
+
+    Args:
+        job: a section of ``jobs``; what is set there counts.
+        section: the section of the recipe, where the same keys are still read.
+    """
+    document: dict[str, Any] = {}
+    for source in (section, job):
+        document |= source.model_dump(mode="json", include=set(RUNNING & source.model_fields_set))
+    return document
+
+
+def max_failed_fraction(config: Config, dataset: str) -> float:
+    """The part of a shard's videos that may fail."""
+    job, extraction = config.jobs.extract, config.recipe_of(dataset).extraction
+    if "max_failed_fraction" in job.model_fields_set:
+        return job.max_failed_fraction
+    return extraction.max_failed_fraction
+
+
+def moved_keys(config: Config) -> Iterator[str]:
+    """A line for each key that stands in a recipe and belongs under ``jobs``."""
+    for name, recipe in config.recipes.items():
+        evaluation = recipe.evaluation
+        if "max_failed_fraction" in recipe.extraction.model_fields_set:
+            yield f"recipes.{name}.extraction.max_failed_fraction is now jobs.extract.max_failed_fraction"
+        trained = "pretrain_stage1 and jobs.pretrain_stage2"
+        places: list[tuple[str, BaseModel, str]] = [("pretraining", recipe.pretraining, trained)]
+        for protocol in sorted({*evaluation.model_fields_set, *evaluation.own} - {"own"}):
+            section = evaluation.own.get(protocol) or getattr(evaluation, protocol)
+            if isinstance(section, Running):
+                places.append((f"evaluation.{protocol}", section, "finetune"))
+        for place, section, job in places:
+            for key in sorted(RUNNING & section.model_fields_set):
+                yield f"recipes.{name}.{place}.{key} is now under jobs.{job}"
