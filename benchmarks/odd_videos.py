@@ -358,7 +358,7 @@ CASES = [
         "skipped",
         "no frame",
         _special("v.mp4", lambda path: path.symlink_to("nowhere")),
-        "No such file",
+        "file is missing",
     ),
     Case("folder", "skipped", "not a file", _special("v.mp4", Path.mkdir), "is a directory"),
     Case("fifo", "skipped", "reading would wait for ever", _special("v.mp4", os.mkfifo), "is a fifo"),

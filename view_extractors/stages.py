@@ -17,12 +17,12 @@ from pydantic import BaseModel
 from cocon.config.schema import GPU_BACKENDS
 from cocon.shards import ShardWriter
 from cocon.shards.spool import VideoSpool
+from cocon.video import VideoError, open_video
 from view_extractors.base import Extractor, Network, Resources
 from view_extractors.devices import torch_device
 from view_extractors.gpu_memory import FittingBatches
 from view_extractors.pipeline import Behind, ahead
 from view_extractors.progress import Progress, Summary
-from view_extractors.video import VideoError, open_video
 
 #: batches that wait between two stages
 _DEPTH = 2
@@ -170,8 +170,6 @@ class Stages:
                 yield job, []
 
     def _batches(self, job: Job) -> Iterator[tuple[Job, list[np.ndarray]]]:
-        if not job.path.exists():
-            raise VideoError("file is missing")
         with contextlib.ExitStack() as stack:
             with self._summary.at_work("decode"):
                 video = stack.enter_context(open_video(job.path))

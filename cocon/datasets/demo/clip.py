@@ -155,8 +155,8 @@ def _with_sensor_noise(frames: np.ndarray, rng: np.random.Generator) -> np.ndarr
 def write_video(path: Path, frames: np.ndarray, frames_per_second: int = FRAMES_PER_SECOND) -> None:
     """Write (T, H, W, 3) uint8 as an H.264 file, atomically and with the same bytes every time.
 
-    Without ``cpu-independent``, x264 now and then gives another stream for equal pictures, even on one machine;
-    so it does with several threads.
+    Without ``cpu-independent``, x264 now and then gives another stream for equal pictures, even on one
+    machine; with several threads it does so as well.
     """
     import av
 

@@ -11,10 +11,11 @@ import pytest
 from benchmarks.odd_videos import CASES
 from benchmarks.video_files import RATE, damaged, moving, remove, twin, write, zero
 from cocon.config.schema import RgbExtraction
+from cocon.video import VideoError, decode, open_video
+from cocon.video.times import Times
 from view_extractors.base import Output, Resources
 from view_extractors.rgb import Rgb
 from view_extractors.run import extract
-from view_extractors.video import VideoError, _Times, decode, open_video
 
 #: mean difference per pixel that coding may make
 CODING = 6
@@ -214,7 +215,7 @@ def test_read_error_keeps_what_was_read(tmp_path, monkeypatch):
     ids=["regular", "hole", "dropped frame", "other rate", "variable", "out of order"],
 )
 def test_times(times, missing, average):
-    seen = _Times(rate=10.0)
+    seen = Times(rate=10.0)
     for time in times:
         seen.add(time / 10)
     assert seen.missing == missing
