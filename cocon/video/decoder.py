@@ -163,7 +163,7 @@ class Video:
             if packet.is_keyframe:
                 self._keyframe = packet.pts
             if packet.is_corrupt:
-                # What came before it is whole: take that out of the decoder, then start it anew.
+                # What came before it is whole: take that out of the decoder, then restart it.
                 yield from self._decode(None)
                 self._stream.codec_context.flush_buffers()
                 self._damaged("damaged packet", packet)
