@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -273,3 +274,17 @@ def test_empty_frames_at_the_end_of_an_avi_are_not_missed(tmp_path):
     path.write_bytes(data)
     frames, video = read(path)
     assert (len(frames), video.reason) == (FRAMES, "")
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_empty_frames_of_an_avi_between_b_frames_are_not_missed(tmp_path, codec):
+    def setup(stream):
+        stream.codec_context.time_base = Fraction(1, RATE)
+
+    times = [40 * (i + 2 * (i // 9)) for i in range(FRAMES)]
+    path = write(tmp_path / "v.avi", codec=codec, options={"bf": "2"}, times=times, setup=setup)
+    frames, video = read(path)
+    assert (len(frames), video.expected_frames, video.reason) == (FRAMES, FRAMES, "")
+    frames, video = read(damaged(path, zero(0.4, 3000)))
+    assert len(frames) < FRAMES
+    assert "left out" in video.reason
