@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.odd_videos import CASES, Case
 from benchmarks.video_files import moving, twin, write
-from view_extractors.video import VideoError, decode, open_video
+from cocon.video import VideoError, decode, open_video
 
 CODING = 6
 _WITH_CV2 = """

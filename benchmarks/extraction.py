@@ -26,6 +26,7 @@ from typing import Any
 
 from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.errors import CoConError
+from cocon.video import open_video
 from view_extractors import stages
 from view_extractors.base import Extractor, Output, Resources
 from view_extractors.blazepose import BlazePose
@@ -37,7 +38,6 @@ from view_extractors.rendered import write_sample
 from view_extractors.rgb import Rgb
 from view_extractors.run import extract
 from view_extractors.segmentation.blazepose import BlazePoseMask
-from view_extractors.video import open_video
 
 Load = Callable[[], list[Extractor]]
 FOLDERS = ("ucf101", "hmdb51", "kinetics400")

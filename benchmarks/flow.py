@@ -34,10 +34,10 @@ from cocon.config.schema import DemoDataset, FlowExtraction, Tvl1PresetParameter
 from cocon.config.settings import load_config
 from cocon.datasets.demo import list_videos, render, truth_path
 from cocon.datasets.demo.truth import Truth
+from cocon.video import VideoError, decode
 from view_extractors.base import Resources, resize, scaled_size
 from view_extractors.flow.base import FlowExtractor, bytes_to_flow, flow_to_bytes, rescale_flow
 from view_extractors.registry import extractor_class
-from view_extractors.video import VideoError, decode
 
 SIZES = ((240, 320), (128, 128))
 STORED_SIDE = 150

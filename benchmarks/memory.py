@@ -26,7 +26,7 @@ MINUTES = (1, 10)
 _DECODE = """
 import resource, sys
 from pathlib import Path
-from view_extractors.video import decode
+from cocon.video import decode
 frames = sum(1 for _ in decode(Path(sys.argv[1])))
 print(frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

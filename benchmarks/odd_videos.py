@@ -20,6 +20,8 @@ import numpy as np
 
 from benchmarks.video_files import (
     FRAMES,
+    RATE,
+    copy_from,
     cover,
     cover_first,
     damaged,
@@ -128,6 +130,17 @@ def _resized(folder: Path) -> Path:
     return path
 
 
+def _slots(stream: object) -> None:
+    stream.codec_context.time_base = Fraction(1, RATE)  # type: ignore[attr-defined]
+
+
+def _copied(folder: Path) -> Path:
+    """B-frames before the first keyframe that is copied are predicted from frames that are not."""
+    gop = "open-gop=1:b-adapt=0:keyint=12:min-keyint=12:scenecut=0"
+    source = write(folder / "source.mp4", moving(60), options={"bf": "3", "x264-params": gop})
+    return copy_from(source, folder / "v.mp4", 2, 1.1)
+
+
 def _broken(name: str, edit: Callable[[bytearray], object], **kwargs: object) -> Callable[[Path], Path]:
     return lambda folder: damaged(write(folder / name, **kwargs), edit)  # type: ignore[arg-type]
 
@@ -136,6 +149,8 @@ _FASTSTART = {"movflags": "faststart"}
 _PIECES = {"movflags": "frag_keyframe+empty_moov"}
 _TIMES = [0, 40, 80, 200, 240, 300, 500, 540, 900, 940, 960, 1000]
 _TWELVE = lambda: moving()[:12]  # noqa: E731
+
+_EMPTY_SLOTS = [40 * (i + 3 * (i // 7)) for i in range(FRAMES)]
 
 CASES = [
     Case("plain H.264 with B-frames in MP4", "ok", "frames in order of presentation", _file("v.mp4")),
@@ -156,6 +171,13 @@ CASES = [
         _file("v.mkv", moving()[:12], times=_TIMES),
         truth=_TWELVE,
         fps=11.0,
+    ),
+    Case(
+        "AVI with empty frames, which repeat the last one",
+        "ok",
+        "frames as coded, none repeated; fps is the average",
+        _file("v.avi", codec="mpeg4", times=_EMPTY_SLOTS, setup=_slots),
+        fps=39 / 2.16,
     ),
     Case("turned by 90°", "ok", "upright", _turned(0, 1, -1, 0), truth=_truth(lambda f: np.rot90(f, -1))),
     Case("turned by 180°", "ok", "upright", _turned(-1, 0, 0, -1), truth=_truth(lambda f: np.rot90(f, 2))),
@@ -204,6 +226,13 @@ CASES = [
         "frames before the cut are not shown",
         lambda folder: start_later(write(folder / "v.mp4"), 7),
         truth=lambda: moving()[7:],
+    ),
+    Case(
+        "copied from a keyframe of open groups on",
+        "ok",
+        "frames that the edit list hides are not missed",
+        _copied,
+        truth=lambda: moving(60)[28:],
     ),
     Case(
         "cover picture as first stream",
@@ -267,6 +296,21 @@ CASES = [
         "only .* of .* can be read|ends after",
     ),
     Case(
+        "AVI with empty frames, cut short",
+        "repaired",
+        "the whole frames before the cut",
+        _broken("v.avi", keep(0.7), codec="mpeg4", times=_EMPTY_SLOTS, setup=_slots),
+        "ends after",
+        fps=25.0,
+    ),
+    Case(
+        "copied from a keyframe of open groups on, unreadable sector",
+        "repaired",
+        "left out up to the next keyframe",
+        lambda folder: damaged(_copied(folder), zero(0.5, 4096)),
+        "left out",
+    ),
+    Case(
         "unreadable sector in H.264",
         "repaired",
         "left out up to the next keyframe",
@@ -317,6 +361,15 @@ CASES = [
         _text("v.mp4", b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile:v.mp4\n#EXT-X-ENDLIST\n"),
         "cannot be opened",
     ),
+    Case(
+        "list of files for FFmpeg (ffconcat)",
+        "skipped",
+        "other files and the network are out of reach",
+        lambda folder: write(folder / "other.mp4").with_name(
+            _text("v.mp4", b"ffconcat version 1.0\nfile other.mp4\n")(folder).name
+        ),
+        "cannot be opened",
+    ),
     Case("sound only", "skipped", "no frame", lambda folder: silence(folder / "v.wav"), "no video stream"),
     Case(
         "sound with a cover picture",
@@ -358,7 +411,7 @@ CASES = [
         "skipped",
         "no frame",
         _special("v.mp4", lambda path: path.symlink_to("nowhere")),
-        "No such file",
+        "file is missing",
     ),
     Case("folder", "skipped", "not a file", _special("v.mp4", Path.mkdir), "is a directory"),
     Case("fifo", "skipped", "reading would wait for ever", _special("v.mp4", os.mkfifo), "is a fifo"),

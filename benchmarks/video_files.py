@@ -126,6 +126,26 @@ def start_later(path: Path, frames: int) -> Path:
     return path
 
 
+def copy_from(source: Path, path: Path, keyframe: int, start: float) -> Path:
+    """Copy the coded frames of an MP4 file from this keyframe on (0: the first), without decoding them.
+
+    An edit list hides what is shown before ``start`` (s of the source).
+    """
+    with av.open(str(source)) as given, av.open(str(path), "w") as output:
+        stream = given.streams.video[0]
+        copied, begin, keyframes = (
+            output.add_stream_from_template(stream),
+            round(start / stream.time_base),
+            -1,
+        )
+        for packet in given.demux(stream):
+            keyframes += packet.is_keyframe
+            if packet.dts is not None and keyframes >= keyframe:
+                packet.pts, packet.dts, packet.stream = packet.pts - begin, packet.dts - begin, copied
+                output.mux(packet)
+    return path
+
+
 def cover_first(path: Path) -> Path:
     """Move the box with the cover of an MP4 file before its tracks, so that it becomes stream 0."""
     data = path.read_bytes()

@@ -21,6 +21,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.errors",
     "cocon.files",
     "cocon.shards",
+    "cocon.video",
     "cocon.views",
 }
 
@@ -48,7 +49,8 @@ def test_extractors_know_only_the_shard_format_and_small_helpers(repository: Pat
 
 
 @pytest.mark.parametrize(
-    "module", ["cocon.config.settings", "cocon.shards", "cocon.datasets.registry", "cocon.cli"]
+    "module",
+    ["cocon.config.settings", "cocon.shards", "cocon.video", "cocon.datasets.registry", "cocon.cli"],
 )
 def test_what_the_workflow_imports_is_light(module: str) -> None:
     """The Snakefile is read by every job's parent: neither torch nor OpenCV nor numba."""

@@ -14,6 +14,10 @@ from pydantic import BaseModel
 
 from cocon.shards.codecs import encode_as
 from cocon.shards.format import Codec
+from cocon.video import VideoError
+
+#: px; OpenCV maps pictures up to 32,766, and two channels of flow are one JPEG of at most 65,500
+MAX_SIDE = 32750
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,11 @@ class Extractor(ABC):
         self.resources = resources
 
     def start(self, height: int, width: int) -> None:
-        """A new video begins; its frames have this size (px)."""
+        """A new video begins; its frames have this size (px).
+
+        Raises:
+            VideoError: this view cannot store frames of such a shape.
+        """
         self.frame_size = (height, width)
         self.stored_size = scaled_size(height, width, self.settings.short_side)
 
@@ -137,9 +145,19 @@ class Output:
 
 
 def scaled_size(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """The size (h, w) whose shorter side is ``short_side`` px, with the aspect ratio kept."""
+    """The size (h, w) whose shorter side is ``short_side`` px, with the aspect ratio kept.
+
+    Raises:
+        VideoError: the longer side would have more than :data:`MAX_SIDE` px.
+    """
     scale = short_side / min(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    if max(size) > MAX_SIDE:
+        raise VideoError(
+            f"aspect ratio too extreme to store: {width}x{height} px would become {size[1]}x{size[0]} px, "
+            f"and a side may have {MAX_SIDE} px"
+        )
+    return size
 
 
 def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

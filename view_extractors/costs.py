@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from cocon.video import open_video
 from view_extractors.base import Extractor, Network, Resources
 from view_extractors.stages import network_key, on_gpu
-from view_extractors.video import open_video
 
 #: seconds that the measurement of one view may take, but for its first batch
 _PATIENCE = 3.0

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from cocon.errors import CoConError
+from cocon.video import VideoError, open_video
 from view_extractors.arguments import add_machine_arguments, available_cores, extractor_of, resources_of
 from view_extractors.console import duration
 from view_extractors.costs import Cost, measure
 from view_extractors.inputs import from_manifest
 from view_extractors.overview import VIEWS
 from view_extractors.rendered import write_sample
-from view_extractors.video import VideoError, open_video
 
 HELP = "hours and bytes of an extraction, from a short measurement on this machine"
 

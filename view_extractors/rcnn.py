@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from cocon.config.schema import RcnnParameters
-from view_extractors.base import Network, Resources, resize, scaled_size
+from view_extractors.base import MAX_SIDE, Network, Resources, resize, scaled_size
 from view_extractors.devices import at_once, torch_device, torchvision_models, upload
 from view_extractors.persons import Persons
 from view_extractors.weights import WEIGHTS, load_weights
@@ -64,7 +64,8 @@ class Rcnn(Network):
     def infer(self, frames: Sequence[np.ndarray]) -> list[Persons]:
         """The persons in each RGB frame; so many frames at once as fit."""
         height, width = frames[0].shape[:2]
-        size = scaled_size(height, width, self._options.frame_short_side)
+        longest = MAX_SIDE * min(height, width) // max(height, width)
+        size = scaled_size(height, width, min(self._options.frame_short_side, longest))
         step = at_once(self._device, _BYTES_PER_PIXEL * size[0] * size[1])
         parts = [self._infer(frames[i : i + step], size) for i in range(0, len(frames), step)]
         return [persons for part in parts for persons in part]

@@ -17,12 +17,12 @@ from pydantic import BaseModel
 from cocon.config.schema import GPU_BACKENDS
 from cocon.shards import ShardWriter
 from cocon.shards.spool import VideoSpool
+from cocon.video import VideoError, open_video
 from view_extractors.base import Extractor, Network, Resources
 from view_extractors.devices import torch_device
 from view_extractors.gpu_memory import FittingBatches
 from view_extractors.pipeline import Behind, ahead
 from view_extractors.progress import Progress, Summary
-from view_extractors.video import VideoError, open_video
 
 #: batches that wait between two stages
 _DEPTH = 2
@@ -46,7 +46,8 @@ class Job:
         started: inference has begun.
         frames: decoded frames; final, like the next two, when decoding has ended.
         reason: what was wrong with the file.
-        skipped: no frame can be decoded, for this reason.
+        skipped: no frame can be decoded, or no view can store one, for this reason.
+        refused: the reason, per shard whose view cannot store the video; ``writers`` has it no longer.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Job:
     frames: int = 0
     reason: str = ""
     skipped: bool = False
+    refused: dict[ShardWriter, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.writers = {writer: copy.copy(extractor) for writer, extractor in self.writers.items()}
@@ -73,8 +75,33 @@ class Job:
             error.add_note(f"{stage} of video '{self.id}' ({self.path}) failed; finished videos are kept")
             raise
 
+    def start(self, height: int, width: int) -> None:
+        """The frames have this size: start the extractors.
+
+        Raises:
+            VideoError: no view can store them.
+        """
+        self.size = (height, width)
+        for writer, extractor in list(self.writers.items()):
+            try:
+                extractor.start(height, width)
+            except VideoError as error:
+                self.refused[writer] = error.message
+                del self.writers[writer]
+        if not self.writers:
+            raise VideoError(next(iter(self.refused.values())))
+
+    @property
+    def outcome(self) -> tuple[int, str]:
+        """How many frames are kept, and what is missing, in any of the views."""
+        if self.skipped:
+            return 0, self.reason
+        return self.frames, "; ".join(filter(None, [self.reason, *self.refused.values()]))
+
     def commit(self) -> None:
         """Keep the video, or the reason why there is nothing to keep."""
+        for writer, reason in self.refused.items():
+            writer.skip(self.id, reason)
         if self.skipped:
             for writer in self.writers:
                 writer.skip(self.id, self.reason)
@@ -170,15 +197,14 @@ class Stages:
                 yield job, []
 
     def _batches(self, job: Job) -> Iterator[tuple[Job, list[np.ndarray]]]:
-        if not job.path.exists():
-            raise VideoError("file is missing")
         with contextlib.ExitStack() as stack:
             with self._summary.at_work("decode"):
                 video = stack.enter_context(open_video(job.path))
             frames = iter(video)
             while batch := self._batch(frames):
+                if not any(job.size):
+                    job.start(video.height, video.width)
                 job.expected_frames = video.expected_frames
-                job.size = (video.height, video.width)
                 yield job, batch
             job.frames, job.fps, job.reason = video.frames, video.fps, video.reason
 
@@ -200,8 +226,6 @@ class Stages:
         used = {key: self._networks[key] for key in keys if key}
         if not job.started:
             job.started = True
-            for extractor in extractors:
-                extractor.start(*job.size)
             for network in used.values():
                 network.start()
         found = {key: self._fitting(network.infer, frames) for key, network in used.items()}
@@ -232,8 +256,8 @@ class Stages:
             self._progress.frames(results.frames, job.expected_frames)
             self._summary.frames += results.frames
         else:
-            self._summary.count(0 if job.skipped else job.frames, job.reason)
-            self._progress.video(job.id, 0 if job.skipped else job.frames, job.reason)
+            self._summary.count(*job.outcome)
+            self._progress.video(job.id, *job.outcome)
 
 
 def on_gpu(extractor: Extractor, resources: Resources) -> bool:

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "check",
         help="look for faults",
         description="Count the videos of every class and split, against the published figures where there "
-        "are any; name what is missing, undecodable, too short, in the wrong folder, or there twice (worst: "
+        "are any; name what is missing, broken, too short, in the wrong folder, or there twice (worst: "
         "in train and test). Exit with 2 if a fault would spoil the accuracies. A check that was killed goes "
         "on.",
     )

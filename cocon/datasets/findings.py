@@ -11,7 +11,7 @@ from typing import Any
 
 from cocon.datasets import registry
 from cocon.datasets.manifest import TEST, TRAIN, Facts, Video
-from cocon.datasets.probe import MISSING
+from cocon.datasets.probe import MISSING, REPAIRED, SKIPPED
 from cocon.datasets.sources import Official
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv"})
@@ -87,12 +87,12 @@ def unusable(videos: Sequence[Video], facts: Mapping[str, Facts], may_lack: floa
     if missing:
         named = _named(str(video.path) for video in missing)
         yield Finding(f"{_count(missing)} no file: {named}", serious=len(missing) > may_lack * len(videos))
-    for word in ("undecodable", "damaged"):
+    for word in (SKIPPED, REPAIRED):
         bad = [video for video in videos if facts[video.id].status.startswith(word)]
         if bad:
             reasons = _named(f"{v.path} ({facts[v.id].status.partition(': ')[2]})" for v in bad)
             yield Finding(
-                f"{len(bad):,} video{'s are' if len(bad) > 1 else ' is'} {word}: {reasons}", word != "damaged"
+                f"{len(bad):,} video{'s' if len(bad) > 1 else ''} will be {word}: {reasons}", word == SKIPPED
             )
 
 

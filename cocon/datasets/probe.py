@@ -13,48 +13,44 @@ from pathlib import Path
 
 from cocon.datasets.manifest import Facts, Video
 from cocon.files import file_lock, sha256_of
+from cocon.video import VideoError, VideoMissingError, check_file, open_video
 
-OK, MISSING = "ok", "missing"
+OK, REPAIRED, SKIPPED, MISSING = "ok", "repaired", "skipped", "missing"
+#: to be raised when the same file gives other facts, so that files checked before are read again
+_VERSION = 2
 
 
 def glance(path: Path) -> Facts:
     """What the folder says of a file, without opening it."""
-    return Facts(size=path.stat().st_size) if path.is_file() else Facts(status=MISSING)
+    try:
+        return Facts(size=check_file(path))
+    except VideoMissingError:
+        return Facts(status=MISSING)
+    except VideoError as error:
+        return Facts(status=f"{SKIPPED}: {error.message}")
 
 
 def probe(path: Path) -> Facts:
     """Decode every frame of the first video stream and read every byte.
 
-    The status is "ok", "missing", "undecodable: <reason>" (not one frame), or "damaged: <reason>". The
-    extraction looks closer at odd files (docs/decoding.md) and has the last word.
+    The status is "missing", or what the extraction will write into the video's row: "ok",
+    "repaired: <what is missing>", or "skipped: <why there is not one frame>".
     """
-    import av
-
     facts = glance(path)
     if facts.status:
         return facts
-    frames, rate, fault = 0, 0.0, ""
+    frames, fps = 0, 0.0
     try:
-        with path.open("rb") as handle, av.open(handle, "r", metadata_errors="ignore") as container:
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1
-            rate = float(stream.average_rate or stream.guessed_rate or 0)
-            for packet in container.demux(stream):
-                try:
-                    frames += len(packet.decode())
-                except EOFError:
-                    break
-                except av.FFmpegError as error:
-                    fault = fault or str(error.strerror)
-    except (av.FFmpegError, OSError) as error:
-        fault = fault or str(getattr(error, "strerror", None) or error)
-    except IndexError:
-        fault = "it has no video stream"
-    if not frames:
-        status = f"undecodable: {fault or 'it has no frame'}"
-    else:
-        status = f"damaged: {fault}" if fault else OK
-    return Facts(frames, round(rate, 3), facts.size, sha256_of(path), status)
+        with open_video(path) as video:
+            video.skim()
+            frames, fps = video.frames, video.fps
+            status = f"{REPAIRED}: {video.reason}" if video.reason else OK
+    except VideoError as error:
+        status = f"{SKIPPED}: {error.message}"
+    checksum = ""
+    with contextlib.suppress(OSError):  # then the status says so
+        checksum = sha256_of(path)
+    return Facts(frames, round(fps, 3), facts.size, checksum, status)
 
 
 def probe_all(videos: Sequence[Video], memory: Path, processes: int = 1) -> Iterator[tuple[str, Facts]]:
@@ -96,12 +92,12 @@ def _probed(videos: Sequence[Video], processes: int) -> Iterator[tuple[Video, Fa
 
 
 def _key(path: Path) -> str:
-    """Identifies a file and its state; empty if there is none."""
+    """Identifies a file and its state, and how it was checked; empty if there is none."""
     try:
         state = path.stat()
     except OSError:
         return ""
-    return f"{os.fspath(path)}|{state.st_size}|{state.st_mtime_ns}"
+    return f"{_VERSION}|{os.fspath(path)}|{state.st_size}|{state.st_mtime_ns}"
 
 
 def _recall(memory: Path) -> dict[str, Facts]:

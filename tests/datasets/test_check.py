@@ -76,10 +76,15 @@ def spoil(folder: Path, kind: str) -> None:
     match kind:
         case "missing":
             (videos / "walk" / "a.mp4").unlink()
-        case "undecodable":
+        case "broken":
             (videos / "walk" / "a.mp4").write_bytes(b"not a video at all" * 100)
         case "empty":
             (videos / "walk" / "a.mp4").write_bytes(b"")
+        case "cut short":
+            write_video(videos / "walk" / "a.avi", 10, 9)
+            data = (videos / "walk" / "a.avi").read_bytes()
+            (videos / "walk" / "a.mp4").write_bytes(data[: len(data) * 2 // 3])
+            (videos / "walk" / "a.avi").unlink()
         case "leak":
             shutil.copy(videos / "walk" / "a.mp4", videos / "walk" / "c.mp4")
         case "twin":
@@ -98,8 +103,9 @@ def spoil(folder: Path, kind: str) -> None:
     ("kind", "status", "sentence"),
     [
         ("missing", 2, "fault  1 video has no file: v/walk/a.mp4"),
-        ("undecodable", 2, "fault  1 video is undecodable: v/walk/a.mp4 (Invalid data found"),
-        ("empty", 2, "fault  1 video is undecodable: v/walk/a.mp4"),
+        ("broken", 2, "fault  1 video will be skipped: v/walk/a.mp4 (cannot be opened as a video: Invalid"),
+        ("empty", 2, "fault  1 video will be skipped: v/walk/a.mp4 (is empty)"),
+        ("cut short", 0, "note   1 video will be repaired: v/walk/a.mp4 (1 frames left out"),
         (
             "leak",
             2,
@@ -137,7 +143,7 @@ def test_a_second_check_reads_only_what_changed(folder: Path, monkeypatch: pytes
 
 
 def test_without_decoding_only_the_folder_is_looked_at(folder: Path) -> None:
-    spoil(folder, "undecodable")
+    spoil(folder, "broken")
     assert main(["data", "check", "mine", "--no-decode"]) == 0
     assert {row["frames"] + row["checksum"] for row in rows(folder).values()} == {""}
 

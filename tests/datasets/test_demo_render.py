@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -17,7 +19,7 @@ from cocon.datasets.demo import ACTIONS, dataset, list_videos, render, truth_pat
 from cocon.datasets.demo.clip import ClipKey, make_clip, write_video
 from cocon.datasets.demo.truth import Truth
 from cocon.errors import DatasetError
-from cocon.files import read_csv
+from cocon.files import read_csv, sha256_of
 
 
 def settings(root: Path, **changes) -> DemoDataset:
@@ -65,6 +67,31 @@ def test_same_key_same_bytes_other_seed_other_bytes(tmp_path):
 
     assert video(0, "a.mp4") == video(0, "b.mp4")
     assert video(0, "a.mp4") != video(1, "c.mp4")
+
+
+def _rendered(root: Path, ids: list[str], repetitions: int) -> dict[str, list[str]]:
+    """Checksums of each clip's files, made one after the other in the given order, so many times."""
+    chosen = settings(root, frames=24, size=160, truth_flow_every=8)
+    videos = {video.id: video for video in list_videos(chosen)}
+    sums: dict[str, list[str]] = {f"{name}{suffix}": [] for name in ids for suffix in (".mp4", ".npz")}
+    for name in ids * repetitions:
+        task = (name, dataset._clip_key(chosen, videos[name]), root, chosen.truth_flow_every)
+        dataset._make(task)
+        for suffix in (".mp4", ".npz"):
+            sums[f"{name}{suffix}"].append(sha256_of(root / f"{name}{suffix}"))
+    return sums
+
+
+def test_two_renderings_are_equal_byte_for_byte(tmp_path):
+    """Videos and truths, in processes that compete for the cores, whatever was rendered before."""
+    ids = ["wave/wave_s01_t1", "run/run_s01_t1", "kick/kick_s02_t1"]
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        jobs = [
+            pool.submit(_rendered, tmp_path / str(n), order, 4) for n, order in enumerate((ids, ids[::-1]))
+        ]
+        first, second = (job.result() for job in jobs)
+    assert first == second
+    assert {name: len(set(sums)) for name, sums in first.items()} == dict.fromkeys(first, 1)
 
 
 def test_people_keep_their_body_and_change_their_clothes():

@@ -8,6 +8,7 @@ import pytest
 
 from cocon.config.schema import MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.shards.codecs import encode
+from cocon.video import decode
 from view_extractors import costs
 from view_extractors.base import Extractor, Network, Resources, resize, scaled_size
 from view_extractors.cli import main
@@ -15,7 +16,6 @@ from view_extractors.costs import Cost, measure
 from view_extractors.estimate import DATASETS
 from view_extractors.rendered import write_sample
 from view_extractors.rgb import Rgb
-from view_extractors.video import decode
 
 SMALL = ("--settings", "rgb", "{short_side: 16}")
 

@@ -7,7 +7,7 @@ from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, 
 from cocon.errors import ShardError
 from cocon.shards import Shard
 from cocon.shards.verify import verify
-from view_extractors.base import Extractor, Network, Output
+from view_extractors.base import Extractor, Network, Output, Resources
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
 from view_extractors.progress import Progress
 from view_extractors.rgb import Rgb
@@ -131,6 +131,51 @@ def test_bad_videos_become_rows_with_reasons(tmp_path, videos, write_video, movi
     assert "cannot be opened" in rows["text"].reason
     assert 0 < rows["cut"].frames < 40
     assert recorder.rows == {name: (row.frames, row.reason) for name, row in rows.items()}
+
+
+@pytest.mark.parametrize("shape", [(16, 8192), (8192, 16)])
+def test_a_video_that_is_too_long_and_narrow_is_skipped_before_inference(tmp_path, write_video, shape):
+    videos = {"v": write_video(tmp_path / "v.mkv", [np.zeros((*shape, 3), np.uint8)] * 3, "ffv1", "bgr0")}
+    outputs = [
+        Output(Rgb(RgbExtraction()), tmp_path / "rgb.h5"),
+        Output(Tvl1OpenCv(FlowExtraction()), tmp_path / "flow.h5"),
+        Output(MeanMask(MaskExtraction()), tmp_path / "mask.h5"),
+        Output(MeanPose(PoseExtraction()), tmp_path / "pose.h5"),
+    ]
+    Counter.started = Counter.seen = 0
+    recorder = Recorder()
+    extract(videos, outputs, max_failed_fraction=1.0, progress=recorder)
+    assert (Counter.started, Counter.seen, recorder.frame_count) == (0, 0, 0)
+    for output in outputs:
+        row = verify(output.path)[0]
+        assert (row.status, row.frames) == ("skipped", 0)
+        assert row.reason.startswith("aspect ratio too extreme to store: ")
+    assert recorder.rows["v"][0] == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_view_that_cannot_store_a_video_does_not_hold_up_the_others(tmp_path, videos, write_video, threads):
+    long = [np.full((16, 8192, 3), value, np.uint8) for value in (10, 20, 30)]
+    videos["long"] = write_video(tmp_path / "long.mkv", long, "ffv1", "bgr0")
+
+    def outputs(folder):
+        return [
+            Output(Rgb(RgbExtraction(short_side=16)), tmp_path / folder / "rgb.h5"),
+            Output(MeanMask(MaskExtraction(short_side=75)), tmp_path / folder / "mask.h5"),
+            Output(MeanPose(PoseExtraction(short_side=16)), tmp_path / folder / "pose.h5"),
+        ]
+
+    recorder = Recorder()
+    together = outputs("together")
+    resources = Resources(threads, "cpu")
+    extract(videos, together, max_failed_fraction=0.25, progress=recorder, resources=resources)
+    found = {output.extractor.view: verify(output.path) for output in together}
+    assert [row.status for row in found["rgb"]] == [row.status for row in found["pose"]] == ["ok"] * 4
+    assert [row.status for row in found["mask"]] == ["ok"] * 3 + ["skipped"]
+    assert recorder.rows["long"] == (3, found["mask"][-1].reason)
+    for output in outputs("apart"):
+        extract(videos, [output], max_failed_fraction=0.25, resources=resources)
+        assert verify(output.path) == found[output.extractor.view], "the same whoever shares the decoder"
 
 
 def test_too_many_failures_raise_and_leave_no_shard(tmp_path, videos):

@@ -35,7 +35,7 @@ class FlowExtractor(Extractor):
         """A new video begins."""
         super().start(height, width)
         side = self.settings.compute_short_side
-        self.compute_size = scaled_size(height, width, side) if side else (height, width)
+        self.compute_size = scaled_size(height, width, side or min(height, width))
         self._previous: np.ndarray | None = None
         self._last: np.ndarray | None = None
 

@@ -153,7 +153,11 @@ def _with_sensor_noise(frames: np.ndarray, rng: np.random.Generator) -> np.ndarr
 
 
 def write_video(path: Path, frames: np.ndarray, frames_per_second: int = FRAMES_PER_SECOND) -> None:
-    """Write (T, H, W, 3) uint8 as an H.264 file, atomically and with the same bytes every time."""
+    """Write (T, H, W, 3) uint8 as an H.264 file, atomically and with the same bytes every time.
+
+    Without ``cpu-independent``, x264 now and then gives another stream for equal pictures, even on one
+    machine; with several threads it does so as well.
+    """
     import av
 
     with (
@@ -163,8 +167,8 @@ def write_video(path: Path, frames: np.ndarray, frames_per_second: int = FRAMES_
         stream = container.add_stream("libx264", rate=frames_per_second)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1  # more threads give other bytes
-        stream.options = {"crf": "20", "preset": "veryfast"}
+        stream.thread_count = 1
+        stream.options = {"crf": "20", "preset": "veryfast", "x264-params": "cpu-independent=1"}
         for picture in frames:
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 container.mux(packet)

@@ -20,7 +20,7 @@ from cocon.files import file_lock, fingerprint, write_csv
 
 ACTIONS = ("walk", "run", "jump", "jumping_jack", "wave", "squat", "bow", "clap", "box", "kick")
 
-_RENDERER = 1
+RENDERER = 2
 """To be raised when the same settings give other clips, so that no unfinished work of before is reused."""
 
 
@@ -66,7 +66,7 @@ def render(settings: DemoDataset, processes: int = 1) -> None:
         raise DatasetError(f"size {settings.size} is odd", "H.264 needs an even number of pixels")
     videos = list_videos(settings)
     what = settings.model_dump(mode="json", include=set(DemoDataset.__annotations__) - {"root", "kind"})
-    work = settings.root.parent / f".{settings.root.name}-{fingerprint([_RENDERER, what])}"
+    work = settings.root.parent / f".{settings.root.name}-{fingerprint([RENDERER, what])}"
     with file_lock(work.with_suffix(".lock")):
         waiting = [video for video in videos if not _is_done(settings, work, video)]
         progress = _progress(_rendered(settings, work, waiting, processes), len(waiting), len(videos))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from cocon.config.schema import FlowExtraction, Tvl1PresetParameters
+from cocon.video import decode
 from tests.view_extractors.conftest import texture
 from tests.view_extractors.flow import tvl1_reference as reference
 from view_extractors.base import Resources
@@ -17,7 +18,6 @@ from view_extractors.flow.tvl1.iteration import iterate
 from view_extractors.flow.tvl1.scheme import scheme_of
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
 from view_extractors.registry import extractor_class
-from view_extractors.video import decode
 
 PRESETS = ("exact", "fast")
 FEW = Tvl1PresetParameters(scales=3, warps=2, iterations=6, epsilon=0)

@@ -4,17 +4,30 @@ import itertools
 import os
 import re
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from benchmarks.odd_videos import CASES
-from benchmarks.video_files import RATE, damaged, moving, remove, twin, write, zero
+from benchmarks.video_files import (
+    FRAMES,
+    RATE,
+    copy_from,
+    damaged,
+    moving,
+    remove,
+    start_later,
+    twin,
+    write,
+    zero,
+)
 from cocon.config.schema import RgbExtraction
+from cocon.video import VideoError, decode, open_video
+from cocon.video.times import Times
 from view_extractors.base import Output, Resources
 from view_extractors.rgb import Rgb
 from view_extractors.run import extract
-from view_extractors.video import VideoError, _Times, decode, open_video
 
 #: mean difference per pixel that coding may make
 CODING = 6
@@ -214,8 +227,64 @@ def test_read_error_keeps_what_was_read(tmp_path, monkeypatch):
     ids=["regular", "hole", "dropped frame", "other rate", "variable", "out of order"],
 )
 def test_times(times, missing, average):
-    seen = _Times(rate=10.0)
+    seen = Times(rate=10.0)
     for time in times:
         seen.add(time / 10)
     assert seen.missing == missing
     assert seen.average == pytest.approx(average)
+
+
+def test_frames_of_a_copy_are_those_of_the_source(tmp_path):
+    """All that are shown, bit by bit: a hidden frame without its references costs none of them."""
+    case = next(case for case in CASES if case.name == "copied from a keyframe of open groups on")
+    frames, video = read(case.make(tmp_path))
+    source = list(decode(tmp_path / "source.mp4"))
+    np.testing.assert_array_equal(frames, source[28:])
+    assert video.expected_frames == video.frames == 32
+
+
+def test_a_hidden_frame_that_others_need_is_missed(tmp_path):
+    """The edit list begins amid a group of pictures whose keyframe, which it hides, is damaged."""
+    path = start_later(write(tmp_path / "v.mp4"), 5)
+    frames, _ = read(path)
+    assert len(frames) == 35
+    data = path.read_bytes()
+    broken = damaged(path, zero((data.index(b"mdat") + 1500) / len(data), 400))
+    kept, video = read(broken)
+    np.testing.assert_array_equal(kept, frames[5:])
+    assert video.reason.startswith("5 frames left out")
+
+
+def test_a_shown_frame_that_needs_a_hidden_one_without_references(tmp_path):
+    """It is shown before the keyframe, so nothing else is lost."""
+    copied = next(case for case in CASES if case.name == "copied from a keyframe of open groups on")
+    copied.make(tmp_path)
+    frames, video = read(copy_from(tmp_path / "source.mp4", tmp_path / "copy.mp4", 2, 0.92))
+    np.testing.assert_array_equal(frames, list(decode(tmp_path / "source.mp4"))[24:])
+    assert video.reason.startswith("1 frames left out")
+
+
+def test_empty_frames_at_the_end_of_an_avi_are_not_missed(tmp_path):
+    """The header counts them, the index does not list them."""
+    path = write(tmp_path / "v.avi", codec="mpeg4")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"strh") + 8 + 32
+    assert data[at : at + 4] == FRAMES.to_bytes(4, "little")
+    data[at : at + 4] = (FRAMES + 7).to_bytes(4, "little")
+    path.write_bytes(data)
+    frames, video = read(path)
+    assert (len(frames), video.reason) == (FRAMES, "")
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_empty_frames_of_an_avi_between_b_frames_are_not_missed(tmp_path, codec):
+    def setup(stream):
+        stream.codec_context.time_base = Fraction(1, RATE)
+
+    times = [40 * (i + 2 * (i // 9)) for i in range(FRAMES)]
+    path = write(tmp_path / "v.avi", codec=codec, options={"bf": "2"}, times=times, setup=setup)
+    frames, video = read(path)
+    assert (len(frames), video.expected_frames, video.reason) == (FRAMES, FRAMES, "")
+    frames, video = read(damaged(path, zero(0.4, 3000)))
+    assert len(frames) < FRAMES
+    assert "left out" in video.reason

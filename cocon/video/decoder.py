@@ -1,11 +1,9 @@
-"""One streaming decoder for every extractor, so that frame i is the same instant in every view.
-
-What becomes of which odd file, and why, stands in ``docs/decoding.md``.
-"""
+"""Decodes a video frame by frame, so that frame i is the same instant for everybody who reads it."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import struct
@@ -19,26 +17,27 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from cocon.errors import CoConError
+from cocon.video.damage import Damage
+from cocon.video.declared import HEAD_BYTES, Declared, Read
+from cocon.video.times import Times
 
 #: px; a header can promise any size, and memory for one frame of it is asked for at once
 MAX_PIXELS = 8192 * 4352
 #: decoders report what they would otherwise conceal
 _STRICT = {"err_detect": "crccheck+bitstream+explode", "max_pixels": str(MAX_PIXELS)}
-#: containers whose index lists every coded frame
-_INDEXED = ("mov", "avi")
 #: "videos" that are a picture, or text
 _NO_VIDEO = ("_pipe", "image2", "tty")
+#: there is no such file, or a link leads nowhere or to itself
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _PREDICTED = (av.video.frame.PictureType.P, av.video.frame.PictureType.B)
-#: frames of tolerance when a file declares nothing but its length
-_TOLERANCE = 2
-#: frames; cameras and cutters drop one or two, damage takes more
-_HOLE = 3.5
-#: irregular intervals per regular one that a stream of constant rate may have
-_IRREGULAR = 0.05
 
 
 class VideoError(CoConError):
     """A file of which not one frame can be decoded; the message says why, the file's name is not in it."""
+
+
+class VideoMissingError(VideoError):
+    """There is no such file."""
 
 
 @dataclass
@@ -62,71 +61,81 @@ class Video:
     rate: float
     _container: Any
     _stream: Any
+    _declared: Declared
     frames: int = field(default=0, init=False)
     height: int = field(default=0, init=False)
     width: int = field(default=0, init=False)
-    _packets: int = field(default=0, init=False)
-    _end: float = field(default=0.0, init=False)
-    _starts_whole: bool = field(default=True, init=False)
-    _intact: bool = field(default=True, init=False)
-    _lost: int = field(default=0, init=False)
-    _first_fault: str = field(default="", init=False)
+    _read: Read = field(default_factory=Read, init=False)
+    _damage: Damage = field(default_factory=Damage, init=False)
     _resized: str = field(default="", init=False)
-    _times: _Times = field(init=False)
+    _keyframe: int | None = field(default=None, init=False)
+    _whole_from: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._times = _Times(self.rate)
+        self._times = Times(self.rate)
         if not self._stream.codec_context.width:
-            self._first_fault = f"no size in the header, or more than {MAX_PIXELS} px"
-        self._declared_packets = _declared_packets(self._container, self._stream)
-        self._declared_seconds = _declared_seconds(self._container, self._stream)
+            self._damage.first = f"no size in the header, or more than {MAX_PIXELS} px"
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        reformatter, size = VideoReformatter(), None
-        for frame in self._whole_frames():
-            size = size or (frame.width, frame.height)
-            if size != (frame.width, frame.height) and not self._resized:
-                change = f"{size[0]}x{size[1]} to {frame.width}x{frame.height} px"
-                self._resized = f"size changes from {change} at frame {self.frames}: scaled to the first"
-            rgb = reformatter.reformat(frame, width=size[0], height=size[1], format="rgb24", threads=1)
+        reformatter = VideoReformatter()
+        for frame, (width, height) in self._counted_frames():
+            rgb = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
             picture = _upright(rgb.to_ndarray(), frame)
-            self.frames += 1
             self.height, self.width = picture.shape[:2]
             yield picture
-        if not self.frames:
-            raise VideoError(f"no frame can be decoded: {self.reason or 'none is coded'}")
+
+    def skim(self) -> None:
+        """Decode all frames and make no pictures of them: all is known then but the size.
+
+        Raises:
+            VideoError: not one frame can be decoded.
+        """
+        for _ in self._counted_frames():
+            pass
 
     @property
     def fps(self) -> float:
         """Average frames per second; of irregular times, of what was decoded so far."""
-        return self.rate if self._lost else self._times.average or self.rate
+        return self.rate if self._damage.lost else self._times.average or self.rate
 
     @property
     def expected_frames(self) -> int:
         """A guess at the number of frames before they are decoded; 0 if the file says nothing."""
-        return self._declared_packets or round(self._declared_seconds * self.rate)
+        return self._declared.frames
 
     @property
     def reason(self) -> str:
         """What was wrong with the file; empty if nothing was. Final after the last frame."""
         faults = [self._resized] if self._resized else []
         if lost := self._left_out:
-            cause = self._first_fault or "no keyframe at the start"
+            cause = self._damage.first or "no keyframe at the start"
             faults.append(f"{lost} frames left out, damaged or predicted from these ({cause})")
-        missing = self._declared_seconds - self._end
-        if self._packets < self._declared_packets:
-            faults.append(f"only {self._packets} of {self._declared_packets} coded frames can be read")
-        elif not self._declared_packets and self.rate and missing > _TOLERANCE / self.rate:
-            faults.append(f"ends after {self._end:.2f} of {self._declared_seconds:.2f} s")
-        elif not self._declared_packets and not lost and self._times.missing:
+        if shortfall := self._declared.shortfall(self._read):
+            faults.append(shortfall)
+        elif not self._declared.counts_frames and not lost and self._times.missing:
             faults.append(f"about {self._times.missing} frames are missing before {self._times.gap:.2f} s")
         return "; ".join(faults)
 
     @property
     def _left_out(self) -> int:
+        lost = self._damage.lost
         # What decoders drop by themselves after damage they do not report.
-        silently = self._packets - self.frames
-        return max(self._lost, silently) if self._lost or not self._starts_whole else 0
+        silently = self._read.packets - self._read.hidden - self.frames
+        suspected = lost or self._whole_from is not None or not self._damage.starts_whole
+        return max(lost, silently) if suspected else 0
+
+    def _counted_frames(self) -> Iterator[tuple[Any, tuple[int, int]]]:
+        """Whole frames, and the size (width, height) that all of them get."""
+        size = None
+        for frame in self._whole_frames():
+            size = size or (frame.width, frame.height)
+            if size != (frame.width, frame.height) and not self._resized:
+                change = f"{size[0]}x{size[1]} to {frame.width}x{frame.height} px"
+                self._resized = f"size changes from {change} at frame {self.frames}: scaled to the first"
+            self.frames += 1
+            yield frame, size
+        if not self.frames:
+            raise VideoError(f"no frame can be decoded: {self.reason or 'none is coded'}")
 
     def _whole_frames(self) -> Iterator[Any]:
         """Decoded frames, from keyframe to damage and from the next keyframe on."""
@@ -135,29 +144,34 @@ class Video:
             if time is not None:
                 self._times.add(time)
             if number == 0 and frame.pict_type not in _PREDICTED:
-                self._intact = True
+                self._damage.intact = True
             if frame.is_corrupt:
-                self._damaged("damaged frame", time)
-            elif frame.key_frame or self._intact:
-                self._intact = True
+                self._damage.break_off("damaged frame", time)
+                self._damage.leave_out("damaged frame", time)
+            elif _is_before(frame.pts, self._whole_from):
+                self._damage.leave_out("no keyframe yet", time)
+            elif frame.key_frame or self._damage.intact:
+                self._damage.intact = True
                 yield frame
             else:
-                self._leave_out("no keyframe yet", time)
+                self._damage.leave_out("no keyframe yet", time)
 
     def _decoded(self) -> Iterator[Any]:
         """Everything that the decoder makes of the file, in order of presentation."""
-        for packet in self._read():
-            self._packets += 1
+        for packet in self._packets():
+            self._read.add(packet, self._stream.time_base)
+            if packet.is_keyframe:
+                self._keyframe = packet.pts
             if packet.is_corrupt:
-                # What came before it is whole: take that out of the decoder, then start it anew.
+                # What came before it is whole: take that out of the decoder, then restart it.
                 yield from self._decode(None)
                 self._stream.codec_context.flush_buffers()
-                self._damaged("damaged packet", self._time(packet.pts))
+                self._damaged("damaged packet", packet)
             else:
                 yield from self._decode(packet)
         yield from self._decode(None)
 
-    def _read(self) -> Iterator[Any]:
+    def _packets(self) -> Iterator[Any]:
         """Coded frames in the file's order."""
         packets = self._container.demux(self._stream)
         while True:
@@ -166,15 +180,12 @@ class Video:
             except StopIteration:
                 return
             except (av.FFmpegError, OSError) as error:
-                self._leave_out(f"reading stopped: {_text(error)}", None)
+                self._damage.leave_out(f"reading stopped: {_text(error)}", None)
                 return
             if not packet.size:
                 continue
-            if not self._packets:
-                # A file may begin amid a group of pictures: nothing is right before the next keyframe.
-                self._intact = self._starts_whole = packet.is_keyframe
-            for start in (packet.pts, packet.dts):
-                self._end = max(self._end, self._time((start or 0) + (packet.duration or 0)) or 0.0)
+            if not self._read.packets:
+                self._damage.begin(packet.is_keyframe)
             yield packet
 
     def _decode(self, packet: Any) -> list[Any]:
@@ -184,74 +195,26 @@ class Video:
         except EOFError:
             return []
         except (av.FFmpegError, OSError) as error:
-            self._damaged(_text(error), self._time(packet.pts) if packet else None)
+            self._damaged(_text(error), packet)
             return []
 
-    def _damaged(self, fault: str, time: float | None) -> None:
-        """A frame is lost, and with it all that are predicted from it."""
-        self._intact = False
-        self._leave_out(fault, time)
-
-    def _leave_out(self, fault: str, time: float | None) -> None:
-        self._lost += 1
-        if not self._first_fault:
-            self._first_fault = fault + (f" at {time:.2f} s" if time is not None else "")
+    def _damaged(self, fault: str, packet: Any) -> None:
+        """This packet (None: the last ones) does not give a whole frame, nor do those predicted from it."""
+        time = self._time(packet.pts) if packet else None
+        hidden = bool(packet) and packet.is_discard
+        if not hidden:
+            self._damage.leave_out(fault, time)
+        if hidden and _is_before(packet.pts, self._keyframe):
+            # Shown before the keyframe that it follows in the file, as all that is predicted from it; where a
+            # file was cut there, what it is predicted from itself is gone.
+            self._damage.note(fault, time)
+            self._whole_from = self._keyframe
+        else:
+            self._damage.break_off(fault, time)
 
     def _time(self, stamp: int | None) -> float | None:
         """Seconds from the file's units."""
         return None if stamp is None else float(stamp * self._stream.time_base)
-
-
-@dataclass
-class _Times:
-    """Looks at the times of a stream's frames: are they regular, and where not, is it by a gap?
-
-    Attributes:
-        rate: frames per second that the file declares.
-        gap: where the first gap ends, seconds.
-    """
-
-    rate: float
-    gap: float = 0.0
-    _first: float | None = None
-    _last: float = 0.0
-    _ordered: bool = True
-    _regular: int = 0
-    _irregular: int = 0
-    _missing: int = 0
-
-    def add(self, time: float) -> None:
-        """The next frame is shown at this time (s)."""
-        if self._first is None:
-            self._first = self._last = time
-            return
-        steps = (time - self._last) * self.rate
-        self._ordered &= time > self._last
-        self._last = time
-        if abs(steps - 1) < 0.5:
-            self._regular += 1
-        else:
-            self._irregular += 1
-            if steps > _HOLE:
-                self.gap = self.gap or time
-                self._missing += round(steps) - 1
-
-    @property
-    def is_regular(self) -> bool:
-        """Whether almost every frame follows the one before at the declared rate."""
-        return self._irregular <= _IRREGULAR * self._regular
-
-    @property
-    def missing(self) -> int:
-        """Frames that would fill the gaps of a stream that is regular otherwise."""
-        return self._missing if self.is_regular else 0
-
-    @property
-    def average(self) -> float:
-        """Frames per second of times that are irregular but in order; else 0."""
-        if self.is_regular or not self._ordered or self._first is None:
-            return 0.0
-        return (self._regular + self._irregular) / (self._last - self._first)
 
 
 @contextlib.contextmanager
@@ -265,14 +228,16 @@ def open_video(path: Path) -> Iterator[Video]:
     Raises:
         VideoError: the file cannot be read, is not a video, or has no picture.
     """
+    check_file(path)
     with contextlib.ExitStack() as stack:
         try:
-            _check_file(path)
             handle = stack.enter_context(Path(path).open("rb"))
+            head = handle.read(HEAD_BYTES).ljust(HEAD_BYTES, b"\0")
+            handle.seek(0)
             options = {"protocol_whitelist": "none", "max_pixels": str(MAX_PIXELS)}
             container = stack.enter_context(av.open(handle, metadata_errors="ignore", options=options))
         except (av.FFmpegError, OSError) as error:
-            raise VideoError(f"cannot be opened as a video: {_text(error)}") from error
+            raise _cannot_be_opened(error) from error
         if container.format.name.endswith(_NO_VIDEO):
             raise VideoError(f"is a still image or a text, not a video ({container.format.name})")
         stream = _first_stream(container)
@@ -280,7 +245,8 @@ def open_video(path: Path) -> Iterator[Video]:
         stream.codec_context.thread_count = 1
         stream.thread_type = "NONE"
         rate = stream.average_rate or stream.guessed_rate or 0
-        yield Video(Path(path), float(rate), container, stream)
+        declared = Declared.of(container, stream, float(rate), head)
+        yield Video(Path(path), float(rate), container, stream, declared)
 
 
 def decode(path: Path) -> Iterator[np.ndarray]:
@@ -289,14 +255,29 @@ def decode(path: Path) -> Iterator[np.ndarray]:
         yield from video
 
 
-def _check_file(path: Path) -> None:
-    """Refuse what would block, never end, or hold nothing."""
-    state = os.stat(path)
+def check_file(path: Path) -> int:
+    """The size (bytes) of a file that may be a video; it is not opened.
+
+    Raises:
+        VideoMissingError: there is no such file.
+        VideoError: opening or reading it would block or never end, or it is empty.
+    """
+    try:
+        state = os.stat(path)
+    except OSError as error:
+        if error.errno in _NOWHERE:
+            raise VideoMissingError("file is missing") from error
+        raise _cannot_be_opened(error) from error
     if not stat.S_ISREG(state.st_mode):
         kinds = {stat.S_IFDIR: "directory", stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket"}
         raise VideoError(f"is a {kinds.get(stat.S_IFMT(state.st_mode), 'device')}, not a file")
     if not state.st_size:
         raise VideoError("is empty")
+    return state.st_size
+
+
+def _is_before(stamp: int | None, other: int | None) -> bool:
+    return stamp is not None and other is not None and stamp < other
 
 
 def _first_stream(container: Any) -> Any:
@@ -322,28 +303,8 @@ def _upright(picture: np.ndarray, frame: Any) -> np.ndarray:
     return np.ascontiguousarray(picture)
 
 
-def _declared_packets(container: Any, stream: Any) -> int:
-    """Coded frames that the file's index lists; 0 if it has no complete one."""
-    if not container.format.name.startswith(_INDEXED):
-        return 0
-    entries = stream.index_entries
-    if container.format.name != "avi":
-        return len(entries)  # an edit list may show fewer than the track has
-    # An entry without bytes says "show the last picture once more": no frame of its own.
-    return max(stream.frames, len(entries)) - sum(not entry.size for entry in entries)
-
-
-def _declared_seconds(container: Any, stream: Any) -> float:
-    """Where the video stream ends by what the file declares; 0 if it does not say."""
-    if stream.duration:
-        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # Matroska
-    minutes, _, seconds = rest.partition(":")
-    with contextlib.suppress(ValueError):
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    if container.duration and len(container.streams) == 1:
-        return container.duration / av.time_base
-    return 0.0
+def _cannot_be_opened(error: Exception) -> VideoError:
+    return VideoError(f"cannot be opened as a video: {_text(error)}")
 
 
 def _text(error: Exception) -> str:

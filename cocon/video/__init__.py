@@ -1,0 +1,16 @@
+"""One streaming decoder for the check of a data set and for every extractor.
+
+What becomes of which odd file, and why, stands in ``docs/decoding.md``.
+"""
+
+from cocon.video.decoder import (
+    MAX_PIXELS,
+    Video,
+    VideoError,
+    VideoMissingError,
+    check_file,
+    decode,
+    open_video,
+)
+
+__all__ = ["MAX_PIXELS", "Video", "VideoError", "VideoMissingError", "check_file", "decode", "open_video"]
