@@ -9,7 +9,7 @@ from __future__ import annotations
 
 STAGES: dict[str, int] = {
     "get": 1,
-    "render": 1,
+    "render": 2,
     "index": 1,
     "initialise": 1,
     "pretrain": 1,

@@ -68,9 +68,13 @@ class Planner:
         output = self.snakemake("--dry-run", *arguments)
         return {} if "Nothing to be done" in output else jobs_in(output)
 
-    def finish(self, target: str) -> None:
-        """Make the project look finished to Snakemake: every file is there, with the records of its job."""
-        rows = [line.split("\t") for line in self.snakemake("--summary", target).splitlines() if "\t" in line]
+    def finish(self, *targets: str) -> None:
+        """Make the project look finished to Snakemake: every file is there, with the records of its job.
+
+        Once per planner: its process holds the lock of the folder from then on.
+        """
+        summary = self.snakemake("--summary", *targets)
+        rows = [line.split("\t") for line in summary.splitlines() if "\t" in line]
         for name, *_ in rows[1:]:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,4 +82,4 @@ class Planner:
                 path.touch()
             else:
                 path.mkdir(exist_ok=True)
-        self.snakemake("--touch", "--forceall", target)
+        self.snakemake("--touch", "--forceall", *targets)

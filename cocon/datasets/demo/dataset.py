@@ -17,11 +17,9 @@ from cocon.config.schema import DemoDataset
 from cocon.datasets.manifest import TEST, TRAIN, Video
 from cocon.errors import DatasetError
 from cocon.files import file_lock, fingerprint, write_csv
+from cocon.workflow.versions import STAGES
 
 ACTIONS = ("walk", "run", "jump", "jumping_jack", "wave", "squat", "bow", "clap", "box", "kick")
-
-RENDERER = 2
-"""To be raised when the same settings give other clips, so that no unfinished work of before is reused."""
 
 
 def list_files(settings: DemoDataset) -> list[Path]:
@@ -66,7 +64,9 @@ def render(settings: DemoDataset, processes: int = 1) -> None:
         raise DatasetError(f"size {settings.size} is odd", "H.264 needs an even number of pixels")
     videos = list_videos(settings)
     what = settings.model_dump(mode="json", include=set(DemoDataset.__annotations__) - {"root", "kind"})
-    work = settings.root.parent / f".{settings.root.name}-{fingerprint([RENDERER, what])}"
+    # Unfinished work of another version of the renderer is not taken over.
+    key = fingerprint([STAGES["render"], what])
+    work = settings.root.parent / f".{settings.root.name}-{key}"
     with file_lock(work.with_suffix(".lock")):
         waiting = [video for video in videos if not _is_done(settings, work, video)]
         progress = _progress(_rendered(settings, work, waiting, processes), len(waiting), len(videos))
