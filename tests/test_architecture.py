@@ -15,12 +15,14 @@ import pytest
 ALLOWED_BY_EXTRACTORS = {
     "cocon.__version__",
     "cocon.assets",
+    "cocon.boundary",
     "cocon.config.schema",
     "cocon.config.settings",
     "cocon.download",
     "cocon.errors",
     "cocon.files",
     "cocon.shards",
+    "cocon.terminal",
     "cocon.views",
 }
 

@@ -91,8 +91,11 @@ def _probed(videos: Sequence[Video], processes: int) -> Iterator[tuple[Video, Fa
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(videos)), context) as pool:
         started = {pool.submit(probe, video.path): video for video in videos}
-        for finished in as_completed(started):
-            yield started[finished], finished.result()
+        try:
+            for finished in as_completed(started):
+                yield started[finished], finished.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after an error or a signal: not all the rest
 
 
 def _key(path: Path) -> str:

@@ -88,7 +88,6 @@ def render(settings: DemoDataset, processes: int = 1) -> None:
         ]
         write_csv(settings.root / "videos.csv", rows, ["video", "label", "split", "group"])
         shutil.rmtree(work, ignore_errors=True)
-    work.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _files(settings: DemoDataset, work: Path, video: Video) -> list[tuple[Path, Path]]:
@@ -114,8 +113,11 @@ def _rendered(settings: DemoDataset, work: Path, videos: list[Video], processes:
     # Fresh interpreters: forking a process that may have threads is not safe.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(processes, len(tasks)), context, _die_with_parent) as pool:
-        for finished in as_completed([pool.submit(_make, task) for task in tasks]):
-            yield finished.result()
+        try:
+            for finished in as_completed([pool.submit(_make, task) for task in tasks]):
+                yield finished.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # after an error or a signal: not all the rest
 
 
 def _clip_key(settings: DemoDataset, video: Video) -> dict[str, Any]:
