@@ -111,10 +111,11 @@ def _name(error: OSError | None) -> str:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    of_gpu = getattr(sys.modules.get("torch"), "OutOfMemoryError", ())
-    return isinstance(error, (MemoryError, *([of_gpu] if of_gpu else []))) or (
-        isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error)))
-    )
+    if isinstance(error, RuntimeError) and "torch" in sys.modules:
+        import torch
+
+        return isinstance(error, torch.OutOfMemoryError) or bool(_NO_MEMORY.search(str(error)))
+    return isinstance(error, MemoryError)
 
 
 @contextlib.contextmanager
@@ -139,9 +140,13 @@ def _signals_stop() -> Iterator[None]:
 
 
 def _complain(text: str) -> None:
+    """One message, after all output."""
     try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
         say(text, file=sys.stderr)
     except OSError:
+        _discard(sys.stdout)
         _close_unread()
 
 

@@ -131,10 +131,7 @@ def check_output(path: Path) -> None:
     final = Path(os.path.realpath(path))
     with _as_output_error(path):
         check_folder(final.parent)
-        if len(os.fsencode(final.name)) > _LONGEST_NAME:
-            raise OutputError(
-                f"{path} cannot be written: its name is too long", f"use at most {_LONGEST_NAME} bytes"
-            )
+        _check_length(path, final.name)
         try:
             kind = stat.S_IFMT(final.lstat().st_mode)
         except FileNotFoundError:
@@ -151,7 +148,9 @@ def check_folder(path: Path) -> None:
         OutputError: saying what is in the way.
     """
     with _as_output_error(path):
-        existing = _nearest(Path(os.path.realpath(path)))
+        existing, missing = _nearest(Path(os.path.realpath(path)))
+        for name in missing:
+            _check_length(path, name)
         if not existing.is_dir():
             raise OutputError(f"{path} cannot be written: {existing} is no folder", "give another place")
         if not os.access(existing, os.W_OK | os.X_OK):
@@ -161,11 +160,32 @@ def check_folder(path: Path) -> None:
             )
 
 
-def _nearest(path: Path) -> Path:
-    """The path, or the nearest folder above it that exists."""
+def output_file(text: str) -> Path:
+    """A type of arguments: the path of a file that can be written, see :func:`check_output`."""
+    check_output(Path(text))
+    return Path(text)
+
+
+def output_folder(text: str) -> Path:
+    """A type of arguments: the path of a folder that can be written, see :func:`check_folder`."""
+    check_folder(Path(text))
+    return Path(text)
+
+
+def _check_length(path: Path, name: str) -> None:
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise OutputError(
+            f"{path} cannot be written: its name is too long", f"use at most {_LONGEST_NAME} bytes"
+        )
+
+
+def _nearest(path: Path) -> tuple[Path, list[str]]:
+    """The path, or the nearest folder above it that exists; and what is missing below that."""
+    missing = []
     while not os.path.lexists(path) and path != path.parent:
+        missing.append(path.name)
         path = path.parent
-    return path
+    return path, missing
 
 
 @contextlib.contextmanager

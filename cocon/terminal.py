@@ -25,8 +25,8 @@ def printable(text: object, keep: str = "") -> str:
 
 
 def say(text: object, file: TextIO | None = None) -> None:
-    """Print lines, each character printable; on standard output unless ``file`` is given."""
-    print(printable(text, keep="\n"), file=sys.stdout if file is None else file, flush=file is not None)
+    """Print lines at once, each character printable; on standard output unless ``file`` is given."""
+    print(printable(text, keep="\n"), file=sys.stdout if file is None else file, flush=True)
 
 
 def _escaped(character: str) -> str:

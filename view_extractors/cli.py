@@ -16,7 +16,7 @@ from cocon import __version__
 from cocon.boundary import run
 from cocon.config.schema import Extraction
 from cocon.errors import CoConError
-from cocon.files import write_json
+from cocon.files import output_file, write_json
 from cocon.shards import shard_of
 from cocon.terminal import printable, say
 from view_extractors import comparison, estimate
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     score = commands.add_parser("score", help="compare shards with the truth of the demo data set")
     score.add_argument("--shards", type=Path, required=True, help="folder with one folder per view")
     score.add_argument("--truth", type=Path, required=True, help="folder with one .npz file per video")
-    score.add_argument("--output", type=Path, help="write the figures to this JSON file as well")
+    score.add_argument("--output", type=output_file, help="write the figures to this JSON file as well")
     score.set_defaults(run=_score)
     return parser
 

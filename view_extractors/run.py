@@ -53,7 +53,8 @@ def extract(
     Raises:
         ShardError: more than ``max_failed_fraction`` of the videos failed, the disk is full, or another
             process writes one of the shards.
-        OutputError: an output cannot be written; nothing has been done. Other errors of a backend carry a note that names the video.
+            Other errors of a backend carry a note that names the video.
+        OutputError: an output cannot be written; no video has been read.
     """
     resources, progress = resources or Resources(), progress or Progress()
     cv2.setNumThreads(resources.threads)

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from cocon.errors import CoConError, ConfigError, DatasetError
+from cocon.files import output_file
 from cocon.terminal import say
 from cocon.views import VIEWS
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("videos", nargs="*", metavar="VIDEO", help="files; their names, as given, are the ids")
     add("--manifest", type=Path, help="table with the columns id and path, in place of VIDEO ...")
     add("--encoder", type=Path, required=True, help="folder that `cocon export` wrote")
-    add("--output", type=Path, required=True, help=".h5, .npz or .csv")
+    add("--output", type=output_file, required=True, help=".h5, .npz or .csv")
     add("--views", nargs="+", choices=tuple(VIEWS), help="some of the encoder's views; default: all")
     add("--per-window", action="store_true", help="a row per window, with its time, and not per video")
     add("--batch-size", type=int, default=16, help="windows per forward pass")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from pydantic import RootModel
 
@@ -12,6 +11,8 @@ from cocon.config.settings import parse_settings
 from cocon.datasets.manifest import write_manifest
 from cocon.datasets.probe import glance
 from cocon.datasets.registry import list_videos
+from cocon.files import output_file
+from cocon.terminal import say
 
 HELP = "list the videos of a data set in one table"
 
@@ -23,7 +24,7 @@ class _DatasetSettings(RootModel[Dataset]):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon index``."""
     parser.add_argument("--settings", required=True, help="the data set's section of config.yaml, as JSON")
-    parser.add_argument("--output", type=Path, required=True, help="the manifest, a CSV file")
+    parser.add_argument("--output", type=output_file, required=True, help="the manifest, a CSV file")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -32,4 +33,4 @@ def run(args: argparse.Namespace) -> None:
     videos = list_videos(settings)
     write_manifest(args.output, videos, {video.id: glance(video.path) for video in videos})
     labels = {video.label for video in videos if video.label}
-    print(f"{args.output}: {len(videos):,} videos, {len(labels)} classes")
+    say(f"{args.output}: {len(videos):,} videos, {len(labels)} classes")

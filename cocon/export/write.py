@@ -187,7 +187,7 @@ def _save(path: Path, network: ViewNetwork, view: str, pooling: Pooling) -> None
 
 
 def _check_output(output: Path) -> None:
-    if output.exists() and not (output / NAME).is_file() and (output.is_file() or any(output.iterdir())):
+    if output.exists() and not (output / NAME).is_file() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"{output} exists and is no exported encoder", "give another --output")
 
 

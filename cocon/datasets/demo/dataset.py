@@ -17,6 +17,7 @@ from cocon.config.schema import DemoDataset
 from cocon.datasets.manifest import TEST, TRAIN, Video
 from cocon.errors import DatasetError
 from cocon.files import file_lock, fingerprint, write_csv
+from cocon.terminal import say
 
 ACTIONS = ("walk", "run", "jump", "jumping_jack", "wave", "squat", "bow", "clap", "box", "kick")
 
@@ -170,5 +171,5 @@ def _progress(items: Iterable[str], count: int, total: int) -> Iterator[str]:
         return
     for number, item in enumerate(items, start=total - count + 1):
         if number == total or number % max(total // 10, 1) == 0:
-            print(f"rendered {number} of {total} clips", file=sys.stderr, flush=True)
+            say(f"rendered {number} of {total} clips", file=sys.stderr)
         yield item
