@@ -17,7 +17,7 @@ from typing import TextIO
 
 from cocon.errors import CoConError
 from cocon.files import no_room
-from cocon.terminal import say
+from cocon.terminal import STDOUT, flush, say
 
 #: for the end of a command's help; the same for all commands
 EXIT_STATUS = """exit status:
@@ -67,21 +67,25 @@ def run(command: Callable[[], object], prefix: str, *, goes_on: str = "") -> int
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _signals_stop():
-            command()
-            _flush(sys.stdout)
+            try:
+                command()
+            finally:  # now, and not at the interpreter's end, where an error is only noise
+                flush()
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _close_unread():
             return 128 + signal.SIGPIPE
         told = explain(error)
         if told is None:
             raise
+        if sys.stdout is not None and isinstance(error, OSError) and error.filename == STDOUT:
+            _discard(sys.stdout)
         notes = getattr(error, "__notes__", [])
         _complain("\n  ".join([f"{prefix}: {told}", *notes]))
         return told.exit_code
     except KeyboardInterrupt as stop:
         number = stop.signal if isinstance(stop, Stopped) else signal.SIGINT
         name = "Ctrl-C" if number == signal.SIGINT else number.name
-        _complain(f"{prefix}: stopped by {name}" + (f"; {goes_on}" if goes_on else ""))
+        _complain(f"stopped by {name}" + (f"; {goes_on}" if goes_on else ""))
         return 128 + number
     return 0
 
@@ -111,11 +115,10 @@ def _name(error: OSError | None) -> str:
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, RuntimeError) and "torch" in sys.modules:
-        import torch
-
-        return isinstance(error, torch.OutOfMemoryError) or bool(_NO_MEMORY.search(str(error)))
-    return isinstance(error, MemoryError)
+    of_gpu = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
+    if isinstance(error, (MemoryError, of_gpu)):
+        return True
+    return isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error)))
 
 
 @contextlib.contextmanager
@@ -140,25 +143,10 @@ def _signals_stop() -> Iterator[None]:
 
 
 def _complain(text: str) -> None:
-    """One message, after all output."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
         say(text, file=sys.stderr)
     except OSError:
-        _discard(sys.stdout)
-        _close_unread()
-
-
-def _flush(stream: TextIO | None) -> None:
-    if stream is not None:
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            _discard(stream)
-            raise OSError(error.errno, error.strerror, "standard output") from error
+        _discard(sys.stderr)
 
 
 def _close_unread() -> bool:

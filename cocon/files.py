@@ -107,16 +107,17 @@ def no_room(error: BaseException | None) -> int:
 
     Libraries hide it: HDF5 and safetensors in their messages, torch behind another error.
     """
-    seen = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _FULL:
-            return int(seen.errno)
-        if found := _HIDDEN_NUMBER.search(str(seen)):
+    torch_is_short = False
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return int(error.errno)
+        if found := _HIDDEN_NUMBER.search(str(error)):
             number = int(found[1] or found[2])
             if number in _FULL:
                 return number
-        seen = seen.__cause__ or seen.__context__
-    return errno.ENOSPC if isinstance(error, RuntimeError) and _TORCH_FULL.search(str(error)) else 0
+        torch_is_short |= isinstance(error, RuntimeError) and bool(_TORCH_FULL.search(str(error)))
+        error = error.__cause__ or error.__context__
+    return errno.ENOSPC if torch_is_short else 0
 
 
 def check_output(path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 #: control characters, line separators, overrides of the writing direction, bytes that are no UTF-8
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+#: what errors call the place that is printed to
+STDOUT = "standard output"
 _SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
 
@@ -26,7 +30,24 @@ def printable(text: object, keep: str = "") -> str:
 
 def say(text: object, file: TextIO | None = None) -> None:
     """Print lines at once, each character printable; on standard output unless ``file`` is given."""
-    print(printable(text, keep="\n"), file=sys.stdout if file is None else file, flush=True)
+    with _named():
+        print(printable(text, keep="\n"), file=sys.stdout if file is None else file, flush=True)
+
+
+def flush() -> None:
+    """Hand on what is on its way to standard output; an error has that name."""
+    with _named():
+        if sys.stdout is not None:
+            sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = STDOUT
+        raise
 
 
 def _escaped(character: str) -> str:
