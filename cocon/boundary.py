@@ -98,16 +98,24 @@ def explain(error: BaseException) -> CoConError | None:
         return CoConError("the memory is too small for this", _HINTS[errno.ENOMEM])
     number = no_room(error)
     if number:
-        named = error if isinstance(error, OSError) else None
-        return CoConError(f"{_name(named)} cannot be written: {os.strerror(number)}", _HINTS[number])
+        return CoConError(f"{_name_of_full(error)} cannot be written: {os.strerror(number)}", _HINTS[number])
     if isinstance(error, OSError) and (error.filename is not None or error.errno in _HINTS):
         reason = error.strerror or str(error)
         return CoConError(f"{_name(error)}: {reason}", _HINTS.get(error.errno or 0, ""))
     return None
 
 
-def _name(error: OSError | None) -> str:
-    if error is None or error.filename is None:
+def _name_of_full(error: BaseException | None) -> str:
+    """The file that did not fit, of the error or of one that it hides: closing a file fails once more."""
+    while error is not None:
+        if isinstance(error, OSError) and error.filename is not None and no_room(error):
+            return _name(error)
+        error = error.__cause__ or error.__context__
+    return "a file"
+
+
+def _name(error: OSError) -> str:
+    if error.filename is None:
         return "a file"
     name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else str(error.filename)
     second = f" -> {error.filename2}" if error.filename2 is not None else ""

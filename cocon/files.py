@@ -85,7 +85,7 @@ def full_disk_named(path: Path, temporary: Path | None = None) -> Iterator[None]
     """Give the error of a full disk, quota or limit of file size the name of the file that is written.
 
     Args:
-        path: the file's final name.
+        path: the final name of a file or folder.
         temporary: its name while it is written.
 
     Raises:
@@ -97,7 +97,8 @@ def full_disk_named(path: Path, temporary: Path | None = None) -> Iterator[None]
         number = no_room(error)
         if not number:
             raise
-        if isinstance(error, OSError) and str(error.filename) not in ("None", str(temporary)):
+        name = getattr(error, "filename", None)
+        if name is not None and not (temporary and str(name).startswith(str(temporary))):
             raise  # it is about another file
         raise OSError(number, os.strerror(number), str(path)) from error
 

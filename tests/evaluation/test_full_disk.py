@@ -83,14 +83,16 @@ def commands(root: Path, out: Path) -> dict[str, list[str]]:
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder ``demo`` with what the commands read."""
     root = write_striped(tmp_path_factory.mktemp("full") / "demo")
-    (root / "t.csv").write_text("video,label,split\na.mp4,a,train\nb.mp4,b,test\n")
+    (root / "t.csv").write_text("video,label,split\na.mp4,a,train\nb.mp4,a,test\n")
     for name in ("features", "linear"):
         assert main(commands(root, root)[name]) == 0
     return root
 
 
 def files(folder: Path) -> list[str]:
-    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    """All files but TensorBoard's, which grow while a training runs."""
+    found = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return [str(path) for path in found if "tensorboard" not in path.parts]
 
 
 @pytest.mark.parametrize("name", commands(Path(), Path()))
@@ -105,6 +107,22 @@ def test_a_full_disk_is_a_sentence(
     assert "cannot be written: File too large\n  hint: raise the limit" in error
     assert "Traceback" not in error
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("pretrain", "state/*/step_000000003.pt"), ("init", "mask.safetensors")]
+)
+def test_a_disk_that_is_too_small_for_a_network_is_a_sentence(
+    name: str, file: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither torch nor safetensors has the number of the system's error."""
+    with disk(6000):
+        assert main(commands(root, tmp_path)[name]) == 2
+    line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith(f"cocon {name}: "))
+    said = Path(line.removeprefix(f"cocon {name}: ").partition(" cannot be written: ")[0])
+    assert said.match(f"{tmp_path}/{file}"), said
+    assert not list(tmp_path.rglob("*.pt"))
+    assert not list(tmp_path.rglob("*.safetensors"))
 
 
 @pytest.mark.parametrize("name", ["finetune", "pretrain", "init", "features", "summary", "shards"])
