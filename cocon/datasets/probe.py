@@ -6,6 +6,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
@@ -89,7 +90,9 @@ def _probed(videos: Sequence[Video], processes: int) -> Iterator[tuple[Video, Fa
             yield video, probe(video.path)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(videos)), context) as pool:
+    with ProcessPoolExecutor(
+        min(processes, len(videos)), context, signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    ) as pool:
         started = {pool.submit(probe, video.path): video for video in videos}
         try:
             for finished in as_completed(started):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
@@ -150,6 +151,7 @@ def _make(task: tuple[str, dict[str, Any], Path, int]) -> str:
 
 def _die_with_parent() -> None:
     """End this worker when the process that started it is gone, even if it was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes to all: the parent has the say
     parent = multiprocessing.parent_process()
     assert parent is not None
 
