@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict
 from pathlib import Path
 
 from cocon.datasets.manifest import Facts, Video
 from cocon.files import file_lock, sha256_of
+from cocon.workers import worker_pool
 
 OK, MISSING = "ok", "missing"
 
@@ -89,16 +88,10 @@ def _probed(videos: Sequence[Video], processes: int) -> Iterator[tuple[Video, Fa
         for video in videos:
             yield video, probe(video.path)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(processes, len(videos)), context, signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    ) as pool:
+    with worker_pool(min(processes, len(videos))) as pool:
         started = {pool.submit(probe, video.path): video for video in videos}
-        try:
-            for finished in as_completed(started):
-                yield started[finished], finished.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # after an error or a signal: not all the rest
+        for finished in as_completed(started):
+            yield started[finished], finished.result()
 
 
 def _key(path: Path) -> str:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing.connection import wait
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +14,7 @@ from cocon.datasets.manifest import TEST, TRAIN, Video
 from cocon.errors import DatasetError
 from cocon.files import file_lock, fingerprint, write_csv
 from cocon.terminal import say
+from cocon.workers import worker_pool
 
 ACTIONS = ("walk", "run", "jump", "jumping_jack", "wave", "squat", "bow", "clap", "box", "kick")
 
@@ -112,14 +108,9 @@ def _rendered(settings: DemoDataset, work: Path, videos: list[Video], processes:
     if processes <= 1 or len(tasks) <= 1:
         yield from map(_make, tasks)
         return
-    # Fresh interpreters: forking a process that may have threads is not safe.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(tasks)), context, _die_with_parent) as pool:
-        try:
-            for finished in as_completed([pool.submit(_make, task) for task in tasks]):
-                yield finished.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # after an error or a signal: not all the rest
+    with worker_pool(min(processes, len(tasks))) as pool:
+        for finished in as_completed([pool.submit(_make, task) for task in tasks]):
+            yield finished.result()
 
 
 def _clip_key(settings: DemoDataset, video: Video) -> dict[str, Any]:
@@ -147,19 +138,6 @@ def _make(task: tuple[str, dict[str, Any], Path, int]) -> str:
     truth.save(work / f"{video_id}.npz")
     write_video(work / f"{video_id}.mp4", frames)
     return video_id
-
-
-def _die_with_parent() -> None:
-    """End this worker when the process that started it is gone, even if it was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C comes to all: the parent has the say
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _progress(items: Iterable[str], count: int, total: int) -> Iterator[str]:
