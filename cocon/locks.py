@@ -7,6 +7,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -106,7 +107,13 @@ def _open(path: Path) -> int:
     for flags in (os.O_RDWR, os.O_RDONLY):
         with contextlib.suppress(FileNotFoundError, PermissionError):
             return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    if (
+        os.stat(path.parent).st_mode & stat.S_ISVTX
+    ):  # a folder of all users: a umask of 077 would keep them out
+        with contextlib.suppress(PermissionError):
+            os.fchmod(descriptor, 0o644)
+    return descriptor
 
 
 def _local_folders() -> list[Path]:
