@@ -11,8 +11,9 @@ import select
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import TextIO
 
 from cocon.errors import CoConError
@@ -63,6 +64,7 @@ def run(command: Callable[[], object], prefix: str, *, goes_on: str = "") -> int
         prefix: begins the line about an error, for instance ``cocon index``.
         goes_on: ends the line about a signal: how to go on.
     """
+    sys.excepthook = _show_traceback
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -148,6 +150,10 @@ def _signals_stop() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    _complain("".join(traceback.format_exception(kind, error, trace)).rstrip())
 
 
 def _complain(text: str) -> None:

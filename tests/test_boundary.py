@@ -57,6 +57,17 @@ def test_a_bug_keeps_its_traceback(error: Exception) -> None:
     assert explain(error) is None
 
 
+def test_a_traceback_is_shown_and_not_executed() -> None:
+    code = "import cocon.boundary as b; b.run(lambda: {}['\\x1b[2J\\udcff'], 'test')"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Traceback (most recent call last):\n")
+    assert result.stderr.splitlines()[-1] == r"KeyError: '\x1b[2J\udcff'"
+    code = "import cocon.boundary as b; b.run(lambda: exec('raise ValueError(chr(27))'), 'test')"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stderr.splitlines()[-1] == r"ValueError: \x1b"
+
+
 def test_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     told = explain(torch.OutOfMemoryError("CUDA out of memory"))
