@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cocon.errors import OutputError
+from cocon.errors import CoConError, OutputError
 from cocon.locks import hold
 
 #: no space, no quota, the limit of a file's size
@@ -95,7 +95,7 @@ def full_disk_named(path: Path, temporary: Path | None = None) -> Iterator[None]
         yield
     except Exception as error:
         number = no_room(error)
-        if not number:
+        if not number or isinstance(error, CoConError):
             raise
         name = getattr(error, "filename", None)
         if name is not None and not (temporary and str(name).startswith(str(temporary))):

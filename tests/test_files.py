@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cocon.errors import OutputError
+from cocon.errors import OutputError, ShardError
 from cocon.files import (
     atomic_path,
     check_output,
@@ -197,3 +197,5 @@ def test_a_full_disk_is_said_of_the_final_name(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
     with pytest.raises(OSError, match="other") as caught, atomic_path(tmp_path / "x.pt"):
         raise OSError(errno.ENOSPC, "full", "other")
+    with pytest.raises(ShardError, match="kept"), atomic_path(tmp_path / "x.pt"):
+        raise ShardError("what is finished is kept") from OSError(errno.ENOSPC, "full")
