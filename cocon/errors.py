@@ -38,3 +38,7 @@ class AssetError(CoConError):
 
 class CheckpointError(CoConError):
     """A checkpoint that belongs to another network, configuration or purpose."""
+
+
+class OutputError(CoConError):
+    """A file or folder that cannot be written where it was asked for."""

@@ -7,13 +7,35 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
+import errno
 import hashlib
 import json
 import os
+import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from cocon.errors import CoConError, OutputError
+from cocon.locks import hold
+
+#: no space, no quota, the limit of a file's size
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+#: how libraries put the number of the system's error into a text: HDF5, safetensors
+_HIDDEN_NUMBER = re.compile(r"\berrno = (\d+)|\(os error (\d+)\)")
+#: what torch.save says instead, when fewer bytes than expected are in the file
+_TORCH_FULL = re.compile(r"inline_container.*unexpected pos|PytorchStreamWriter failed writing", re.DOTALL)
+#: bytes; file systems have 255, of which temporary files, locks and work folders need some more than a file
+_LONGEST_NAME = 255 - 16
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFLNK: "a link that leads to itself",
+}
 
 
 @contextlib.contextmanager
@@ -21,20 +43,159 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; rename it into place when the block succeeds.
 
     The file reaches the disk before it gets its name, so neither a reader nor a power cut ever
-    meets a half-written file under the final name. On an error the temporary file is removed.
+    meets a half-written file under the final name. On an error the temporary file is removed. The
+    file has the mode that the umask gives to new files. Where ``path`` is a link, the file that it
+    leads to is written.
+
+    Raises:
+        OutputError: ``path`` is no place for a file, see :func:`check_output`.
+        OSError: with the final name, when the disk is full; also where a library in the block hides that.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_output(path)
+    final = Path(os.path.realpath(path))
+    final.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some libraries choose the format, or add a suffix, by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = final.with_name(f".{final.stem}.{os.getpid()}.tmp{final.suffix}")
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        with full_disk_named(path, temporary):
+            mode = _create(temporary)
+            yield temporary
+            with temporary.open("rb") as written:
+                if stat.S_IMODE(os.fstat(written.fileno()).st_mode) != mode:  # safetensors makes it 0600
+                    os.fchmod(written.fileno(), mode)
+                os.fsync(written.fileno())
+        temporary.replace(final)
+        sync_folder(final.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _create(path: Path) -> int:
+    """Create an empty file; returns the mode that umask and folder give it."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def full_disk_named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Give the error of a full disk, quota or limit of file size the name of the file that is written.
+
+    Args:
+        path: the final name of a file or folder.
+        temporary: its name while it is written.
+
+    Raises:
+        OSError: with ``path``, also where a library in the block hides what happened.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = no_room(error)
+        if not number or isinstance(error, CoConError):
+            raise
+        name = getattr(error, "filename", None)
+        if name is not None and not (temporary and str(name).startswith(str(temporary))):
+            raise  # it is about another file
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def no_room(error: BaseException | None) -> int:
+    """The number of a full disk, quota or limit of file size among an error and its causes; 0: none of them.
+
+    Libraries hide it: HDF5 and safetensors in their messages, torch behind another error.
+    """
+    torch_is_short = False
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return int(error.errno)
+        if found := _HIDDEN_NUMBER.search(str(error)):
+            number = int(found[1] or found[2])
+            if number in _FULL:
+                return number
+        torch_is_short |= isinstance(error, RuntimeError) and bool(_TORCH_FULL.search(str(error)))
+        error = error.__cause__ or error.__context__
+    return errno.ENOSPC if torch_is_short else 0
+
+
+def check_output(path: Path) -> None:
+    """Refuse a path that could not be written in the end; to be called before hours of work.
+
+    Only a regular file is ever replaced, never a folder, a device, a pipe or a socket. A link stands for the
+    file that it leads to.
+
+    Raises:
+        OutputError: saying what is in the way.
+    """
+    final = Path(os.path.realpath(path))
+    with _as_output_error(path):
+        check_folder(final.parent)
+        _check_length(path, final.name)
+        try:
+            kind = stat.S_IFMT(final.lstat().st_mode)
+        except FileNotFoundError:
+            return
+        if kind != stat.S_IFREG:
+            what = _KINDS.get(kind, "no regular file")
+            raise OutputError(f"{path} cannot be written: it is {what}", "give the name of a file")
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that cannot be made, or in which nothing can be written.
+
+    Raises:
+        OutputError: saying what is in the way.
+    """
+    with _as_output_error(path):
+        existing, missing = _nearest(Path(os.path.realpath(path)))
+        for name in missing:
+            _check_length(path, name)
+        if not existing.is_dir():
+            raise OutputError(f"{path} cannot be written: {existing} is no folder", "give another place")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise OutputError(
+                f"{path} cannot be written: nothing may be written in {existing}",
+                "give another place, or get the right to write there",
+            )
+
+
+def output_file(text: str) -> Path:
+    """A type of arguments: the path of a file that can be written, see :func:`check_output`."""
+    check_output(Path(text))
+    return Path(text)
+
+
+def output_folder(text: str) -> Path:
+    """A type of arguments: the path of a folder that can be written, see :func:`check_folder`."""
+    check_folder(Path(text))
+    return Path(text)
+
+
+def _check_length(path: Path, name: str) -> None:
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise OutputError(
+            f"{path} cannot be written: its name is too long", f"use at most {_LONGEST_NAME} bytes"
+        )
+
+
+def _nearest(path: Path) -> tuple[Path, list[str]]:
+    """The path, or the nearest folder above it that exists; and what is missing below that."""
+    missing = []
+    while not os.path.lexists(path) and path != path.parent:
+        missing.append(path.name)
+        path = path.parent
+    return path, missing
+
+
+@contextlib.contextmanager
+def _as_output_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}", "give another place") from error
 
 
 def sync_folder(path: Path) -> None:
@@ -50,20 +211,20 @@ def sync_folder(path: Path) -> None:
 def file_lock(path: Path, *, blocking: bool = True) -> Iterator[None]:
     """Hold an exclusive advisory lock; a dead process gives it back by itself.
 
+    On a file system without locks it keeps processes of this machine apart, see :func:`cocon.locks.hold`.
+
     Raises:
         BlockingIOError: when another process holds it and ``blocking`` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        while True:
-            handle = stack.enter_context(path.open("w"))
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
-            # The holder before us removed the file when it was done: then ours is a lock on nothing.
-            if path.exists() and path.stat().st_ino == os.fstat(handle.fileno()).st_ino:
-                break
-        try:
-            yield
-        finally:
+    lock = hold(path, wait=blocking)
+    if lock is None:
+        raise BlockingIOError(errno.EWOULDBLOCK, "another process holds the lock", str(path))
+    try:
+        yield
+    finally:
+        lock.release(remove=True)
+        if lock.local:
             path.unlink(missing_ok=True)
 
 

@@ -7,18 +7,19 @@ in whatever way it ends, so that there is nothing to clean up after a crash.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from cocon.errors import CoConError
+from cocon.locks import Lock, hold
+from cocon.terminal import say
 
 #: seconds between two looks at devices that are all taken
 _PATIENCE = 0.5
@@ -27,15 +28,15 @@ _DEVICE_FILES = Path("/dev")
 
 @dataclass(frozen=True)
 class Lease:
-    """Devices that nobody else has: their names, and the open files that hold the locks."""
+    """Devices that nobody else has: their names and locks."""
 
     devices: tuple[str, ...]
-    handles: tuple[int, ...]
+    locks: tuple[Lock, ...]
 
     def release(self) -> None:
         """Give the devices back."""
-        for handle in self.handles:
-            os.close(handle)
+        for lock in self.locks:
+            lock.release()
 
 
 def visible_devices(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -74,7 +75,7 @@ def acquire(count: int, devices: Sequence[str], folder: Path) -> Lease:
         folder: of the lock files; it is made, for all users, if need be.
 
     Raises:
-        CoConError: there are fewer devices than are asked for.
+        CoConError: there are fewer devices than are asked for, or no folder of this machine has locks.
     """
     if count > len(devices):
         raise CoConError(
@@ -87,19 +88,33 @@ def acquire(count: int, devices: Sequence[str], folder: Path) -> Lease:
     waited = False
     while True:
         # One at a time looks around: two jobs of two devices each must not end up with one each.
-        with _alone(folder / "choosing"):
-            free: list[tuple[str, int]] = []
+        choosing = _lock(folder / "choosing", wait=True)
+        assert choosing is not None
+        try:
+            free: list[tuple[str, Lock]] = []
             for device in devices:
-                if len(free) < count and (handle := _try(folder / re.sub(r"\W", "_", device))) is not None:
-                    free.append((device, handle))
+                if len(free) < count and (lock := _lock(folder / re.sub(r"\W", "_", device), wait=False)):
+                    free.append((device, lock))
             if len(free) == count:
-                return Lease(tuple(name for name, _ in free), tuple(handle for _, handle in free))
-            for _, handle in free:
-                os.close(handle)
+                return Lease(tuple(name for name, _ in free), tuple(lock for _, lock in free))
+            for _, lock in free:
+                lock.release()
+        finally:
+            choosing.release()
         if not waited:
-            print(f"waiting for {count} of {len(devices)} GPUs", file=sys.stderr, flush=True)
+            say(f"waiting for {count} of {len(devices)} GPUs", file=sys.stderr)
             waited = True
         time.sleep(_PATIENCE)
+
+
+def _lock(path: Path, *, wait: bool) -> Lock | None:
+    lock = hold(path, wait=wait)
+    if lock is not None and not lock.works:
+        raise CoConError(
+            f"no folder of this machine has locks, neither {path.parent} nor /tmp: jobs would share a GPU",
+            "set TMPDIR to a folder on a local disk",
+        )
+    return lock
 
 
 def run_with_lease(count: int, command: Sequence[str]) -> None:
@@ -113,12 +128,12 @@ def run_with_lease(count: int, command: Sequence[str]) -> None:
     devices = respect_scheduler(count)
     if count and devices:
         lease = acquire(count, devices, lease_folder())
-        for handle in lease.handles:
-            os.set_inheritable(handle, True)
+        for lock in lease.locks:
+            os.set_inheritable(lock.descriptor, True)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
         # Names mean the same to CUDA as to the driver only in this order.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-        print(f"GPU {', '.join(lease.devices)}", file=sys.stderr, flush=True)
+        say(f"GPU {', '.join(lease.devices)}", file=sys.stderr)
     become(command)
 
 
@@ -149,30 +164,3 @@ def become(command: Sequence[str]) -> NoReturn:
         os.execvp(command[0], list(command))
     except OSError as error:
         raise CoConError(f"'{command[0]}' cannot be run: {error.strerror}") from error
-
-
-def _open(path: Path) -> int:
-    """Open a lock file of anybody's; the kernel forbids to re-create another user's in a shared folder."""
-    with contextlib.suppress(FileNotFoundError):
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-
-
-def _try(path: Path) -> int | None:
-    handle = _open(path)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        return None
-    return handle
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    handle = _open(path)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

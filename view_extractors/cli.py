@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import signal
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from cocon import __version__
+from cocon.boundary import run
 from cocon.config.schema import Extraction
 from cocon.errors import CoConError
-from cocon.files import write_json
+from cocon.files import output_file, write_json
 from cocon.shards import shard_of
+from cocon.terminal import printable, say
 from view_extractors import comparison, estimate
 from view_extractors.arguments import add_machine_arguments, extractor_of, resources_of
 from view_extractors.base import Output
@@ -41,55 +40,19 @@ _EXIT = """exit status:
   1    a bug: a traceback that names the video; what is finished is kept
   2    something that you can mend; the message says what
   130  stopped by Ctrl-C; the same command goes on after the finished videos
+  141  the reader of the output is gone (`| head`)
   143  stopped by SIGTERM; likewise
 """
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal asked the run to stop."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.signal = signal.Signals(number)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        with _signals_stop():
-            options.run(options)
-    except CoConError as error:
-        return _mend(error)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        return _mend(error)
-    except Stopped as stopped:
-        name = "Ctrl-C" if stopped.signal == signal.SIGINT else stopped.signal.name
-        print(f"stopped by {name}; the same command goes on after the finished videos", file=sys.stderr)
-        return 128 + stopped.signal
-    return 0
 
+    def command() -> None:
+        options = _parser().parse_args(arguments)
+        options.run(options)
 
-def _mend(error: Exception) -> int:
-    print("\n  ".join([f"error: {error}", *getattr(error, "__notes__", [])]), file=sys.stderr)
-    return 2
-
-
-@contextlib.contextmanager
-def _signals_stop() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise :class:`Stopped` in the main thread; a second one waits for nothing."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Stopped(number)
-
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    return run(command, "error", goes_on="the same command goes on after the finished videos")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     score = commands.add_parser("score", help="compare shards with the truth of the demo data set")
     score.add_argument("--shards", type=Path, required=True, help="folder with one folder per view")
     score.add_argument("--truth", type=Path, required=True, help="folder with one .npz file per video")
-    score.add_argument("--output", type=Path, help="write the figures to this JSON file as well")
+    score.add_argument("--output", type=output_file, help="write the figures to this JSON file as well")
     score.set_defaults(run=_score)
     return parser
 
@@ -121,6 +84,10 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and end."""
+        super().error(printable(message))
 
 
 def _add_view(parser: argparse.ArgumentParser, view: str) -> None:
@@ -203,13 +170,13 @@ def _outputs(options: argparse.Namespace) -> list[Output]:
 
 
 def _backends(options: argparse.Namespace) -> None:
-    print(backends_table())
+    say(backends_table())
 
 
 def _score(options: argparse.Namespace) -> None:
     from view_extractors.scoring import score, table
 
     figures = score(options.shards, options.truth)
-    print(table(figures))
+    say(table(figures))
     if options.output:
         write_json(options.output, figures)

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cocon.errors import AssetError, CoConError
-from cocon.files import write_json
+from cocon.files import output_file, write_json
 from cocon.shards import Shard
+from cocon.terminal import say
 from view_extractors.arguments import add_machine_arguments, extractor_of, resources_of
 from view_extractors.base import Output, Resources
 from view_extractors.inputs import from_manifest
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--videos", type=int, default=6, metavar="N", help="how many, evenly spread (default %(default)s)"
     )
     parser.add_argument("--views", nargs="+", choices=sorted(MEASURES), default=sorted(MEASURES))
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file as well")
+    parser.add_argument("--output", type=output_file, help="write the figures to this JSON file as well")
     add_machine_arguments(parser, threads=False)
     parser.set_defaults(run=run)
 
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
         raise CoConError(f"no video of {options.manifest} has its truth in {options.truth}")
     chosen = dict(list(known.items())[:: max(1, len(known) // options.videos)][: options.videos])
     rows = list(compare(chosen, options.truth, options.views, resources_of(options), options.batch_size))
-    print(table(rows))
+    say(table(rows))
     if options.output:
         write_json(options.output, {"videos": list(chosen), "backends": [asdict(row) for row in rows]})
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from cocon.terminal import printable, say
 from view_extractors.progress import Progress, Summary
 
 #: seconds between two lines about one long video
@@ -50,7 +51,7 @@ class ConsoleProgress(Progress):
             self._line(f"{self._position(self._done)} {video_id}: {frames} frames, {status}")
         else:
             if reason:
-                self._bar.write(f"{video_id}: {frames} frames, {status}", file=sys.stderr)
+                self._say(f"{video_id}: {frames} frames, {status}")
             self._describe()
 
     def batches_halved(self, size: int) -> None:
@@ -65,7 +66,7 @@ class ConsoleProgress(Progress):
         """All shards are written."""
         self.close()
         if summary.videos:
-            print(describe(summary), file=sys.stderr)
+            say(describe(summary), file=sys.stderr)
 
     def close(self) -> None:
         """Leave the terminal tidy."""
@@ -102,9 +103,9 @@ class ConsoleProgress(Progress):
 
     def _say(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
+            self._bar.write(printable(text), file=sys.stderr)
         else:
-            print(text, file=sys.stderr, flush=True)
+            say(printable(text), file=sys.stderr)
 
 
 def describe(summary: Summary) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from cocon.errors import CoConError
+from cocon.terminal import say
 from cocon.video import VideoError, open_video
 from view_extractors.arguments import add_machine_arguments, available_cores, extractor_of, resources_of
 from view_extractors.console import duration
@@ -104,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
         costs = measure(extractors, samples, resources_of(options), options.batch_size)
     document = _document(options, amount, costs)
     document["assumed"] = list(_assumed(options, amount, costs))
-    print(json.dumps(document, indent=2) if options.json else _table(document))
+    say(json.dumps(document, indent=2) if options.json else _table(document))
 
 
 def _amount(options: argparse.Namespace) -> tuple[Amount, list[Path]]:

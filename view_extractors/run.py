@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,15 +11,13 @@ from pathlib import Path
 import cv2
 
 from cocon.errors import ShardError
+from cocon.files import check_output, no_room
 from cocon.shards import Shard, ShardWriter
 from cocon.shards.verify import verify
 from cocon.shards.writer import source_state
 from view_extractors.base import Extractor, Output, Resources
 from view_extractors.progress import Progress, Summary
 from view_extractors.stages import Stages
-
-#: no space, no quota, the limit of a file's size
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def extract(
@@ -55,7 +52,9 @@ def extract(
 
     Raises:
         ShardError: more than ``max_failed_fraction`` of the videos failed, the disk is full, or another
-            process writes one of the shards. Other errors of a backend carry a note that names the video.
+            process writes one of the shards.
+            Other errors of a backend carry a note that names the video.
+        OutputError: an output cannot be written; no video has been read.
     """
     resources, progress = resources or Resources(), progress or Progress()
     cv2.setNumThreads(resources.threads)
@@ -64,6 +63,7 @@ def extract(
         if _up_to_date(output, videos):
             progress.up_to_date(output.path)
         else:
+            check_output(output.path)
             wanted.append(output)
     summary = Summary()
     writers: dict[ShardWriter, Extractor] = {}
@@ -87,7 +87,7 @@ def _full_disk_explained(writers: Collection[ShardWriter]) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ShardError) as error:
-        number = _no_room(error)
+        number = no_room(error)
         if not number:
             raise
         finished = [len(writer.video_ids) - len(writer.pending) for writer in writers]
@@ -96,15 +96,6 @@ def _full_disk_explained(writers: Collection[ShardWriter]) -> Iterator[None]:
             f"there is no room to write ({os.strerror(number)}); finished videos are kept{''.join(kept)}",
             "free some space and run the same command again: it goes on after the finished videos",
         ) from error
-
-
-def _no_room(error: BaseException | None) -> int:
-    """The error number of a full disk, or 0; HDF5 hides it, because closing the file fails once more."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            return error.errno
-        error = error.__cause__ or error.__context__
-    return 0
 
 
 def _writer(output: Output, videos: Mapping[str, Path]) -> ShardWriter:

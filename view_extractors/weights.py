@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cocon.assets import cache_folder
+from cocon.assets import cache_folder, check_cache
 from cocon.download import fetch_rest
 from cocon.errors import AssetError
 from cocon.files import file_lock, sha256_of
@@ -108,6 +108,7 @@ def resolve(name: str) -> Path:
     weights = WEIGHTS[name]
     path = weights_folder() / weights.filename
     if not path.exists():
+        check_cache()
         with file_lock(cache_folder() / "locks" / f"{weights.filename}.lock"):
             if not path.exists():
                 _download(weights, path)

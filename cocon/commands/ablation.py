@@ -7,6 +7,8 @@ from pathlib import Path
 
 from cocon.errors import ConfigError
 from cocon.evaluation.ablation import format_ablation, gather, read_ablation, write_ablation
+from cocon.files import output_file
+from cocon.terminal import say
 
 HELP = "several pretrainings over several seeds in one table, or show one"
 
@@ -19,17 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--relations", nargs="*", type=Path, default=[], metavar="JSON", help="what `cocon relations` wrote"
     )
-    parser.add_argument("--output", type=Path, help="the .json to write (with --metrics)")
-    parser.add_argument("--csv", type=Path, help="the .csv to write (with --metrics)")
+    parser.add_argument("--output", type=output_file, help="the .json to write (with --metrics)")
+    parser.add_argument("--csv", type=output_file, help="the .csv to write (with --metrics)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the tables; with ``--metrics`` write them first."""
     if args.show:
-        print(format_ablation(read_ablation(args.show)))
+        say(format_ablation(read_ablation(args.show)))
         return
     if args.output is None or args.csv is None:
         raise ConfigError("--metrics needs to know where to write", "give --output and --csv")
     ablation = gather(args.metrics, args.relations)
     write_ablation(ablation, args.output, args.csv)
-    print(format_ablation(ablation))
+    say(format_ablation(ablation))

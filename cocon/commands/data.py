@@ -11,7 +11,8 @@ from pydantic import RootModel
 from cocon.config.schema import Config, Dataset
 from cocon.config.settings import load_config, parse_settings
 from cocon.errors import ConfigError
-from cocon.files import write_json
+from cocon.files import output_file, write_json
+from cocon.terminal import say
 
 HELP = "download and unpack a public data set, or check a data set"
 
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     get.add_argument("--keep", action="store_true", help="do not remove downloaded archives")
     get.add_argument("--settings", help="the data set's section as JSON, instead of --config")
-    get.add_argument("--output", type=Path, help="a receipt, JSON")
+    get.add_argument("--output", type=output_file, help="a receipt, JSON")
 
     check = actions.add_parser(
         "check",
@@ -65,7 +66,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     check.add_argument("--processes", type=int, default=1, metavar="N", help="files read at the same time")
     check.add_argument(
-        "--output", type=Path, help="the manifest with all columns (default: <results>/NAME/checked.csv)"
+        "--output",
+        type=output_file,
+        help="the manifest with all columns (default: <results>/NAME/checked.csv)",
     )
 
 
@@ -91,7 +94,7 @@ def _get(args: argparse.Namespace) -> None:
     else:
         settings = _section(load_config(args.config), args)
     receipt = get(settings, own=args.own, keep=args.keep)
-    print(f"{args.dataset}: {receipt['videos']:,} of {receipt['listed']:,} videos are in {settings.videos}")
+    say(f"{args.dataset}: {receipt['videos']:,} of {receipt['listed']:,} videos are in {settings.videos}")
     if args.output:
         write_json(args.output, receipt)
 

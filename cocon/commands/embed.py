@@ -8,15 +8,11 @@ row; then the exit status is 3.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import signal
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from cocon.errors import CoConError, ConfigError, DatasetError
+from cocon.files import output_file
+from cocon.terminal import say
 from cocon.views import VIEWS
 
 HELP = "embeddings of any videos from an exported encoder"
@@ -34,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("videos", nargs="*", metavar="VIDEO", help="files; their names, as given, are the ids")
     add("--manifest", type=Path, help="table with the columns id and path, in place of VIDEO ...")
     add("--encoder", type=Path, required=True, help="folder that `cocon export` wrote")
-    add("--output", type=Path, required=True, help=".h5, .npz or .csv")
+    add("--output", type=output_file, required=True, help=".h5, .npz or .csv")
     add("--views", nargs="+", choices=tuple(VIEWS), help="some of the encoder's views; default: all")
     add("--per-window", action="store_true", help="a row per window, with its time, and not per video")
     add("--batch-size", type=int, default=16, help="windows per forward pass")
@@ -67,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
         videos = {row.id: row.path for row in rows}
         if len(videos) < len(rows):
             raise DatasetError(f"{args.manifest} has an id twice")
-    with _sigterm_cleans_up(), world(args.device, args.threads) as process:
+    with world(args.device, args.threads) as process:
         encoder = load_encoder(args.encoder, process.device.type)
         embeddings = encoder.embed(
             videos,
@@ -84,22 +80,8 @@ def run(args: argparse.Namespace) -> None:
         raise DatasetError(f"no video can be decoded:{listed}")
     write_embeddings(args.output, embeddings, encoder.config.model_dump(mode="json", by_alias=True))
     sizes = ", ".join(f"{view} {x_ND.shape[1]}" for view, x_ND in embeddings.views.items())
-    print(f"{args.output}: {len(embeddings.ids)} rows; {sizes}")
+    say(f"{args.output}: {len(embeddings.ids)} rows; {sizes}")
     if embeddings.skipped:
         raise IncompleteError(
             f"{len(embeddings.skipped)} of {len(embeddings.videos)} videos left out:{listed}"
         )
-
-
-@contextlib.contextmanager
-def _sigterm_cleans_up() -> Iterator[None]:
-    """SIGTERM, like Ctrl-C, ends the extraction and removes its folder."""
-
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -10,6 +10,7 @@ from cocon.errors import ConfigError
 from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.run import evaluate_ensemble
 from cocon.evaluation.settings import EnsembleSettings
+from cocon.files import output_file
 
 HELP = "late fusion of the views' scores"
 
@@ -24,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VIEW=FILE",
         help="the .npz of scores per view; for retrieval the .h5 of features",
     )
-    parser.add_argument("--output", required=True, type=Path, help=".json of metrics; scores go beside it")
+    parser.add_argument(
+        "--output", required=True, type=output_file, help=".json of metrics; scores go beside it"
+    )
     parser.add_argument("--settings", default="{}", help="ensemble, retrieval, bootstrap: JSON or a file")
     parser.add_argument("--manifest", type=Path, help="table of the videos (retrieval only)")
     parser.add_argument("--split", help="name of the split (retrieval only)")

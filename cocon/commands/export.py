@@ -10,6 +10,8 @@ import argparse
 from pathlib import Path
 
 from cocon.export.config import POOLINGS
+from cocon.files import output_folder
+from cocon.terminal import say
 
 HELP = "write encoders, their settings and a model card as one folder"
 
@@ -18,7 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("--encoders", type=Path, nargs="+", required=True, metavar="FILE", help="checkpoints, one per view")
-    add("--output", type=Path, required=True, help="the folder to write; an earlier export is replaced")
+    add(
+        "--output",
+        type=output_folder,
+        required=True,
+        help="the folder to write; an earlier export is replaced",
+    )
     add(
         "--shards",
         type=Path,
@@ -50,4 +57,4 @@ def run(args: argparse.Namespace) -> None:
         licence=args.licence,
     )
     config = export(job)
-    print(f"{args.output}: {config.pretraining}, {', '.join(config.views)}")
+    say(f"{args.output}: {config.pretraining}, {', '.join(config.views)}")

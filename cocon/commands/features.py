@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from cocon.config.settings import parse_settings
+from cocon.files import output_file
 from cocon.views import VIEWS
 
 HELP = "features of all labelled videos from a frozen encoder"
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
     add("--view", required=True, choices=tuple(VIEWS))
     add("--checkpoint", type=Path, required=True, help="the encoder, <view>.safetensors")
-    add("--output", type=Path, required=True, help="the .h5 file of features")
+    add("--output", type=output_file, required=True, help="the .h5 file of features")
     add("--settings", default="{}", help="JSON or a file: clip")
     add("--batch-size", type=int, default=16, help="windows per forward pass")
     add("--workers", type=int, default=0, help="processes that decode; 0: in this one")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cocon.config.schema import FRAME_PROTOCOLS
 from cocon.config.settings import parse_settings
+from cocon.files import output_file, output_folder
 from cocon.views import VIEWS
 
 HELP = "fine-tune an encoder with labels and test it"
@@ -26,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--view", required=True, choices=tuple(VIEWS))
     add("--checkpoint", type=Path, required=True, help="the encoder, <view>.safetensors")
     add("--split", required=True, help="name of the split, for instance 1")
-    add("--output", type=Path, required=True, help=".json of metrics; the rest goes beside it")
-    add("--state", type=Path, required=True, help="folder for unfinished runs")
+    add("--output", type=output_file, required=True, help=".json of metrics; the rest goes beside it")
+    add("--state", type=output_folder, required=True, help="folder for unfinished runs")
     add("--preset", default="finetune", choices=FRAME_PROTOCOLS, help="the protocol")
     add("--name", default="", help="name of the row in the table; default: the preset")
     add("--settings", default="{}", help="JSON or a file: <the preset>, clip, bootstrap")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from pydantic import RootModel
 
@@ -13,7 +12,9 @@ from cocon.datasets.manifest import write_manifest
 from cocon.datasets.probe import glance
 from cocon.datasets.registry import list_videos
 from cocon.errors import DatasetError
+from cocon.files import output_file
 from cocon.shards import shard_of
+from cocon.terminal import say
 from cocon.workflow.lists import file_identity, members_of, tracked
 
 HELP = "list the videos of a data set in one table"
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon index``."""
     add = parser.add_argument
     add("--settings", required=True, help="the data set's section of config.yaml, as JSON")
-    add("--output", type=Path, required=True, help="the manifest, a CSV file")
+    add("--output", type=output_file, required=True, help="the manifest, a CSV file")
     add("--shard", type=int, default=0, metavar="K", help="list part K of the videos (from 0)")
     add("--shards", type=int, default=1, metavar="N", help="of N parts; the ids decide (default 1)")
     add("--expect", metavar="ID", help="what identified the videos and their files when the run was planned")
@@ -50,4 +51,4 @@ def run(args: argparse.Namespace) -> None:
     facts = {video.id: glance(video.path) for video in videos}
     write_manifest(args.output, videos, facts)
     labels = {video.label for video in videos if video.label}
-    print(f"{args.output}: {len(videos):,} videos, {len(labels)} classes")
+    say(f"{args.output}: {len(videos):,} videos, {len(labels)} classes")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from cocon.config.settings import parse_settings
+from cocon.files import output_folder
 from cocon.views import VIEWS
 
 HELP = "write randomly initialised encoders"
@@ -14,7 +14,9 @@ HELP = "write randomly initialised encoders"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon init``."""
     parser.add_argument("--views", nargs="+", choices=tuple(VIEWS), required=True)
-    parser.add_argument("--output-dir", type=Path, required=True, help="folder for <view>.safetensors")
+    parser.add_argument(
+        "--output-dir", type=output_folder, required=True, help="folder for <view>.safetensors"
+    )
     parser.add_argument("--settings", default="{}", help="JSON or a file: clip, network")
     parser.add_argument("--seed", type=int, default=0)
 

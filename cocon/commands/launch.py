@@ -8,6 +8,7 @@ its state saved, puts the job back into the queue.
 from __future__ import annotations
 
 import argparse
+import signal
 
 from cocon.errors import ConfigError
 from cocon.launch import Layout, launch
@@ -36,5 +37,7 @@ def run(args: argparse.Namespace) -> None:
             f"{count} processes need {count} GPUs, and the job may have {args.gpus}",
             "raise `resources: gpu` in the profile, or lower jobs.<stage>.gpus in config.yaml",
         )
+    # srun has its signals from SLURM, and time to pass them on; an exception here would kill it at once.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     layout = Layout(args.nodes, args.processes, args.threads, gpu=args.gpus > 0)
     raise SystemExit(launch(layout, args.command_line))

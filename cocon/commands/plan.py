@@ -11,6 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
+from cocon.terminal import say
+
 HELP = "hours, bytes and jobs of a whole evaluation, from a short measurement"
 
 
@@ -63,4 +65,4 @@ def run(args: argparse.Namespace) -> None:
         config, args.dataset, roles, extraction, rates, args.gpus, None if measured else args.gpu_tflops
     )
     document = document_of(plan, args.cpus)
-    print(json.dumps(document, indent=2) if args.json else tables(document))
+    say(json.dumps(document, indent=2) if args.json else tables(document))

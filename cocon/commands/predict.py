@@ -12,6 +12,8 @@ from pathlib import Path
 from cocon.commands.ensemble import parse_inputs
 from cocon.config.settings import parse_settings
 from cocon.evaluation.settings import EnsembleSettings
+from cocon.files import output_file
+from cocon.terminal import say
 
 HELP = "labels for videos by trained classifiers"
 
@@ -21,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--classifiers", required=True, nargs="+", metavar="VIEW=FILE", help="what `cocon finetune` wrote")
     add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
-    add("--output", type=Path, required=True, help="the .csv to write")
+    add("--output", type=output_file, required=True, help="the .csv to write")
     add("--settings", default="{}", help="ensemble, the weights of the views: JSON or a file")
     add("--batch-size", type=int, default=16, help="windows per forward pass")
     add("--workers", type=int, default=0, help="processes that decode; 0: in this one")
@@ -46,4 +48,4 @@ def run(args: argparse.Namespace) -> None:
     write_predictions(args.output, found)
     if found.left_out:
         names = ", ".join(found.left_out[:5])
-        print(f"{len(found.left_out)} videos cannot be judged: {names}", file=sys.stderr)
+        say(f"{len(found.left_out)} videos cannot be judged: {names}", file=sys.stderr)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cocon.config.schema import PRESETS
 from cocon.config.settings import parse_settings
+from cocon.files import output_file, output_folder
 from cocon.views import VIEWS
 
 HELP = "pretrain encoders (stage 1: one view, stage 2: views together)"
@@ -27,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stage", choices=("stage1", "stage2"), required=True)
     add("--preset", choices=PRESETS, help="terms of the loss; stage 1: cpc, stage 2: cocon")
     add("--init", type=Path, help="folder with the encoders that stage 2 starts from")
-    add("--output-dir", type=Path, required=True, help="folder for <view>.safetensors")
-    add("--log", type=Path, required=True, help="file for one JSON object per epoch")
-    add("--state", type=Path, required=True, help="folder for unfinished runs")
+    add("--output-dir", type=output_folder, required=True, help="folder for <view>.safetensors")
+    add("--log", type=output_file, required=True, help="file for one JSON object per epoch")
+    add("--state", type=output_folder, required=True, help="folder for unfinished runs")
     add("--resume", type=Path, help="a checkpoint of that folder (.pt) to go on from, not the newest")
     add("--settings", default="{}", help="JSON or a file: clip, network, pretraining")
     add("--seed", type=int, default=0)

@@ -8,6 +8,8 @@ from pathlib import Path
 from cocon.commands.ensemble import parse_inputs
 from cocon.config.settings import parse_settings
 from cocon.evaluation.settings import RelationsSettings
+from cocon.files import output_file
+from cocon.terminal import say
 
 HELP = "nearest classes of every class, and how many the views agree about"
 
@@ -20,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--split", required=True, help="whose test videos are compared")
     add("--settings", default="{}", help="relations: JSON or a file")
     add("--seed", type=int, default=0, help="seed of the encoders, noted in the output")
-    add("--output", required=True, type=Path, help=".json")
+    add("--output", required=True, type=output_file, help=".json")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -35,4 +37,4 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         output=args.output,
     )
-    print(f"{found.agreeing} of {len(found.classes)} classes agree ({found.chance:.1f} by chance)")
+    say(f"{found.agreeing} of {len(found.classes)} classes agree ({found.chance:.1f} by chance)")

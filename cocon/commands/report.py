@@ -7,9 +7,11 @@ from pathlib import Path
 
 from cocon.config.settings import parse_settings
 from cocon.errors import ConfigError
+from cocon.files import output_file
 from cocon.report.build import write_report
 from cocon.report.inputs import load_inputs
 from cocon.report.settings import ReportSettings
+from cocon.terminal import say
 from cocon.views import VIEWS
 
 HELP = "write a self-contained HTML report about a data set's results"
@@ -29,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings", default="{}", help="the recipe and the seed that were used: JSON or a file"
     )
-    parser.add_argument("--output", type=Path, help="the file to write; default: <results>/report.html")
+    parser.add_argument(
+        "--output", type=output_file, help="the file to write; default: <results>/report.html"
+    )
     parser.add_argument("--title", default="", help="name of the data set; default: that of the folder")
     parser.add_argument(
         "--views", nargs="+", choices=list(VIEWS), default=(), help="views to show; default: all"
@@ -60,4 +64,4 @@ def run(args: argparse.Namespace) -> None:
     )
     output = args.output or args.results / "report.html"
     write_report(inputs, output)
-    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+    say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")

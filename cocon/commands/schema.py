@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from cocon.config.schema import Config
-from cocon.files import write_json
+from cocon.files import output_file, write_json
 
 HELP = "write the JSON schema of config.yaml"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon schema``."""
-    parser.add_argument("--output", type=Path, required=True, help="the schema, a JSON file")
+    parser.add_argument("--output", type=output_file, required=True, help="the schema, a JSON file")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cocon.errors import ShardError
+from cocon.files import output_file
+from cocon.terminal import printable, say
 from cocon.views import VIEWS
 
 HELP = "verify, describe or show HDF5 shards"
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--status", action="store_true", help="list frames and status of every video")
     show.add_argument("--frames", type=int, default=8, metavar="N", help="columns (default 8)")
     show.add_argument("--height", type=int, default=150, metavar="PX", help="of a picture (default 150)")
-    show.add_argument("--output", type=Path, default=Path("sheet.png"), help="PNG (default sheet.png)")
+    show.add_argument("--output", type=output_file, default=Path("sheet.png"), help="PNG (default sheet.png)")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
         if args.frames < 1 or args.height < 16:
             raise ShardError("a sheet needs at least one column, and pictures of 16 px")
         write_sheet(paths, args.video, args.output, columns=args.frames, height=args.height)
-        print(args.output)
+        say(args.output)
 
 
 def shard_files(paths: Iterable[Path]) -> list[Path]:
@@ -104,15 +106,15 @@ def verify_all(paths: Sequence[Path]) -> None:
             rows = verify(path)
         except ShardError as error:
             bad += 1
-            print(f"BAD    {error.message}", flush=True)
+            say(f"BAD    {error.message}")
         else:
-            print(f"whole  {path}: {_count(rows)}", flush=True)
+            say(f"whole  {printable(path)}: {_count(rows)}")
     if bad:
         raise ShardError(
             f"{bad} of {len(paths)} shards are bad",
             "delete them and run the workflow again; it makes them anew",
         )
-    print(f"{len(paths)} shards, all whole")
+    say(f"{len(paths)} shards, all whole")
 
 
 def _count(rows: Sequence[Any]) -> str:
@@ -141,17 +143,18 @@ def info(paths: Sequence[Path], *, as_json: bool) -> None:
             videos = [asdict(row) for row in rows]
             documents.append({**head, "parameters": shard.parameters, "videos": videos})
             continue
-        print(f"{path}\n  view        {shard.view}, coded as {shard.codec}\n  videos      {_count(rows)}")
-        print(
+        say(printable(path))
+        say(f"  view        {shard.view}, coded as {shard.codec}\n  videos      {_count(rows)}")
+        say(
             f"  frames      {frames:,}, {size / max(frames, 1):,.0f} bytes each\n  size        {size:,} bytes"
         )
         for key, value in sorted(shard.parameters.items()):
-            print(f"  {key:<11} {value if isinstance(value, str) else json.dumps(value)}")
+            say(f"  {printable(key):<11} {printable(value if isinstance(value, str) else json.dumps(value))}")
         for row in rows:
             if row.status != "ok":
-                print(f"  {row.status:<11} {row.id}: {row.reason}")
+                say(f"  {row.status:<11} {printable(row.id)}: {printable(row.reason)}")
     if as_json:
-        print(json.dumps(documents, indent=2))
+        say(json.dumps(documents, indent=2))
 
 
 def status(paths: Sequence[Path]) -> None:
@@ -164,14 +167,12 @@ def status(paths: Sequence[Path]) -> None:
     for shard in shards:
         for row in shard.videos.values():
             table.setdefault(row.id, {})[shard.view] = row
-    width = max([len("video"), *map(len, table)])
-    print(
-        f"{'video':<{width}}  {'frames':>6}  {'fps':>6}  {'size':>9}  " + "  ".join(f"{v:<8}" for v in views)
-    )
+    width = max(len("video"), *(len(printable(video_id)) for video_id in table), 0)
+    say(f"{'video':<{width}}  {'frames':>6}  {'fps':>6}  {'size':>9}  " + "  ".join(f"{v:<8}" for v in views))
     for video_id, rows in table.items():
         first = next((row for row in rows.values() if row.usable), next(iter(rows.values())))
         size = f"{first.source_width}x{first.source_height}"
         states = "  ".join(f"{rows[view].status if view in rows else '-':<8}" for view in views)
         reasons = "; ".join(dict.fromkeys(row.reason for row in rows.values() if row.reason))
-        line = f"{video_id:<{width}}  {first.frames:>6}  {first.fps:>6.2f}  {size:>9}  {states}  {reasons}"
-        print(line.rstrip())
+        about = f"{first.frames:>6}  {first.fps:>6.2f}  {size:>9}  {states}  {reasons}"
+        say(printable(f"{printable(video_id):<{width}}  {about}".rstrip()))

@@ -15,7 +15,8 @@ from cocon.errors import ConfigError, DatasetError
 from cocon.evaluation.metrics import Result
 from cocon.evaluation.paper import Cell, Setting, cells_beside, format_cells, whole_table
 from cocon.evaluation.summary import format_tables, read_document, read_results, read_summary, write_summary
-from cocon.files import write_csv, write_json
+from cocon.files import output_file, write_csv, write_json
+from cocon.terminal import say
 
 HELP = "gather rows of metrics into one summary, or show one"
 
@@ -36,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--setting",
         help="data sets, network and views, where published figures may stand beside: JSON or a file",
     )
-    parser.add_argument("--output", type=Path, help="the .json to write (not with --show)")
-    parser.add_argument("--csv", type=Path, help="the .csv to write (not with --show)")
+    parser.add_argument("--output", type=output_file, help="the .json to write (not with --show)")
+    parser.add_argument("--csv", type=output_file, help="the .csv to write (not with --show)")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the tables; with ``--metrics`` and ``--paper`` write them first."""
     if args.show:
-        print(_text(read_summary(args.show), read_cells(args.show)))
+        say(_text(read_summary(args.show), read_cells(args.show)))
         return
     if args.output is None or args.csv is None:
         raise ConfigError("a table needs to know where to be written", "give --output and --csv")
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
         rows = [cell.row() for cell in cells]
         write_csv(args.csv, rows, list(rows[0]))
         write_json(args.output, {"cells": rows})
-        print(format_cells(cells))
+        say(format_cells(cells))
         return
     results = read_results(args.metrics)
     more = {}
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
         beside = [cell.row() for cell in cells_beside(results, setting)]
         more = {"setting": setting.model_dump(mode="json"), "published": beside}
     write_summary(results, args.output, args.csv, more)
-    print(_text(results, read_cells(args.output)))
+    say(_text(results, read_cells(args.output)))
 
 
 def read_cells(path: Path) -> list[Cell]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 from cocon.errors import ConfigError
 from cocon.gpu_lease import visible_devices
+from cocon.locks import Lock, hold
 
-_held: list[IO[str]] = []
+_held: list[Lock] = []
 
 
 def gpu_count(environment: Mapping[str, str] = os.environ) -> int:
@@ -30,19 +29,14 @@ def keep_to_ourselves(folder: Path) -> None:
     """Keep other runs out of a working folder until this process ends, in whatever way it ends.
 
     Snakemake's own lock outlives a process that was killed, and then asks for ``--unlock``; this one is
-    gone with its process.
+    gone with its process. Where the file system of the folder has no locks, a warning says who is kept out.
 
     Raises:
         ConfigError: when another process works in the folder.
     """
     path = folder / ".snakemake" / "cocon.lock"
     path.parent.mkdir(exist_ok=True)
-    handle = path.open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise ConfigError(
-            f"another run works in {folder.resolve()}", "wait until it is done, or stop it"
-        ) from None
-    _held.append(handle)  # closed, and thereby released, by the end of the process
+    lock = hold(path, wait=False)
+    if lock is None:
+        raise ConfigError(f"another run works in {folder.resolve()}", "wait until it is done, or stop it")
+    _held.append(lock)  # closed, and thereby released, by the end of the process

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 import tarfile
@@ -16,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from cocon.errors import DatasetError
+from cocon.files import no_room
 
 SUFFIXES = (".rar", ".zip", ".tar", ".tar.gz", ".tgz")
 _RAR = b"Rar!\x1a\x07"
@@ -77,7 +77,7 @@ def unpack(archive: Path, place: Place) -> int:
     try:
         return _unpack(archive, place)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if no_room(error):
             raise DatasetError(
                 f"the disk is full, {archive} is unpacked in part", "make room and run it again: it goes on"
             ) from error

@@ -13,6 +13,7 @@ from cocon.datasets.findings import find
 from cocon.datasets.manifest import TEST, TRAIN, Facts, Video, write_manifest
 from cocon.datasets.probe import MISSING, glance, probe_all
 from cocon.errors import DatasetError
+from cocon.terminal import printable, say
 
 
 def check(settings: Any, output: Path, *, min_frames: int, decode: bool = True, processes: int = 1) -> None:
@@ -36,11 +37,11 @@ def check(settings: Any, output: Path, *, min_frames: int, decode: bool = True, 
     else:
         facts = {video.id: glance(video.path) for video in videos}
     write_manifest(output, videos, facts)
-    print("\n".join(count_table(videos, facts, settings.splits)))
+    say("\n".join(count_table(videos, facts, settings.splits)))
     findings = list(find(settings, videos, facts, min_frames))
     for finding in sorted(findings, key=lambda finding: not finding.serious):
-        print(f"{'fault' if finding.serious else 'note '}  {finding.sentence}")
-    print(output)
+        say(f"{'fault' if finding.serious else 'note '}  {finding.sentence}")
+    say(output)
     if serious := sum(finding.serious for finding in findings):
         raise DatasetError(
             f"{serious} fault{'s' if serious > 1 else ''} would spoil the accuracies",
@@ -55,12 +56,12 @@ def count_table(videos: Sequence[Video], facts: Mapping[str, Facts], splits: Seq
     listed = Counter(video.label for video in videos)
     found = Counter(video.label for video in there)
     by_role = Counter((video.label, split, video.splits.get(split)) for video in there for split in splits)
-    width = max(len("class"), *(len(label or "(none)") for label in listed))
+    width = max(len("class"), *(len(printable(label) or "(none)") for label in listed))
     yield f"{'class':<{width}}  listed   there  " + "  ".join(f"{s + ' ' + r:>8}" for s, r in roles)
     for label in [*sorted(listed), None]:
         labels = sorted(listed) if label is None else [label]
         counts = [sum(by_role[each, split, role] for each in labels) for split, role in roles]
-        name = "all" if label is None else label or "(none)"
+        name = "all" if label is None else printable(label) or "(none)"
         numbers = f"{sum(listed[each] for each in labels):>6,}  {sum(found[each] for each in labels):>6,}"
         yield f"{name:<{width}}  {numbers}  " + "  ".join(f"{count:>8,}" for count in counts)
 
@@ -74,5 +75,5 @@ def _progress(items: Iterable[tuple[str, Facts]], total: int) -> Iterator[tuple[
         return
     for number, item in enumerate(items, start=1):
         if number == total or number % max(total // 10, 1) == 0:
-            print(f"read {number:,} of {total:,} videos", file=sys.stderr, flush=True)
+            say(f"read {number:,} of {total:,} videos", file=sys.stderr)
         yield item

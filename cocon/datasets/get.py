@@ -19,6 +19,7 @@ from cocon.datasets.sources import Archive, Part, archive_folder, public_source
 from cocon.download import download
 from cocon.errors import AssetError, DatasetError
 from cocon.files import atomic_path, file_lock, read_json, write_json
+from cocon.terminal import say
 
 
 def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _receive(part: Part, store: Path, place: Place, keep: bool) -> dict[str, Any
     receipt["files"] = _take(path, place)
     os.sync()
     write_json(_receipt_path(path), receipt)
-    print(f"{path.name}: {receipt['files']:,} files", flush=True)
+    say(f"{path.name}: {receipt['files']:,} files")
     if receipt["url"] and not keep:
         path.unlink()
     return receipt

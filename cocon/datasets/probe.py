@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict
 from pathlib import Path
 
 from cocon.datasets.manifest import Facts, Video
 from cocon.files import file_lock, sha256_of
 from cocon.video import VideoError, VideoMissingError, check_file, open_video
+from cocon.workers import worker_pool
 
 OK, REPAIRED, SKIPPED, MISSING = "ok", "repaired", "skipped", "missing"
 #: to be raised when the same file gives other facts, so that files checked before are read again
@@ -84,8 +84,7 @@ def _probed(videos: Sequence[Video], processes: int) -> Iterator[tuple[Video, Fa
         for video in videos:
             yield video, probe(video.path)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(videos)), context) as pool:
+    with worker_pool(min(processes, len(videos))) as pool:
         started = {pool.submit(probe, video.path): video for video in videos}
         for finished in as_completed(started):
             yield started[finished], finished.result()

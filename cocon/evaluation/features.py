@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from cocon.errors import DatasetError
-from cocon.files import atomic_path
+from cocon.hdf5 import new_hdf5
 
 ARRAYS = ("encoder", "encoder_max", "context")
 
@@ -58,7 +58,7 @@ class Features:
 
 def write_features(path: Path, features: Features) -> None:
     """Write ``features`` as HDF5, atomically."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         file["ids"] = np.array([video.encode() for video in features.ids], dtype=np.bytes_)
         for name in ARRAYS:
             file[name] = np.asarray(getattr(features, name), dtype=np.float32)

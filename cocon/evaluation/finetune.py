@@ -26,7 +26,7 @@ from cocon.evaluation.scores import ClassScores, write_result
 from cocon.evaluation.settings import FinetuneSettings
 from cocon.evaluation.splits import labelled_split
 from cocon.evaluation.windows import mean_over_windows, usable_videos
-from cocon.files import fingerprint, sha256_of
+from cocon.files import check_output, fingerprint, sha256_of
 from cocon.models.classifier import Classifier
 from cocon.shards import ShardSet
 from cocon.training.checkpoint import load_encoder
@@ -88,10 +88,13 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
         CheckpointError: The encoder is missing, something else or of another view.
         ConfigError: Frames are smaller than the crop.
         DatasetError: Too few videos or classes, see `Split.available`.
+        OutputError: A result could not be written in the end.
         TrainingInterruptedError: After a signal, with the state saved.
         TrainingDivergedError: The loss is not finite.
     """
     settings = job.schedule
+    for suffix in (".json", ".npz", ".log.jsonl", ".safetensors"):
+        check_output(job.output.with_suffix(suffix))
     network, info = load_encoder(job.checkpoint, view=job.view)
     clip = job.settings.clip or info.clip
     shards = ShardSet.of_folder(job.shards / job.view)

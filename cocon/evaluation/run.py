@@ -18,6 +18,7 @@ from cocon.evaluation.relations import ClassRelations, relate, write_relations
 from cocon.evaluation.scores import ClassScores, write_result
 from cocon.evaluation.settings import EnsembleSettings
 from cocon.evaluation.splits import labelled_split
+from cocon.files import check_output, output_file
 
 
 def dataset_name(manifest: Path) -> str:
@@ -30,7 +31,9 @@ def add_features_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", required=True, type=Path, help="table of the videos")
     parser.add_argument("--features", required=True, type=Path, help="what `cocon features` wrote")
     parser.add_argument("--split", required=True, help="name of the split, for instance 1")
-    parser.add_argument("--output", required=True, type=Path, help=".json of metrics; scores go beside it")
+    parser.add_argument(
+        "--output", required=True, type=output_file, help=".json of metrics; scores go beside it"
+    )
     parser.add_argument("--name", default="", help="name of the row in the table; default: the protocol")
     parser.add_argument("--settings", default="{}", help="keys of the recipe's evaluation: JSON or a file")
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
@@ -64,6 +67,7 @@ def evaluate_features(
     Raises:
         DatasetError: The inputs are missing, contradict each other or leave nothing to judge.
     """
+    check_output(output.with_suffix(".npz"))
     table = read_features(features)
     task = Task(dataset_name(manifest), table.pretraining, table.view, name or protocol, split, seed)
     chosen = labelled_split(read_manifest(manifest), split)

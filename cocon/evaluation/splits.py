@@ -9,6 +9,7 @@ from functools import cached_property
 
 from cocon.datasets.manifest import TEST, TRAIN, Video, videos_of
 from cocon.errors import DatasetError
+from cocon.terminal import printable
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Split:
         unknown = {self.test[video] for video in test} - known
         if unknown:
             names = ", ".join(self.classes[number] for number in sorted(unknown))
-            log.warning("no training video for: %s; their test videos count as wrong", names)
+            log.warning("no training video for: %s; their test videos count as wrong", printable(names))
         return train, test
 
 

@@ -17,6 +17,7 @@ from cocon.data.augmentation import mirror
 from cocon.data.clips import read_windows
 from cocon.data.network_input import normalise, to_network_input, unit_range
 from cocon.shards import ShardSet
+from cocon.terminal import printable
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def usable_videos(shards: ShardSet, video_ids: Iterable[str]) -> list[str]:
             "%d videos of the manifest are in no shard of the view %s, '%s' for one",
             len(missing),
             shards.view,
-            missing[0],
+            printable(missing[0]),
         )
     return [video for video in ids if video in infos and infos[video].usable]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 
 from cocon.errors import ConfigError
 from cocon.files import atomic_path, write_csv
+from cocon.hdf5 import new_hdf5
 
 FORMAT = "cocon-embeddings"
 MULTI_VIEW = "multi_view"
@@ -93,15 +93,15 @@ def write_embeddings(path: Path, embeddings: Embeddings, about: Mapping[str, Any
         _write_csv(path, embeddings)
         return
     arrays = _arrays(embeddings) | {"encoder": np.array(json.dumps(about, sort_keys=True))}
-    with atomic_path(path) as temporary:
-        if path.suffix == ".npz":
+    if path.suffix == ".npz":
+        with atomic_path(path) as temporary:
             np.savez(temporary, allow_pickle=False, **arrays)
-            return
-        with h5py.File(temporary, "w") as file:
-            file.attrs["format"] = FORMAT
-            for name, array in arrays.items():
-                text = array.dtype.kind == "U"
-                file[name] = np.char.encode(array, "utf-8", "surrogateescape") if text else array
+        return
+    with new_hdf5(path) as file:
+        file.attrs["format"] = FORMAT
+        for name, array in arrays.items():
+            text = array.dtype.kind == "U"
+            file[name] = np.char.encode(array, "utf-8", "surrogateescape") if text else array
 
 
 def _arrays(embeddings: Embeddings) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ from cocon.export.extraction import Machine, extracted
 from cocon.files import sha256_of
 from cocon.models.network import ViewNetwork, aggregate_blocks, build_network, encode_blocks
 from cocon.shards import ShardSet, VideoInfo
+from cocon.terminal import say
 from cocon.training.launch import resolve_device
 
 Videos = Sequence[str | os.PathLike[str]] | Mapping[str, Path]
@@ -111,7 +112,7 @@ class Encoder:
         rest, parts, done = iter(paths.items()), [], 0
         while part := dict(islice(rest, videos_at_once)):
             if not quiet and len(part) < len(paths):
-                print(f"videos {done + 1} to {done + len(part)} of {len(paths)}", file=sys.stderr, flush=True)
+                say(f"videos {done + 1} to {done + len(part)} of {len(paths)}", file=sys.stderr)
             with extracted(part, parameters, machine) as shards:
                 parts.append(self.encode(shards, list(part), per_window=per_window, batch_size=batch_size))
             done += len(part)

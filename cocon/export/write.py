@@ -23,7 +23,7 @@ from cocon.export.card import model_card
 from cocon.export.config import CARD, NAME, EncoderConfig, ExportedView, Normalisation, Pooling
 from cocon.export.encoder import Embedder
 from cocon.export.extraction import settings_of
-from cocon.files import sha256_of, sync_folder, write_json, write_text
+from cocon.files import full_disk_named, sha256_of, sync_folder, write_json, write_text
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
 from cocon.shards.parameters import VERSIONS, common_parameters, differences
@@ -187,7 +187,7 @@ def _save(path: Path, network: ViewNetwork, view: str, pooling: Pooling) -> None
 
 
 def _check_output(output: Path) -> None:
-    if output.exists() and not (output / NAME).is_file() and (output.is_file() or any(output.iterdir())):
+    if output.exists() and not (output / NAME).is_file() and (not output.is_dir() or any(output.iterdir())):
         raise ConfigError(f"{output} exists and is no exported encoder", "give another --output")
 
 
@@ -199,10 +199,11 @@ def _folder(final: Path) -> Iterator[Path]:
     old = final.with_name(f".{final.name}.{os.getpid()}.old")
     temporary.mkdir()
     try:
-        yield temporary
-        for path in temporary.iterdir():
-            with path.open("rb") as written:
-                os.fsync(written.fileno())
+        with full_disk_named(final, temporary):
+            yield temporary
+            for path in temporary.iterdir():
+                with path.open("rb") as written:
+                    os.fsync(written.fileno())
         sync_folder(temporary)
         if final.exists():
             final.rename(old)

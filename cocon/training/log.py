@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from cocon.files import write_text
+from cocon.terminal import printable
 
 Row = dict[str, Any]
 ItemT = TypeVar("ItemT")
@@ -110,7 +111,7 @@ class Reporter:
     def say(self, text: str) -> None:
         """One line."""
         if not self._silent:
-            tqdm.write(f"{self.name}: {text}", file=sys.stderr)
+            tqdm.write(printable(f"{self.name}: {text}", keep="\n"), file=sys.stderr)
             sys.stderr.flush()
 
     def warn(self, text: str) -> None:

@@ -12,7 +12,7 @@ from cocon.data.clips import ClipDataset
 from cocon.data.selection import Selection, select_videos
 from cocon.datasets.manifest import Video, read_manifest
 from cocon.errors import ConfigError
-from cocon.files import fingerprint, sha256_of
+from cocon.files import check_output, fingerprint, sha256_of
 from cocon.losses.cocon import canonical_order
 from cocon.models.network import ViewNetwork
 from cocon.pretrainings import WITHOUT_STAGE1
@@ -91,6 +91,7 @@ class PretrainJob:
 
         Raises:
             ConfigError: with the argument that is wrong.
+            OutputError: a result could not be written in the end.
         """
         if self.stage == "stage1" and self.terms != "cpc":
             raise ConfigError(
@@ -103,6 +104,8 @@ class PretrainJob:
             raise ConfigError("stage2 needs encoders to start from", "give the folder of stage 1 as --init")
         if len(set(self.views)) != len(self.views):
             raise ConfigError(f"a view is named twice: {' '.join(self.views)}")
+        for path in (self.log, *(self.output / f"{view}.safetensors" for view in self.views)):
+            check_output(path)
 
 
 def pretrain(job: PretrainJob, world: World) -> None:

@@ -14,6 +14,7 @@ import torch
 
 from cocon.errors import CheckpointError
 from cocon.files import atomic_path, fingerprint
+from cocon.terminal import printable
 from cocon.training.provenance import provenance
 
 _VERSION = 2
@@ -78,7 +79,7 @@ class RunState:
             except CheckpointError as error:
                 faults.append(error)
                 path.rename(path.with_name(path.name + _DAMAGED))
-                log.warning("%s; going back to the one before", error.message)
+                log.warning("%s; going back to the one before", printable(error.message))
             else:
                 return path
         if faults:

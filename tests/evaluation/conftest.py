@@ -73,16 +73,20 @@ def _stripes(label: str, frame: int, size: int = 24) -> np.ndarray:
 
 
 @pytest.fixture
-def striped(tmp_path: Path, make_videos: Callable[..., list[Video]]) -> Path:
+def striped(tmp_path: Path) -> Path:
     """A folder ``demo``: manifest, shard of masks (run/test1 skipped), random encoder ``mask.safetensors``.
 
     Three classes of six training and two test videos of 5 to 9 frames.
     """
+    return write_striped(tmp_path / "demo")
+
+
+def write_striped(root: Path) -> Path:
+    """Write what the fixture ``striped`` has."""
     from cocon.training.checkpoint import save_encoder
     from cocon.training.initialise import initial_network
 
-    root = tmp_path / "demo"
-    videos = make_videos(6, 2)
+    videos = _videos(6, 2)
     write_manifest(root / "manifest.csv", videos)
     labelled = [video for video in videos if video.label]
     sizes = {"height": 24, "width": 24, "source_height": 24, "source_width": 24, "fps": 8.0}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -75,6 +76,22 @@ def test_mistakes_get_a_sentence(
     told = fail("a.mp4", "--views", "flow", "--interpreter", "farneback", str(broken))
     assert "no such backend" in told
     assert "the extraction of flow ended with exit status 2" in told
+
+
+def test_export_on_a_full_disk_leaves_nothing(
+    checkpoints: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", "--encoders", str(checkpoints / "rgb.safetensors"), "--output"]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    try:
+        assert main([*arguments, str(tmp_path / "encoder")]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert f"cocon export: {tmp_path / 'encoder'} cannot be written: File too large" in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert main([*arguments, os.devnull]) == 2
+    assert "cannot be written: /dev/null is no folder" in capfd.readouterr().err
 
 
 def test_a_stopped_command_leaves_nothing_behind(data: Path, exported: Path, tmp_path: Path) -> None:

@@ -37,6 +37,20 @@ def test_plain_lines_where_there_is_no_terminal(capsys):
     assert len(lines) == 7
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_names_are_shown_and_not_executed(capsys, monkeypatch, terminal):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    progress = ConsoleProgress()
+    progress.start(1)
+    progress.video("\x1b]0;owned\x07\n\udcff", 0, "no \x1b[2J")
+    progress.up_to_date(Path("\x1b[1m.h5"))
+    progress.close()
+    written = capsys.readouterr().err
+    assert r"\x1b]0;owned\x07\n\xff: 0 frames, SKIPPED (no \x1b[2J)" in written
+    assert r"\x1b[1m.h5 is up to date" in written
+    assert "\x1b" not in written
+
+
 def test_long_video_gives_a_sign_of_life(capsys, monkeypatch):
     monkeypatch.setattr(console, "_PATIENCE", -1.0)
     progress = ConsoleProgress()

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
 import sys
-import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing.connection import wait
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,8 @@ from cocon.config.schema import DemoDataset
 from cocon.datasets.manifest import TEST, TRAIN, Video
 from cocon.errors import DatasetError
 from cocon.files import file_lock, fingerprint, write_csv
+from cocon.terminal import say
+from cocon.workers import worker_pool
 from cocon.workflow.versions import STAGES
 
 ACTIONS = ("walk", "run", "jump", "jumping_jack", "wave", "squat", "bow", "clap", "box", "kick")
@@ -88,7 +86,6 @@ def render(settings: DemoDataset, processes: int = 1) -> None:
         ]
         write_csv(settings.root / "videos.csv", rows, ["video", "label", "split", "group"])
         shutil.rmtree(work, ignore_errors=True)
-    work.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _files(settings: DemoDataset, work: Path, video: Video) -> list[tuple[Path, Path]]:
@@ -111,9 +108,7 @@ def _rendered(settings: DemoDataset, work: Path, videos: list[Video], processes:
     if processes <= 1 or len(tasks) <= 1:
         yield from map(_make, tasks)
         return
-    # Fresh interpreters: forking a process that may have threads is not safe.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(processes, len(tasks)), context, _die_with_parent) as pool:
+    with worker_pool(min(processes, len(tasks))) as pool:
         for finished in as_completed([pool.submit(_make, task) for task in tasks]):
             yield finished.result()
 
@@ -145,18 +140,6 @@ def _make(task: tuple[str, dict[str, Any], Path, int]) -> str:
     return video_id
 
 
-def _die_with_parent() -> None:
-    """End this worker when the process that started it is gone, even if it was killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _progress(items: Iterable[str], count: int, total: int) -> Iterator[str]:
     """Pass items on; a bar on a terminal, about ten lines elsewhere."""
     if sys.stderr.isatty():
@@ -168,5 +151,5 @@ def _progress(items: Iterable[str], count: int, total: int) -> Iterator[str]:
         return
     for number, item in enumerate(items, start=total - count + 1):
         if number == total or number % max(total // 10, 1) == 0:
-            print(f"rendered {number} of {total} clips", file=sys.stderr, flush=True)
+            say(f"rendered {number} of {total} clips", file=sys.stderr)
         yield item
