@@ -71,7 +71,7 @@ def _group(video: Video) -> str:
 
 def _scattered(names: list[str], seed: int) -> list[str]:
     """In an order that looks random, and in which a new name changes nothing for the others."""
-    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode(errors="surrogateescape")).digest())
 
 
 def _held_out_groups(videos: list[Video], fraction: float, seed: int) -> set[str]:

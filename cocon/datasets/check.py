@@ -36,16 +36,21 @@ def check(settings: Any, output: Path, *, min_frames: int, decode: bool = True, 
     else:
         facts = {video.id: glance(video.path) for video in videos}
     write_manifest(output, videos, facts)
-    print("\n".join(count_table(videos, facts, settings.splits)))
+    _say("\n".join(count_table(videos, facts, settings.splits)))
     findings = list(find(settings, videos, facts, min_frames))
     for finding in sorted(findings, key=lambda finding: not finding.serious):
-        print(f"{'fault' if finding.serious else 'note '}  {finding.sentence}")
-    print(output)
+        _say(f"{'fault' if finding.serious else 'note '}  {finding.sentence}")
+    _say(str(output))
     if serious := sum(finding.serious for finding in findings):
         raise DatasetError(
             f"{serious} fault{'s' if serious > 1 else ''} would spoil the accuracies",
             f"mend what is named above; the column 'status' of {output} has every video",
         )
+
+
+def _say(text: str) -> None:
+    """Print a text; bytes of file names that are no UTF-8 become ``\\udcff`` and the like."""
+    print(text.encode(errors="backslashreplace").decode())
 
 
 def count_table(videos: Sequence[Video], facts: Mapping[str, Facts], splits: Sequence[str]) -> Iterator[str]:

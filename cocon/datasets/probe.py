@@ -6,6 +6,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
@@ -19,7 +20,11 @@ OK, MISSING = "ok", "missing"
 
 def glance(path: Path) -> Facts:
     """What the folder says of a file, without opening it."""
-    return Facts(size=path.stat().st_size) if path.is_file() else Facts(status=MISSING)
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return Facts(status=MISSING)
+    return Facts(size=state.st_size) if stat.S_ISREG(state.st_mode) else Facts(status=MISSING)
 
 
 def probe(path: Path) -> Facts:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from cocon.datasets import registry
+from cocon.datasets.checks import check_dates, check_files
+from cocon.datasets.manifest import Video
 from cocon.download import Pin
 from cocon.errors import DatasetError
 
@@ -80,6 +82,33 @@ def public_source(kind: str) -> PublicSource:
 
 def _is_public(kind: str) -> bool:
     return hasattr(registry.source(kind), "LISTS")
+
+
+def official(kind: str) -> Official:
+    """What the authors of a kind of data set say about it; nothing, if it is no published one."""
+    found: Official = getattr(registry.source(kind), "OFFICIAL", Official())
+    return found
+
+
+def check_videos(name: str, settings: Any, videos: Sequence[Video], max_failed_fraction: float) -> None:
+    """Before anything runs: enough files are there, and none of them is dated in the future.
+
+    A public data set may lack what it is known to lack, any other ``max_failed_fraction`` of its videos.
+    Dates of videos are looked at only where their changes are noticed (``track_videos``).
+
+    Args:
+        name: of the data set in the configuration.
+        settings: its section.
+        videos: those of its lists.
+        max_failed_fraction: of the extraction.
+
+    Raises:
+        DatasetError: with the first files that are missing or dated in the future.
+    """
+    allowed = max(max_failed_fraction, official(settings.kind).may_lack)
+    check_files(videos, allowed, advice(name, settings))
+    tracked = [video.location for video in videos] if settings.track_videos else []
+    check_dates([*registry.source(settings.kind).list_files(settings), *tracked])
 
 
 def archive_folder(settings: Any) -> Path:

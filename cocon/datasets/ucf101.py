@@ -10,6 +10,7 @@ from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
 from cocon.datasets.sources import Archive, Official, Part
 from cocon.download import Pin
 from cocon.errors import DatasetError
+from cocon.tables import read_text
 
 SPLITS = ("1", "2", "3")
 ADVICE = (
@@ -87,7 +88,7 @@ def _names(path: Path) -> list[str]:
             f"(https://www.crcv.ucf.edu/data/UCF101.php) so that its files lie in {path.parent}",
         )
     # Lines are "Class/name.avi 1" (train) or "Class/name.avi" (test), with CRLF.
-    return [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
 
 
 def _video(folder: Path, name: str, splits: dict[str, str]) -> Video:

@@ -132,15 +132,17 @@ def test_hmdb51_is_a_rar_of_rars(hmdb: Hmdb51Dataset, server: FileServer) -> Non
 def test_a_killed_unpacking_goes_on_without_a_download(
     hmdb: Hmdb51Dataset, server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(path: Path, place: object) -> int:
-        raise KeyboardInterrupt
+    def die(path: Path, *rest: object) -> int:
+        if "org" in path.name:
+            raise KeyboardInterrupt
+        return unpack(path, *rest)
 
-    take = module._take
-    monkeypatch.setattr(module, "_take", lambda p, w: die(p, w) if "org" in p.name else take(p, w))
+    unpack = module.unpack
+    monkeypatch.setattr(module, "unpack", die)
     with pytest.raises(KeyboardInterrupt):
         get(hmdb)
     asked = len(server.asked)
-    monkeypatch.setattr(module, "_take", take)
+    monkeypatch.setattr(module, "unpack", unpack)
     assert get(hmdb)["videos"] == 6
     assert len(server.asked) == asked
     assert not (hmdb.videos.parent / "archives" / "hmdb51_org.rar").exists(), "it was ours to remove"

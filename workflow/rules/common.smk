@@ -18,9 +18,8 @@ from cocon.config.schema import (
     WITHOUT_STAGE1,
 )
 from cocon.config.settings import dump_settings, load_config
-from cocon.datasets.checks import check_files
-from cocon.datasets.sources import advice
-from cocon.datasets.registry import list_videos, source
+from cocon.datasets.sources import check_videos
+from cocon.datasets.registry import check_labels, list_videos, source
 from cocon.errors import CoConError
 from cocon.evaluation.paper import Setting, wanted
 from cocon.files import fingerprint
@@ -266,7 +265,7 @@ def videos_by_shard(dataset):
         # A job on a cluster reads this again: the files were looked at when the run was started.
         if settings.kind != "demo" and workflow.is_main_process:
             allowed = CONFIG.recipes[settings.recipe].extraction.max_failed_fraction
-            check_files(videos, allowed, advice(dataset, settings))
+            check_videos(dataset, settings, videos, allowed)
     except CoConError as error:
         raise WorkflowError(f"data set '{dataset}': {error}")
     shards = [[] for _ in range(settings.shards)]
@@ -275,6 +274,17 @@ def videos_by_shard(dataset):
     # They stay to the end: the search for cycles, which goes on while jobs are planned, need not look at them.
     gc.freeze()
     return shards
+
+
+@cache
+def evaluated(dataset):
+    """The section of a data set; says what labels an evaluation lacks, before anything runs."""
+    settings = CONFIG.datasets[dataset]
+    try:
+        check_labels(settings, list_videos(settings))
+    except CoConError as error:
+        raise WorkflowError(f"data set '{dataset}': {error}")
+    return settings
 
 
 def shard_videos(wildcards):
@@ -436,7 +446,7 @@ def start_of(wildcards):
 
 def metrics_of(dataset):
     """The metrics of all encoders, views, protocols and splits of a data set."""
-    settings = CONFIG.datasets[dataset]
+    settings = evaluated(dataset)
     evaluation = CONFIG.recipes[settings.recipe].evaluation
     return [
         f"{RESULTS}/{dataset}/evaluation/{pretraining}/{view}/{protocol}_split{split}.json"
@@ -465,7 +475,7 @@ def paper_setting(wildcards):
 
 def paper_metrics(wildcards):
     """What fills the cells of the paper's table that belong to a data set."""
-    settings = dataset_of(wildcards)
+    settings = evaluated(wildcards.dataset)
     cells = wanted(Setting.model_validate_json(paper_setting(wildcards)))
     if settings.shards_of:  # what owns the shards has the same random networks
         cells = [(pretraining, view) for pretraining, view in cells if pretraining != "random"]
