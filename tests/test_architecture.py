@@ -21,6 +21,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.errors",
     "cocon.files",
     "cocon.shards",
+    "cocon.tables",
     "cocon.views",
 }
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from cocon.config.schema import GPU_BACKENDS
 from cocon.shards import ShardWriter
 from cocon.shards.spool import VideoSpool
+from cocon.shards.writer import MISSING
 from view_extractors.base import Extractor, Network, Resources
 from view_extractors.devices import torch_device
 from view_extractors.gpu_memory import FittingBatches
@@ -113,6 +114,7 @@ class Stages:
         batch_size: largest number of frames in a batch.
         progress: is told what happens.
         summary: is filled.
+        was_there: whether a video's file was there when the videos were listed, as far as it is known.
     """
 
     def __init__(
@@ -122,12 +124,14 @@ class Stages:
         batch_size: int,
         progress: Progress,
         summary: Summary,
+        was_there: Mapping[str, bool] | None = None,
     ) -> None:
         self._writers = writers
         self._resources = resources
         self._batch_size = batch_size
         self._progress = progress
         self._summary = summary
+        self._was_there = was_there or {}
         self._fitting = FittingBatches(progress.batches_halved)
         for extractor in writers.values():
             extractor.prepare(resources)
@@ -170,8 +174,11 @@ class Stages:
                 yield job, []
 
     def _batches(self, job: Job) -> Iterator[tuple[Job, list[np.ndarray]]]:
-        if not job.path.exists():
-            raise VideoError("file is missing")
+        if not _exists(job.path):
+            was_there = self._was_there.get(job.id, False)
+            raise VideoError(
+                f"{MISSING}, but was there when the videos were listed" if was_there else MISSING
+            )
         with contextlib.ExitStack() as stack:
             with self._summary.at_work("decode"):
                 video = stack.enter_context(open_video(job.path))
@@ -234,6 +241,13 @@ class Stages:
         else:
             self._summary.count(0 if job.skipped else job.frames, job.reason)
             self._progress.video(job.id, 0 if job.skipped else job.frames, job.reason)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # for instance a name that is too long
+        return False
 
 
 def on_gpu(extractor: Extractor, resources: Resources) -> bool:

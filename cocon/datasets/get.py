@@ -217,7 +217,7 @@ class _Taking:
             known_as: its path as far as it says what the file is.
         """
         if is_archive(path.name):
-            return unpack(path, self._place, lambda *found: self._choose(*found, path, known_as))
+            return unpack(path, self._place, lambda member, to: self._choose(member, to, path, known_as))
         target = self._place(PurePosixPath(path.name))
         if target is None:
             return 0

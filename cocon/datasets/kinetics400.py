@@ -102,8 +102,7 @@ def _folder_that_counts(videos: Path, name: str, folders: list[str]) -> str:
     for other in others:
         if not filecmp.cmp(f"{first}/{name}", f"{other}/{name}", shallow=False):
             sizes = " and ".join(
-                f"{path} ({os.path.getsize(path):,} bytes)"
-                for path in (f"{first}/{name}", f"{other}/{name}")
+                f"{path} ({os.path.getsize(path):,} bytes)" for path in (f"{first}/{name}", f"{other}/{name}")
             )
             raise DatasetError(
                 f"two files of one name differ: {sizes}",

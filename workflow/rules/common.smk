@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def gpus(count=1):
 
 def one_of(names):
     """A wildcard constraint: any of the names."""
-    return "|".join(names)
+    return "|".join(map(re.escape, names))
 
 
 def job(stage, value):
