@@ -872,10 +872,11 @@ class Config(Section):
                 stored = getattr(extraction, view).short_side
                 if crop is None:
                     raise ValueError(f"{key} is missing: the data set {name} has this view")
-                if crop > stored and not (name in sources and recipe.pretraining.scales_all_crops_of(view)):
+                scaled = name in sources and recipe.pretraining.scales_all_crops_of(view)
+                if crop > stored and not scaled:
                     raise ValueError(
-                        f"{key}: {crop} px do not fit into the frames of {name}, whose shorter side is stored "
-                        f"with {stored} px (recipes.{self._owner(name).recipe}.extraction.{view}.short_side)"
+                        f"{key}: {crop} px do not fit into the frames of {name}, whose shorter side has "
+                        f"{stored} px (recipes.{self._owner(name).recipe}.extraction.{view}.short_side)"
                     )
         return self
 

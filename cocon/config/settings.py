@@ -47,7 +47,9 @@ def _parse_yaml(text: str, name: str) -> Any:
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not valid YAML: {error}") from error
     except ValueError as error:  # of a date or a number that is none
-        raise ConfigError(f"{name} has a value that cannot be read: {error}", "put it between quotes") from None
+        raise ConfigError(
+            f"{name} has a value that cannot be read: {error}", "put it between quotation marks"
+        ) from None
     except RecursionError:
         raise ConfigError(f"{name} is nested too deeply") from None
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from cocon.datasets.manifest import TEST, TRAIN, Video, videos_of
 from cocon.errors import DatasetError
 
-
 #: seconds by which the clocks of two machines may differ
 _CLOCKS = 60
 
@@ -81,8 +80,8 @@ def check_dates(files: Iterable[str | Path]) -> None:
             for path, seconds in dated[:3]
         )
         raise DatasetError(
-            f"{len(dated):,} file{'s are' if several else ' is'} dated in the future, so that every run would "
-            f"do all work with {'them' if several else 'it'} again:\n{examples}",
+            f"{len(dated):,} file{'s are' if several else ' is'} dated in the future, so that every run "
+            f"would do all work with {'them' if several else 'it'} again:\n{examples}",
             "see whether this machine's clock is right; if it is, `touch` the file" + "s" * several,
         )
 
@@ -95,7 +94,7 @@ def _modified(path: str | Path) -> float:
 
 
 def _look_alike(path: Path) -> str:
-    """The file that may be meant: the same name with another suffix, in other letters or another encoding."""
+    """The file that may be meant: the same name with another suffix, or written otherwise."""
     folder = path.parent
     if not folder.is_dir():
         near = [other for other in _entries(folder.parent) if _folded(other.name) == _folded(folder.name)]

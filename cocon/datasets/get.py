@@ -79,7 +79,8 @@ def _take_own(settings: Any, paths: Sequence[Path]) -> list[dict[str, Any]]:
     taken = dict.fromkeys(sorted(files), 0)
     for wanted in (_list_place, _video_place):
         taking = _Taking(wanted(settings), _is_replacement(settings))
-        for file in sorted(taken, key=taking.is_elsewhere):
+        # First what lies in its place, archives last: whatever is taken can then be compared with.
+        for file in sorted(taken, key=lambda file: (is_archive(file.name), taking.is_elsewhere(file))):
             taken[file] += taking.take(file, files[file])
         if taking.conflicts:
             several = len(taking.conflicts) > 1
@@ -205,8 +206,8 @@ class _Taking:
         return list(self._conflicts.values())
 
     def is_elsewhere(self, path: Path) -> bool:
-        """Whether a file has yet to be taken; what lies in its place is to be looked at first."""
-        target = None if is_archive(path.name) else self._place(PurePosixPath(path.name))
+        """Whether a file does not lie where it belongs."""
+        target = self._place(PurePosixPath(path.name))
         return target is None or not target.exists() or not target.samefile(path)
 
     def take(self, path: Path, known_as: PurePath) -> int:

@@ -48,8 +48,9 @@ def list_parts(fetch: Callable[[Archive], Path]) -> list[Part]:
 
 
 def is_replacement(path: PurePath) -> bool:
-    """Whether a file is, or lies in, what replaces broken clips: ``replacement/``, or the published archive."""
-    return any(part == "replacement" or part.startswith(_REPLACEMENTS.name[:-4]) for part in path.parts)
+    """Whether a file lies in what replaces broken clips: ``replacement/`` or the published archive."""
+    archive = _REPLACEMENTS.name.removesuffix(".tgz")
+    return any(part == "replacement" or part.startswith(archive) for part in path.parts)
 
 
 def list_files(settings: Kinetics400Dataset) -> list[Path]:

@@ -59,7 +59,8 @@ class Features:
 def write_features(path: Path, features: Features) -> None:
     """Write ``features`` as HDF5, atomically."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        file["ids"] = np.array([video.encode(errors="surrogateescape") for video in features.ids], dtype=np.bytes_)
+        ids = [video.encode(errors="surrogateescape") for video in features.ids]
+        file["ids"] = np.array(ids, dtype=np.bytes_)
         for name in ARRAYS:
             file[name] = np.asarray(getattr(features, name), dtype=np.float32)
         file["windows"] = np.asarray(features.windows, dtype=np.int32)
