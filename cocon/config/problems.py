@@ -35,7 +35,7 @@ def line_numbers(text: str) -> dict[Location, int]:
 
 
 def check_aliases(root: yaml.Node | None) -> None:
-    """Refuse a document that contains itself, or that aliases make immense.
+    """Refuse a document with a value that contains itself, or that aliases make immense.
 
     Raises:
         ConfigError: with the line.
@@ -47,7 +47,7 @@ def check_aliases(root: yaml.Node | None) -> None:
         count += 1
         line = node.start_mark.line + 1
         if node in above:
-            raise ConfigError(f"line {line}: an alias (*) leads back to where it stands", "write it out")
+            raise ConfigError(f"line {line}: the value of an anchor (&) contains itself", "write it out")
         if count > MAX_VALUES:
             raise ConfigError(f"line {line}: aliases (*) make more than {MAX_VALUES:,} values", "use fewer")
         if isinstance(node, yaml.MappingNode):
