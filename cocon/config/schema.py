@@ -667,7 +667,7 @@ class _Dataset(Section):
         "", description="data set of the same videos whose shards are used; empty: its own"
     )
     pretrain_on: str = Field("", description="data set whose encoders are evaluated; empty: this one")
-    pretrain_split: Name = Field("1", description="the split whose training videos are pretrained on")
+    pretrain_split: str = Field("1", description="the split whose training videos are pretrained on")
     track_videos: bool = Field(
         True, description="re-extract when a video file changes; false plans faster beyond 20,000 videos"
     )
