@@ -142,7 +142,7 @@ def in_the_folder(videos: Sequence[Video], folder: Path) -> Iterator[Finding]:
     for video in videos:
         by_name[video.path.name].append(video)
     labels = {_plain(video.label) for video in videos}
-    listed = {os.fspath(video.path) for video in videos}
+    listed = {os.path.normpath(video.location) for video in videos}
     misplaced, unlisted = [], []
     for where, _, names in os.walk(folder):
         inside = _plain(os.path.basename(where))
@@ -150,7 +150,7 @@ def in_the_folder(videos: Sequence[Video], folder: Path) -> Iterator[Finding]:
             path, owners = os.path.join(where, name), by_name.get(name, [])
             if len(owners) == 1 and inside in labels and inside != _plain(owners[0].label):
                 misplaced.append(f"{path} belongs to {owners[0].label}")
-            elif path not in listed and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES:
+            elif os.path.normpath(path) not in listed and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES:
                 unlisted.append(path)
     if misplaced:
         yield Finding(f"{len(misplaced):,} in the folder of another class: {_named(sorted(misplaced))}")

@@ -145,6 +145,33 @@ def test_labels_are_looked_at(
     assert sentence in capsys.readouterr().out
 
 
+def test_listed_files_in_the_current_folder_are_listed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder / "v")
+    text = (
+        (folder / "config.yaml")
+        .read_text()
+        .replace("videos: v", "videos: .")
+        .replace("table.csv", "../table.csv")
+    )
+    Path("config.yaml").write_text(text)
+    assert main(["data", "check", "mine", "--no-decode"]) == 0
+    assert "in no list" not in capsys.readouterr().out
+
+
+def test_the_manifest_needs_no_labels(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "table.csv").write_text("video,label,split\nwalk/a.mp4,,train\nwalk/gone.mp4,,train\n")
+    settings = "{kind: folder, recipe: r, shards: 1, videos: v, table: table.csv}"
+    assert main(["index", "--settings", settings, "--output", "m.csv"]) == 0
+    assert "m.csv: 2 videos, 0 classes" in capsys.readouterr().out
+    with (folder / "m.csv").open() as handle:
+        assert [(row["id"], row["status"]) for row in csv.DictReader(handle)] == [
+            ("walk/a", ""),
+            ("walk/gone", "missing"),
+        ]
+
+
 def test_a_name_that_is_no_utf8_can_be_printed(folder: Path, capsysbinary: Any) -> None:
     with (folder / "table.csv").open("ab") as table:
         table.write(b"run/\xff.mp4,run,train\n")
