@@ -24,6 +24,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.shards",
     "cocon.video",
     "cocon.terminal",
+    "cocon.tables",
     "cocon.views",
 }
 

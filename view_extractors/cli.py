@@ -152,6 +152,7 @@ def _extract(options: argparse.Namespace) -> None:
             resources=resources,
             batch_size=options.batch_size,
             progress=progress,
+            was_there=videos.was_there,
         )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cocon.errors import CoConError
-from cocon.files import read_csv
+from cocon.tables import open_table
 
 SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
@@ -16,7 +16,20 @@ SUFFIXES = (
 """How the names of videos end, in lower case; other files of a folder are left alone."""
 
 
-def from_names(names: Sequence[Path]) -> Mapping[str, Path]:
+class Listing(dict[str, Path]):
+    """Paths of videos by id.
+
+    Attributes:
+        was_there: of the videos of a manifest that knows it, by id: whether the file was there when the
+            manifest was made. Nothing, if most were missing: it was made before the videos came.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_there: dict[str, bool] = {}
+
+
+def from_names(names: Sequence[Path]) -> Listing:
     """Files and folders, as they were typed.
 
     The id of a file is its name without the suffix; that of a file in a folder is its path from there,
@@ -25,7 +38,7 @@ def from_names(names: Sequence[Path]) -> Mapping[str, Path]:
     Raises:
         CoConError: two videos would have the same id, or a folder has none.
     """
-    videos: dict[str, Path] = {}
+    videos = Listing()
     for name in names:
         if name.is_dir():
             found = [(path.relative_to(name).with_suffix(""), path) for path in _of_folder(name)]
@@ -48,30 +61,38 @@ def from_names(names: Sequence[Path]) -> Mapping[str, Path]:
     return videos
 
 
-def from_manifest(table: Path) -> Mapping[str, Path]:
-    """The rows of a CSV table with the columns ``id`` and ``path``.
+def from_manifest(table: Path) -> Listing:
+    """The rows of a CSV table with the columns ``id`` and ``path``; ``size`` and ``status`` if it has them.
 
     Raises:
         CoConError: the table is missing, a cell is empty, or an id stands there twice.
     """
     if not table.is_file():
         raise CoConError(f"there is no manifest {table}")
-    videos: dict[str, Path] = {}
-    for line, row in enumerate(read_csv(table), start=2):
-        video_id, path = row.get("id"), row.get("path")
-        if not video_id or not path:
-            raise CoConError(f"{table}, line {line}: the columns id and path must not be empty")
-        if video_id in videos:
-            raise CoConError(f"{table}, line {line}: the id '{video_id}' stands there twice")
-        videos[video_id] = Path(path)
+    videos = Listing()
+    with open_table(table) as (columns, rows):
+        for line, cells in rows:
+            row = dict(zip(columns, cells, strict=True))
+            video_id, path = row.get("id"), row.get("path")
+            if not video_id or not path:
+                raise CoConError(f"{table}, line {line}: the columns id and path must not be empty")
+            if video_id in videos:
+                raise CoConError(f"{table}, line {line}: the id '{video_id}' stands there twice")
+            videos[video_id] = Path(path)
+            if row.get("status") == "missing":
+                videos.was_there[video_id] = False
+            elif row.get("size"):
+                videos.was_there[video_id] = True
+    if 2 * sum(not there for there in videos.was_there.values()) > len(videos):
+        videos.was_there.clear()
     return videos
 
 
-def _of_folder(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+def _of_folder(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
     """Its videos and those of the folders below, in order; hidden ones are left out."""
-    above |= {folder.resolve()}
+    above |= {os.path.realpath(folder)}
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or entry.resolve() in above:  # a link can lead back
+        if entry.name.startswith(".") or os.path.realpath(entry) in above:  # a link can lead back
             continue
         if entry.is_dir():
             yield from _of_folder(entry, above)

@@ -28,6 +28,7 @@ def extract(
     resources: Resources | None = None,
     batch_size: int = 16,
     progress: Progress | None = None,
+    was_there: Mapping[str, bool] | None = None,
 ) -> Summary:
     """Write one shard per output; every video is decoded once for all of them.
 
@@ -46,6 +47,8 @@ def extract(
         resources: threads and device.
         batch_size: frames that a network sees at once; fewer where frames are large.
         progress: is told what happens.
+        was_there: whether a video's file was there when the videos were listed, by id, as far as it is known.
+            One that was missing already is no failure.
 
     Returns:
         What was done in this call, and how long each stage took.
@@ -71,12 +74,14 @@ def extract(
         for output in wanted:
             writers[stack.enter_context(_writer(output, videos))] = output.extractor
         if any(writer.pending for writer in writers):
-            stages = Stages(writers, resources, batch_size, progress, summary)
+            stages = Stages(writers, resources, batch_size, progress, summary, was_there or {})
             began = time.perf_counter()
             stages.run(videos)
             summary.seconds = time.perf_counter() - began
         for writer in writers:
-            writer.finish(max_failed_fraction)
+            writer.finish(
+                max_failed_fraction, [name for name, there in (was_there or {}).items() if not there]
+            )
     progress.finish(summary)
     return summary
 

@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from cocon.config.schema import GPU_BACKENDS
 from cocon.shards import ShardWriter
 from cocon.shards.spool import VideoSpool
-from cocon.video import VideoError, open_video
+from cocon.shards.writer import MISSING
+from cocon.video import VideoError, VideoMissingError, open_video
 from view_extractors.base import Extractor, Network, Resources
 from view_extractors.devices import torch_device
 from view_extractors.gpu_memory import FittingBatches
@@ -140,6 +141,7 @@ class Stages:
         batch_size: largest number of frames in a batch.
         progress: is told what happens.
         summary: is filled.
+        was_there: whether a video's file was there when the videos were listed, as far as it is known.
     """
 
     def __init__(
@@ -149,12 +151,14 @@ class Stages:
         batch_size: int,
         progress: Progress,
         summary: Summary,
+        was_there: Mapping[str, bool] | None = None,
     ) -> None:
         self._writers = writers
         self._resources = resources
         self._batch_size = batch_size
         self._progress = progress
         self._summary = summary
+        self._was_there = was_there or {}
         self._fitting = FittingBatches(progress.batches_halved)
         for extractor in writers.values():
             extractor.prepare(resources)
@@ -192,6 +196,10 @@ class Stages:
             with job.named_in_errors("decoding"):
                 try:
                     yield from self._batches(job)
+                except VideoMissingError:
+                    there = self._was_there.get(job.id, False)
+                    job.skipped = True
+                    job.reason = f"{MISSING}, but was there when the videos were listed" if there else MISSING
                 except VideoError as error:
                     job.skipped, job.reason = True, error.message
                 yield job, []

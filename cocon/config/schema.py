@@ -6,10 +6,12 @@ The same classes validate the file, generate ``workflow/schemas/config.schema.js
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 #: backends that use a GPU where there is one
 GPU_BACKENDS = ("tvl1", "raft", "torchvision", "detectron2", "mmpose")
@@ -39,11 +41,36 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Range = tuple[PositiveFloat, PositiveFloat]
 MAX_FAILED_FRACTION = 0.05
 
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+_NAME_LENGTH = 40
+
+
+def _name(value: Any) -> Any:
+    if isinstance(value, str) and not (re.fullmatch(_NAME, value) and len(value) <= _NAME_LENGTH):
+        raise ValueError(
+            f"a name has at most {_NAME_LENGTH} characters, A-Z, a-z, 0-9, '_', '-' and '.', and begins with "
+            "a letter or a digit: it becomes a part of file names and targets"
+        )
+    return value
+
+
+#: of a data set, a recipe, an ablation, a protocol or a split
+Name = Annotated[str, Field(pattern=_NAME, max_length=_NAME_LENGTH), BeforeValidator(_name)]
+
 
 class Section(BaseModel):
-    """Base of all sections: immutable, and an unknown key is an error."""
+    """Base of all sections: immutable; an unknown key, a name twice in a list, and NaN are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _no_name_twice(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            for name, count in Counter(item for item in value if isinstance(item, str)).items():
+                if count > 1:
+                    raise ValueError(f"'{name}' stands there {count} times; once is enough")
+        return value
 
 
 # ------------------------------------------------------------------------------------ extraction
@@ -420,6 +447,10 @@ class Pretraining(Probing, Training):
         False, description="batch norm over the batches of all processes of a distributed run"
     )
 
+    def scales_all_crops_of(self, view: str) -> bool:
+        """Whether pretraining scales every crop of a view, so that a crop may be larger than the frames."""
+        return view in self.augmentation.resized_crop and not self.validation_fraction
+
     @model_validator(mode="after")
     def _best_of_what(self) -> Pretraining:
         if self.result == "best" and self.validation_fraction == 0:
@@ -579,8 +610,6 @@ OwnProtocol = Annotated[
     | OwnFinetuneCoclr,
     Field(discriminator="like"),
 ]
-#: names become parts of file names
-OwnProtocolName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 
 class Evaluation(Section):
@@ -603,12 +632,12 @@ class Evaluation(Section):
     finetune_dpc: FinetuneDpc = FinetuneDpc()
     finetune_memdpc: FinetuneMemdpc = FinetuneMemdpc()
     finetune_coclr: FinetuneCoclr = FinetuneCoclr()
-    own: dict[OwnProtocolName, OwnProtocol] = Field(
+    own: dict[Name, OwnProtocol] = Field(
         {},
         description="your own protocols by name: `like` one of the above, and what differs from its defaults",
     )
     relations: Relations = Relations()
-    ensemble: dict[ViewName, float] = Field(
+    ensemble: dict[ViewName, PositiveFloat] = Field(
         {"rgb": 2.0, "flow": 2.0, "mask": 1.0, "pose": 1.0}, description="weights of the late fusion"
     )
     bootstrap: PositiveInt = Field(1000, description="resamples for the 95 % interval")
@@ -653,7 +682,7 @@ class _Dataset(Section):
     shards: PositiveInt = Field(
         description="HDF5 files per view; aim at 100-300 videos each, 600 beyond 100,000"
     )
-    splits: tuple[str, ...] = Field(("1",), description="official splits to evaluate on")
+    splits: tuple[Name, ...] = Field(("1",), min_length=1, description="official splits to evaluate on")
     views: tuple[ViewName, ...] = Field((), description="those of this data set, where not all; empty: all")
     shards_of: str = Field(
         "", description="data set of the same videos whose shards are used; empty: its own"
@@ -843,9 +872,9 @@ class Config(Section):
         {}, description="Python of the environment that a backend is installed in; default: this one"
     )
     jobs: Jobs = Jobs()
-    datasets: dict[str, Dataset]
-    recipes: dict[str, Recipe]
-    ablations: dict[str, Ablation] = {}
+    datasets: dict[Name, Dataset]
+    recipes: dict[Name, Recipe]
+    ablations: dict[Name, Ablation] = {}
     paper: tuple[str, ...] = Field((), description="data sets that fill the paper's table of results")
 
     @model_validator(mode="after")
@@ -904,6 +933,49 @@ class Config(Section):
             if lacking:
                 raise ValueError(f"datasets.{name}: its view {min(lacking)} is not pretrained on '{source}'")
         return self
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Config:
+        for name in self.datasets:
+            if name in ("stage1", "persons") or name.startswith("stage2"):
+                raise ValueError(f"datasets.{name}: a step of the workflow has this name; choose another one")
+        return self
+
+    @model_validator(mode="after")
+    def _crops_fit(self) -> Config:
+        sources = {dataset.pretrain_on for dataset in self.datasets.values()}
+        for name, dataset in self.datasets.items():
+            extraction = self.recipes[self._owner(name).recipe].extraction
+            recipe = self.recipes[dataset.recipe]
+            for view in self.views_of(name):
+                key = f"recipes.{dataset.recipe}.clip.crop.{view}"
+                crop = {str(known): size for known, size in recipe.clip.crop.items()}.get(view)
+                stored = getattr(extraction, view).short_side
+                if crop is None:
+                    raise ValueError(f"{key} is missing: the data set {name} has this view")
+                scaled = name in sources and recipe.pretraining.scales_all_crops_of(view)
+                if crop > stored and not scaled:
+                    raise ValueError(
+                        f"{key}: {crop} px do not fit into the frames of {name}, whose shorter side has "
+                        f"{stored} px (recipes.{self._owner(name).recipe}.extraction.{view}.short_side)"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _all_views_have_weights(self) -> Config:
+        for name, dataset in self.datasets.items():
+            views = self.views_of(name)
+            lacking = set(views) - set(self.recipes[dataset.recipe].evaluation.ensemble)
+            if lacking and len(views) > 1:
+                raise ValueError(
+                    f"recipes.{dataset.recipe}.evaluation.ensemble has no weight for the view {min(lacking)} "
+                    f"of the data set {name}"
+                )
+        return self
+
+    def _owner(self, dataset: str) -> Dataset:
+        """The data set whose shards a data set uses."""
+        return self.datasets[self.datasets[dataset].shards_of or dataset]
 
     @model_validator(mode="after")
     def _own_protocols_agree(self) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,9 +11,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from cocon.config.problems import sentences
+from cocon.config.problems import check_aliases, sentences
 from cocon.config.schema import Config, ViewExtraction
 from cocon.errors import ConfigError
+from cocon.tables import read_text
 
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
@@ -32,9 +34,24 @@ class _Loader(yaml.SafeLoader):
 
 def _parse_yaml(text: str, name: str) -> Any:
     try:
+        check_aliases(yaml.compose(text, yaml.SafeLoader))
         return yaml.load(text, _Loader)
+    except ConfigError as error:
+        raise ConfigError(f"{name}, {error.message}", error.hint) from None
+    except yaml.constructor.ConstructorError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        fault = str(error.problem)
+        if "constructor for the tag" in fault:
+            fault = f"the tag {fault.rpartition('tag ')[2]} has no meaning here"
+        raise ConfigError(f"{name}, line {line}: {fault}", "write a plain value") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not valid YAML: {error}") from error
+    except ValueError as error:  # of a date or a number that is none
+        raise ConfigError(
+            f"{name} has a value that cannot be read: {error}", "put it between quotation marks"
+        ) from None
+    except RecursionError:
+        raise ConfigError(f"{name} is nested too deeply") from None
 
 
 def _validate(document: Any, section: type[SectionT], name: str, text: str = "") -> SectionT:
@@ -59,11 +76,24 @@ def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Confi
     """
     if not path.is_file():
         raise ConfigError(f"there is no configuration file {path}")
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, ConfigError)
     document = _parse_yaml(text, str(path))
     if overrides is not None:
         document = json.loads(json.dumps(overrides))
-    return _validate(document if document is not None else {}, Config, str(path), text)
+    config = _validate(document if document is not None else {}, Config, str(path), text)
+    _check_results(config.results, path)
+    return config
+
+
+def _check_results(folder: Path, config: Path) -> None:
+    """The folder of the results can be made, or is there."""
+    for part in (folder, *folder.parents):
+        if os.path.lexists(part):
+            if not part.is_dir():
+                raise ConfigError(
+                    f"{config}: 'results' is {folder}, but {part} is a file", "give the name of a folder"
+                )
+            return
 
 
 def parse_settings(text: str, section: type[SectionT]) -> SectionT:
@@ -75,11 +105,11 @@ def parse_settings(text: str, section: type[SectionT]) -> SectionT:
     name = "--settings"
     if text.strip() and not text.lstrip().startswith("{"):
         path = Path(text)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ConfigError(
                 f"--settings is neither JSON nor a file: {text!r}", "give '{...}' or the path of a file"
             )
-        name, text = text, path.read_text(encoding="utf-8")
+        name, text = text, read_text(path, ConfigError)
     return _validate(_parse_yaml(text, name) or {}, section, name, text)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cocon.config.schema import Pretraining
 from cocon.datasets.manifest import TRAIN, Video, videos_of
 from cocon.errors import DatasetError
 from cocon.shards import ShardSet
@@ -65,13 +66,54 @@ def select_videos(
     )
 
 
+def check_batches(
+    videos: Sequence[Video],
+    split: str,
+    pretraining: Pretraining,
+    seed: int,
+    processes: Mapping[str, int],
+) -> None:
+    """Before anything runs: the training videos of the lists fill a batch of every stage.
+
+    Which of them cannot be used is not known yet, so this finds no more than what fails in any case.
+
+    Args:
+        videos: those of the lists, or of the manifest.
+        split: the split that is pretrained on.
+        pretraining: batches, and the part of the videos that is held out.
+        seed: decides which groups are held out.
+        processes: how many train together, by stage ("stage1", "stage2").
+
+    Raises:
+        DatasetError: there is no training video, or only one group that is to be divided, or too few for a
+            batch.
+    """
+    candidates = videos_of(videos, split, TRAIN)
+    if not candidates:
+        raise DatasetError(f"split '{split}' has no training videos", "look at the lists, or at the table")
+    held_out = _held_out_groups(candidates, pretraining.validation_fraction, seed)
+    left = sum(_group(video) not in held_out for video in candidates)
+    for stage, count in processes.items():
+        batch = count * getattr(pretraining, stage).batch_size
+        if left < batch:
+            without = f", {len(candidates) - left} held out," if held_out else ""
+            raise DatasetError(
+                f"{left} training videos{without} do not fill one batch of {batch} clips",
+                f"lower pretraining.{stage}.batch_size, use fewer processes, or add videos",
+            )
+
+
 def _group(video: Video) -> str:
     return video.group or video.id
 
 
 def _scattered(names: list[str], seed: int) -> list[str]:
     """In an order that looks random, and in which a new name changes nothing for the others."""
-    return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+
+    def digest(name: str) -> bytes:
+        return hashlib.sha256(f"{seed}:{name}".encode(errors="surrogateescape")).digest()
+
+    return sorted(names, key=digest)
 
 
 def _held_out_groups(videos: list[Video], fraction: float, seed: int) -> set[str]:

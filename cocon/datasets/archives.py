@@ -34,6 +34,15 @@ class Member:
     blocks: Iterable[bytes]
 
 
+Choose = Callable[[Member, Path], bool]
+"""Whether a member is written to the path where it belongs."""
+
+
+def not_there(member: Member, target: Path) -> bool:
+    """A member is written if no file of its size is there."""
+    return not target.is_file() or target.stat().st_size != member.size
+
+
 def is_archive(name: str) -> bool:
     """Whether a file's name is that of an archive."""
     return name.lower().endswith(SUFFIXES)
@@ -58,7 +67,7 @@ def check_reader(name: str) -> None:
         ) from error
 
 
-def unpack(archive: Path, place: Place) -> int:
+def unpack(archive: Path, place: Place, choose: Choose = not_there) -> int:
     """Write the wanted members of an archive, and of the archives in it, to where they belong.
 
     A member that is there already, in its size, is not written again, so a killed unpacking goes on. Inner
@@ -67,6 +76,7 @@ def unpack(archive: Path, place: Place) -> int:
     Args:
         archive: zip, tar or rar.
         place: decides by a member's name; the paths that it returns must not be made from the name.
+        choose: decides whether a wanted member is written.
 
     Returns:
         How many wanted members the archive has.
@@ -75,7 +85,7 @@ def unpack(archive: Path, place: Place) -> int:
         DatasetError: the archive is damaged, or this kind of archive cannot be read here.
     """
     try:
-        return _unpack(archive, place)
+        return _unpack(archive, place, choose)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, ValueError) as error:
         if no_room(error):
             raise DatasetError(
@@ -102,18 +112,18 @@ def read_members(archive: Path) -> Iterator[Member]:
     return _read_zip(archive) if zipfile.is_zipfile(archive) else _read_tar(archive)
 
 
-def _unpack(archive: Path, place: Place) -> int:
+def _unpack(archive: Path, place: Place, choose: Choose) -> int:
     count = 0
     for member in read_members(archive):
         if target := place(member.name):
-            if not target.is_file() or target.stat().st_size != member.size:
+            if choose(member, target):
                 _write(member, target)
             count += 1
         elif is_archive(member.name.name):
             with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".inner-") as scratch:
                 # Its name is ours: nothing of the member's becomes a path.
                 _write(member, Path(scratch) / "archive")
-                count += _unpack(Path(scratch) / "archive", place)
+                count += _unpack(Path(scratch) / "archive", place, choose)
     return count
 
 

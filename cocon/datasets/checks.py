@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,13 +62,39 @@ def check_files(videos: Sequence[Video], allowed_missing: float, advice: str) ->
 
 
 def _look_alike(path: Path) -> str:
-    """The file that may be meant: the same name with another suffix, or in other letters."""
+    """The file that may be meant: the same name with another suffix, or written otherwise."""
     folder = path.parent
     if not folder.is_dir():
-        near = [other for other in _entries(folder.parent) if other.name.lower() == folder.name.lower()]
-        return f" (there is the folder {near[0]})" if near else ""
-    same = [other for other in _entries(folder) if other.stem.lower() == path.stem.lower()]
-    return f" (there is {same[0].name})" if same else ""
+        near = [other for other in _entries(folder.parent) if _folded(other.name) == _folded(folder.name)]
+        return f" (there is the folder {near[0]}{_difference(near[0].name, folder.name)})" if near else ""
+    same = [other for other in _entries(folder) if _folded(other.stem) == _folded(path.stem)]
+    return f" (there is {same[0].name}{_difference(same[0].stem, path.stem)})" if same else ""
+
+
+def _folded(name: str) -> str:
+    """What two names have in common that differ in capitals, Unicode form or encoding only."""
+    return unicodedata.normalize("NFC", _from_latin_1(name)).casefold()
+
+
+def _from_latin_1(name: str) -> str:
+    """A name that is no UTF-8, read as Latin-1."""
+    content = os.fsencode(name)
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _difference(there: str, wanted: str) -> str:
+    """How two names differ that look the same; empty if it can be seen."""
+    if there == wanted:
+        return ""
+    if (_from_latin_1(there), _from_latin_1(wanted)) != (there, wanted):
+        return ", in another encoding: write both in UTF-8"
+    if unicodedata.normalize("NFC", there) == unicodedata.normalize("NFC", wanted):
+        form = "NFC" if unicodedata.is_normalized("NFC", there) else "NFD"
+        return f", which looks the same: its letters are written in the Unicode form {form}"
+    return ""
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -93,6 +120,13 @@ def without_file(videos: Sequence[Video]) -> list[Video]:
 def _files_in(folder: str) -> set[str]:
     try:
         with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except OSError:
+            return {entry.name for entry in entries if _is_file(entry)}
+    except (OSError, ValueError):
         return set()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a link that leads to itself
+        return False

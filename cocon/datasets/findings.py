@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from typing import Any
 from cocon.datasets import registry
 from cocon.datasets.manifest import TEST, TRAIN, Facts, Video
 from cocon.datasets.probe import MISSING, REPAIRED, SKIPPED
-from cocon.datasets.sources import Official
+from cocon.datasets.sources import Official, official
+from cocon.errors import DatasetError
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv"})
 #: as many examples stand in a sentence
@@ -43,9 +45,10 @@ def find(
         facts: of their files, by id; what was not read is not judged.
         min_frames: a shorter video is named.
     """
-    official = getattr(registry.source(settings.kind), "OFFICIAL", Official())
-    yield from against_official(videos, official)
-    yield from unusable(videos, facts, official.may_lack)
+    published = official(settings.kind)
+    yield from against_official(videos, published)
+    yield from labels(settings, videos)
+    yield from unusable(videos, facts, published.may_lack)
     yield from same_content(videos, facts)
     short = [video for video in videos if 0 < facts[video.id].frames < min_frames]
     if short:
@@ -79,6 +82,17 @@ def against_official(videos: Sequence[Video], official: Official) -> Iterator[Fi
             if odd:
                 train, test = official.per_class
                 yield Finding(f"split {split} has not {train} train and {test} test videos of {_named(odd)}")
+
+
+def labels(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:
+    """What is missing for an evaluation; without any label, the data set is meant for pretraining."""
+    if not any(video.label for video in videos):
+        yield Finding("no video has a label: the data set can be pretrained on, not evaluated", serious=False)
+        return
+    try:
+        registry.check_labels(settings, videos)
+    except DatasetError as error:
+        yield Finding(error.message)
 
 
 def unusable(videos: Sequence[Video], facts: Mapping[str, Facts], may_lack: float) -> Iterator[Finding]:
@@ -128,7 +142,7 @@ def in_the_folder(videos: Sequence[Video], folder: Path) -> Iterator[Finding]:
     for video in videos:
         by_name[video.path.name].append(video)
     labels = {_plain(video.label) for video in videos}
-    listed = {os.fspath(video.path) for video in videos}
+    listed = {os.path.normpath(video.location) for video in videos}
     misplaced, unlisted = [], []
     for where, _, names in os.walk(folder):
         inside = _plain(os.path.basename(where))
@@ -136,7 +150,7 @@ def in_the_folder(videos: Sequence[Video], folder: Path) -> Iterator[Finding]:
             path, owners = os.path.join(where, name), by_name.get(name, [])
             if len(owners) == 1 and inside in labels and inside != _plain(owners[0].label):
                 misplaced.append(f"{path} belongs to {owners[0].label}")
-            elif path not in listed and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES:
+            elif os.path.normpath(path) not in listed and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES:
                 unlisted.append(path)
     if misplaced:
         yield Finding(f"{len(misplaced):,} in the folder of another class: {_named(sorted(misplaced))}")
@@ -145,7 +159,7 @@ def in_the_folder(videos: Sequence[Video], folder: Path) -> Iterator[Finding]:
 
 
 def _plain(label: str) -> str:
-    return label.replace(" ", "_").lower()
+    return unicodedata.normalize("NFC", label).replace(" ", "_").lower()
 
 
 def _count(videos: Sequence[object]) -> str:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 from cocon.config.schema import FolderDataset
 from cocon.datasets.manifest import ROLES, TEST, Video
 from cocon.errors import DatasetError
-from cocon.files import read_csv
+from cocon.tables import open_table
 
 ADVICE = "put the files below {videos}, or correct the column 'video' of the table"
 COLUMNS = ("video", "label", "split")
 _ROLE_OF_WORD = {role: role for role in ROLES} | {"val": "validation", "valid": "validation"}
-
-
-def list_files(settings: FolderDataset) -> list[Path]:
-    """The table."""
-    return [settings.table]
 
 
 def list_videos(settings: FolderDataset) -> list[Video]:
@@ -34,44 +30,48 @@ def list_videos(settings: FolderDataset) -> list[Video]:
             f"there is no table {settings.table}",
             "write a CSV file with the header 'video,label,split' and one line per video",
         )
-    rows = [
-        {_clean(key).lower(): _clean(value) for key, value in row.items()} for row in read_csv(settings.table)
-    ]
+    with open_table(settings.table, tidy=True) as (columns, table):
+        rows = [
+            (line, dict(zip(columns, map(str.strip, cells), strict=True)))
+            for line, cells in table
+            if any(cell.strip() for cell in cells)
+        ]
     if not rows:
         raise DatasetError(f"{settings.table} has no rows", "add one line per video: 'walk/a.mp4,walk,train'")
     for column in COLUMNS:
-        if column not in rows[0]:
-            near = difflib.get_close_matches(column, rows[0], n=1)
+        if column not in columns:
+            near = difflib.get_close_matches(column, columns, n=1)
             meant = f"; rename the column '{near[0]}'" if near else ""
             raise DatasetError(
                 f"{settings.table} has no column '{column}'{meant}", "it needs video,label,split"
             )
-    videos = [_video(settings, row, number) for number, row in enumerate(rows, start=2)]
+    videos = [_video(settings, row, line) for line, row in rows]
     _check_spelling({video.label for video in videos}, settings.table)
     return videos
 
 
 def _check_spelling(labels: set[str], table: Path) -> None:
-    """Two labels that differ in capitals or blanks only are one class, written in two ways."""
+    """Two labels that differ in capitals, blanks or Unicode form only are one class, written in two ways."""
     seen: dict[str, str] = {}
     for label in sorted(labels):
-        other = seen.setdefault("".join(label.lower().split()), label)
+        composed = unicodedata.normalize("NFC", label)
+        other = seen.setdefault("".join(composed.lower().split()), label)
         if other != label:
+            alike = unicodedata.normalize("NFC", other) == composed
+            forms = ", which look the same: one has composed letters (NFC), one has not" if alike else ""
             raise DatasetError(
-                f"{table} has the labels '{other}' and '{label}'", "write one class in one way everywhere"
+                f"{table} has the labels '{other}' and '{label}'{forms}",
+                "write one class in one way everywhere",
             )
-
-
-def _clean(text: object) -> str:
-    return str(text or "").strip()
 
 
 def _video(settings: FolderDataset, row: dict[str, str], number: int) -> Video:
     where = f"{settings.table}, line {number}"
+    hint = "give the path of the file, or delete the line"
     if not row["video"]:
-        raise DatasetError(
-            f"{where}: the column 'video' is empty", "give the path of the file, or delete the line"
-        )
+        raise DatasetError(f"{where}: the column 'video' is empty", hint)
+    if PurePosixPath(row["video"]).name in ("", "..") or "\0" in row["video"]:
+        raise DatasetError(f"{where}: {row['video']!r} is no name of a file", hint)
     role = _ROLE_OF_WORD.get(row["split"].lower())
     if role is None:
         known = ", ".join(role for role in ROLES if role)

@@ -3,6 +3,8 @@
 Only files that the official lists name are taken out of an archive, whatever folders they are in, and they
 are written to the paths that follow from the lists. An archive that was downloaded is removed once it is
 unpacked, so that there are never more than two copies of a video.
+
+Of two files of one name, the one that is known to replace the other is taken; two others must be the same.
 """
 
 from __future__ import annotations
@@ -10,16 +12,18 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-from cocon.datasets.archives import Place, check_reader, is_archive, unpack
+from cocon.datasets.archives import Member, Place, check_reader, is_archive, not_there, unpack
 from cocon.datasets.sources import Archive, Part, archive_folder, public_source
 from cocon.download import download
 from cocon.errors import AssetError, DatasetError
 from cocon.files import atomic_path, file_lock, read_json, write_json
 from cocon.terminal import say
+
+_BLOCK = 1 << 20
 
 
 def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[str, Any]:
@@ -35,8 +39,8 @@ def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[
         A receipt: what was taken from where, and how many of the listed videos are there now.
 
     Raises:
-        DatasetError: no source has an archive, one is not the pinned one, the disk is too small, or more
-            videos are missing than the data set is known to lack.
+        DatasetError: no source has an archive, one is not the pinned one, the disk is too small, two files
+            of one name differ, or more videos are missing than the data set is known to lack.
     """
     kind = public_source(settings.kind)
     own = own or settings.from_archives
@@ -60,18 +64,33 @@ def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[
 def _take_published(settings: Any, store: Path, keep: bool) -> list[dict[str, Any]]:
     """Lists first: they decide what is wanted of the archives."""
     kind = public_source(settings.kind)
-    receipts = [_receive(part, store, _list_place(settings), keep) for part in kind.LISTS]
+    lists = _Taking(_list_place(settings))
+    receipts = [_receive(part, store, lists, keep) for part in kind.LISTS]
     parts = kind.list_parts(lambda archive: _obtain((archive,), store)[0])
-    place = _video_place(settings)
-    return receipts + [_receive(part, store, place, keep) for part in parts]
+    videos = _Taking(_video_place(settings), _is_replacement(settings))
+    receipts += [_receive(part, store, videos, keep) for part in parts]
+    for pair in videos.conflicts:
+        print(f"two files of one name differ, the first is taken: {pair}", flush=True)
+    return receipts
 
 
 def _take_own(settings: Any, paths: Sequence[Path]) -> list[dict[str, Any]]:
-    files = sorted({file for path in paths for file in _files(path)})
-    taken = {file: _take(file, _list_place(settings)) for file in files}
-    place = _video_place(settings)
-    for file in files:
-        taken[file] += _take(file, place)
+    # What a file is follows from its path below what was given, and the name of that.
+    files = {file: file.relative_to(path.parent) for path in paths for file in _files(path)}
+    taken = dict.fromkeys(sorted(files), 0)
+    for wanted in (_list_place, _video_place):
+        taking = _Taking(wanted(settings), _is_replacement(settings))
+        # First what lies in its place, archives last: whatever is taken can then be compared with.
+        for file in sorted(taken, key=lambda file: (is_archive(file.name), taking.is_elsewhere(file))):
+            taken[file] += taking.take(file, files[file])
+        if taking.conflicts:
+            several = len(taking.conflicts) > 1
+            examples = "\n".join(f"    {pair}" for pair in taking.conflicts[:3])
+            raise DatasetError(
+                f"{len(taking.conflicts):,} name{'s stand' if several else ' stands'} for two files that "
+                f"differ:\n{examples}",
+                "leave out the wrong one of each pair, and run it again",
+            )
     return [{"archive": str(file), "files": count} for file, count in taken.items() if count]
 
 
@@ -94,7 +113,7 @@ def _video_place(settings: Any) -> Place:
     return lambda name: wanted.get(name.name)
 
 
-def _receive(part: Part, store: Path, place: Place, keep: bool) -> dict[str, Any]:
+def _receive(part: Part, store: Path, taking: _Taking, keep: bool) -> dict[str, Any]:
     """One part of the data set: there already, put in place by the user, or downloaded."""
     for archive in part:
         receipt = _receipt(store / archive.name)
@@ -102,7 +121,7 @@ def _receive(part: Part, store: Path, place: Place, keep: bool) -> dict[str, Any
             return receipt
     path, receipt = _obtain(part, store)
     _need_room(store, path.stat().st_size, f"the files of {path.name}")
-    receipt["files"] = _take(path, place)
+    receipt["files"] = taking.take(path, PurePath(path.name))
     os.sync()
     write_json(_receipt_path(path), receipt)
     say(f"{path.name}: {receipt['files']:,} files")
@@ -158,17 +177,93 @@ def _need_room(folder: Path, size: int, what: str) -> None:
         )
 
 
-def _take(path: Path, place: Place) -> int:
-    """The wanted files of an archive, or a file as it is; returns how many."""
-    if is_archive(path.name):
-        return unpack(path, place)
-    target = place(PurePosixPath(path.name))
-    if target is None:
-        return 0
-    if not target.exists() or not target.samefile(path):
-        with atomic_path(target) as temporary:
-            shutil.copyfile(path, temporary)
-    return 1
+def _is_replacement(settings: Any) -> Callable[[PurePath], bool]:
+    known: Callable[[PurePath], bool] = getattr(
+        public_source(settings.kind), "is_replacement", lambda path: False
+    )
+    return known
+
+
+class _Taking:
+    """Takes files to where they belong, and decides between two that belong in one place.
+
+    A replacement is taken whatever is there. Of two others, or of two replacements, the first is taken; if
+    they differ, and no replacement comes for them, both are named by :attr:`conflicts`.
+
+    Args:
+        place: decides by a file's name.
+        is_replacement: decides by the path of a file, or by those of an archive and of its member.
+    """
+
+    def __init__(self, place: Place, is_replacement: Callable[[PurePath], bool] = lambda path: False) -> None:
+        self._place = place
+        self._is_replacement = is_replacement
+        self._taken: dict[Path, tuple[bool, str]] = {}
+        self._conflicts: dict[Path, str] = {}
+
+    @property
+    def conflicts(self) -> list[str]:
+        """Pairs of files of one name that differ, of which nobody knows which one is whole."""
+        return list(self._conflicts.values())
+
+    def is_elsewhere(self, path: Path) -> bool:
+        """Whether a file does not lie where it belongs."""
+        target = self._place(PurePosixPath(path.name))
+        return target is None or not target.exists() or not target.samefile(path)
+
+    def take(self, path: Path, known_as: PurePath) -> int:
+        """Take the wanted files of an archive, or a file as it is; returns how many are wanted.
+
+        Args:
+            path: the archive or file.
+            known_as: its path as far as it says what the file is.
+        """
+        if is_archive(path.name):
+            return unpack(path, self._place, lambda member, to: self._choose(member, to, path, known_as))
+        target = self._place(PurePosixPath(path.name))
+        if target is None:
+            return 0
+        member = Member(PurePosixPath(path.name), path.stat().st_size, _Blocks(path))
+        if self._choose(member, target, path, known_as) and self.is_elsewhere(path):
+            with atomic_path(target) as temporary:
+                shutil.copyfile(path, temporary)
+        return 1
+
+    def _choose(self, member: Member, target: Path, path: Path, known_as: PurePath) -> bool:
+        """Whether a member of an archive, or a file, is to be written."""
+        is_part = is_archive(path.name)
+        replaces = self._is_replacement(known_as) or (is_part and self._is_replacement(member.name))
+        source = f"{member.name} of {path}" if is_part else str(path)
+        before = self._taken.get(target)
+        if before is None or (replaces and not before[0]):
+            self._taken[target] = replaces, source
+            self._conflicts.pop(target, None)
+            return replaces or not is_part or not_there(member, target)
+        if before[0] == replaces and not _same(member, target):
+            self._conflicts.setdefault(
+                target, f"{before[1]} ({target.stat().st_size:,} bytes) and {source} ({member.size:,} bytes)"
+            )
+        return False
+
+
+class _Blocks:
+    """The content of a file, read when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._path.open("rb") as handle:
+            while block := handle.read(_BLOCK):
+                yield block
+
+
+def _same(member: Member, target: Path) -> bool:
+    """Whether a member has the content of a file."""
+    if member.size != target.stat().st_size:
+        return False
+    with target.open("rb") as handle:
+        return all(handle.read(len(block)) == block for block in member.blocks)
 
 
 def _receipt_path(path: Path) -> Path:

@@ -10,6 +10,7 @@ from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
 from cocon.datasets.sources import Archive, Official, Part
 from cocon.download import Pin
 from cocon.errors import DatasetError
+from cocon.tables import read_text
 
 SPLITS = ("1", "2", "3")
 ROLE_OF_FLAG = {"0": UNUSED, "1": TRAIN, "2": TEST}
@@ -49,7 +50,7 @@ def list_parts(fetch: object) -> list[Part]:
     return [_VIDEOS]
 
 
-def list_files(settings: Hmdb51Dataset) -> list[Path]:
+def _list_files(settings: Hmdb51Dataset) -> list[Path]:
     """The official lists, one per class and split.
 
     Raises:
@@ -77,11 +78,11 @@ def list_files(settings: Hmdb51Dataset) -> list[Path]:
 def list_videos(settings: Hmdb51Dataset) -> list[Video]:
     """Every video that an official list names; flag 1 is training, 2 test, 0 neither."""
     videos: dict[str, Video] = {}
-    for path in list_files(settings):
+    for path in _list_files(settings):
         match = _LIST.fullmatch(path.name)
         assert match is not None
         label, split = match["label"], match["split"]
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_text(path).splitlines():
             if not line.strip():
                 continue
             name, _, flag = line.strip().rpartition(" ")

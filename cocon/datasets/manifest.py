@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cocon.errors import DatasetError
 from cocon.files import atomic_path
+from cocon.tables import open_table
 
 TRAIN, TEST, VALIDATION, UNUSED = "train", "test", "validation", ""
 ROLES = (TRAIN, TEST, VALIDATION, UNUSED)
@@ -90,32 +91,22 @@ def read_manifest(path: Path) -> list[Video]:
     """Read what :func:`write_manifest` wrote, or a table made by hand with the same columns.
 
     Raises:
-        DatasetError: when the file is missing or a row has no id.
+        DatasetError: when the file is missing, is no such table, or a row has no id.
     """
     if not Path(path).is_file():
         raise DatasetError(f"there is no manifest {path}", "run the workflow, or `cocon index`, first")
-    with (
-        Path(path).open(newline="", encoding="utf-8-sig", errors="surrogateescape") as handle,
-        no_collection(),
-    ):
-        rows = csv.reader(handle)
-        header = next(rows, [])
+    with open_table(Path(path)) as (header, rows), no_collection():
         columns = {name: number for number, name in enumerate(header)}
         splits = [(name.removeprefix(_PREFIX), n) for name, n in columns.items() if name.startswith(_PREFIX)]
         # A column that a hand-made table lacks is read from an empty cell after all others.
         at_id, at_path, at_label, at_group = (
             columns.get(name, len(header)) for name in ("id", "path", "label", "group")
         )
-        width = max(len(header), *(number + 1 for number in (at_id, at_path, at_label, at_group)))
         videos = []
-        for row in rows:
-            if not row:
-                continue
-            if len(row) < width:
-                row += [""] * (width - len(row))
+        for line, row in rows:
+            row.append("")
             if not row[at_id] or not row[at_path]:
-                where = f"{path}, line {rows.line_num}"
-                raise DatasetError(f"{where}: the columns id and path must not be empty")
+                raise DatasetError(f"{path}, line {line}: the columns id and path must not be empty")
             roles = {name: row[number] for name, number in splits}
             videos.append(Video(row[at_id], row[at_path], row[at_label], row[at_group], roles))
     return videos

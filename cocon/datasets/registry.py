@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from cocon.datasets.checks import check_classes, check_ids
@@ -16,9 +15,6 @@ class Source(Protocol):
 
     def list_videos(self, settings: Any) -> list[Video]:
         """All videos of the official lists (or of the table), whether their files exist or not."""
-
-    def list_files(self, settings: Any) -> list[Path]:
-        """The files that the list is read from; the manifest is made anew when they change."""
 
 
 SOURCES = {
@@ -37,7 +33,7 @@ def source(kind: str) -> Source:
 
 
 def list_videos(settings: Any) -> list[Video]:
-    """The videos of a data set in the order of their ids, after a look at ids and classes.
+    """The videos of a data set in the order of their ids, after a look at the ids.
 
     Raises:
         DatasetError: when lists are missing or contradict themselves, with what to do about it.
@@ -45,6 +41,18 @@ def list_videos(settings: Any) -> list[Video]:
     with no_collection():
         videos: Sequence[Video] = source(settings.kind).list_videos(settings)
     check_ids(videos)
+    return sorted(videos, key=lambda video: video.id)
+
+
+def check_labels(settings: Any, videos: Sequence[Video]) -> None:
+    """What an evaluation needs, and pretraining does not: labels in every split that is evaluated.
+
+    Args:
+        settings: section of the data set.
+        videos: those of its lists.
+
+    Raises:
+        DatasetError: a split is not there, has no labelled training or test video, or one class lacks either.
+    """
     for split in settings.splits:
         check_classes(videos, split)
-    return sorted(videos, key=lambda video: video.id)

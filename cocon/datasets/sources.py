@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from cocon.datasets import registry
+from cocon.datasets.checks import check_files
+from cocon.datasets.manifest import Video
 from cocon.download import Pin
 from cocon.errors import DatasetError
 
@@ -80,6 +82,30 @@ def public_source(kind: str) -> PublicSource:
 
 def _is_public(kind: str) -> bool:
     return hasattr(registry.source(kind), "LISTS")
+
+
+def official(kind: str) -> Official:
+    """What the authors of a kind of data set say about it; nothing, if it is no published one."""
+    found: Official = getattr(registry.source(kind), "OFFICIAL", Official())
+    return found
+
+
+def check_videos(name: str, settings: Any, videos: Sequence[Video], max_failed_fraction: float) -> None:
+    """Before anything runs: enough files are there.
+
+    A public data set may lack what it is known to lack, any other ``max_failed_fraction`` of its videos.
+
+    Args:
+        name: of the data set in the configuration.
+        settings: its section.
+        videos: those of its lists.
+        max_failed_fraction: of the extraction.
+
+    Raises:
+        DatasetError: with the first files that are missing.
+    """
+    allowed = max(max_failed_fraction, official(settings.kind).may_lack)
+    check_files(videos, allowed, advice(name, settings))
 
 
 def archive_folder(settings: Any) -> Path:

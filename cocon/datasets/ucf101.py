@@ -10,6 +10,7 @@ from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
 from cocon.datasets.sources import Archive, Official, Part
 from cocon.download import Pin
 from cocon.errors import DatasetError
+from cocon.tables import read_text
 
 SPLITS = ("1", "2", "3")
 ADVICE = (
@@ -59,11 +60,6 @@ def list_parts(fetch: object) -> list[Part]:
     return [_VIDEOS]
 
 
-def list_files(settings: Ucf101Dataset) -> list[Path]:
-    """The official lists of all three splits."""
-    return [settings.lists / f"{role}list0{split}.txt" for split in SPLITS for role in (TRAIN, TEST)]
-
-
 def list_videos(settings: Ucf101Dataset) -> list[Video]:
     """Every video that an official list names.
 
@@ -87,7 +83,7 @@ def _names(path: Path) -> list[str]:
             f"(https://www.crcv.ucf.edu/data/UCF101.php) so that its files lie in {path.parent}",
         )
     # Lines are "Class/name.avi 1" (train) or "Class/name.avi" (test), with CRLF.
-    return [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.split()[0] for line in read_text(path).splitlines() if line.strip()]
 
 
 def _video(folder: Path, name: str, splits: dict[str, str]) -> Video:

@@ -30,7 +30,7 @@ def view_weights(views: Mapping[str, object], weights: Mapping[str, float]) -> d
     if missing:
         raise ConfigError(
             f"evaluation.ensemble has no weight for: {', '.join(missing)}",
-            "add the view there; a weight of 0 leaves it out",
+            "add the view there",
         )
     chosen = {view: weights[view] for view in views}
     if min(chosen.values()) < 0 or max(chosen.values()) == 0:

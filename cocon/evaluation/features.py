@@ -59,7 +59,8 @@ class Features:
 def write_features(path: Path, features: Features) -> None:
     """Write ``features`` as HDF5, atomically."""
     with new_hdf5(path) as file:
-        file["ids"] = np.array([video.encode() for video in features.ids], dtype=np.bytes_)
+        ids = [video.encode(errors="surrogateescape") for video in features.ids]
+        file["ids"] = np.array(ids, dtype=np.bytes_)
         for name in ARRAYS:
             file[name] = np.asarray(getattr(features, name), dtype=np.float32)
         file["windows"] = np.asarray(features.windows, dtype=np.int32)
@@ -77,7 +78,7 @@ def read_features(path: Path) -> Features:
     try:
         with h5py.File(path, "r") as file:
             return Features(
-                ids=[video.decode() for video in file["ids"][:]],
+                ids=[video.decode(errors="surrogateescape") for video in file["ids"][:]],
                 **{name: file[name][:] for name in ARRAYS},
                 windows=file["windows"][:],
                 view=str(file.attrs["view"]),

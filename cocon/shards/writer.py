@@ -8,7 +8,7 @@ import os
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,8 @@ from cocon.shards.format import VERSION, Codec, VideoInfo, VideoRecord
 from cocon.shards.spool import VideoSpool, read_lengths
 from cocon.shards.verify import verify
 
+#: the reason of a row without a file
+MISSING = "file is missing"
 _ROWS = "rows"
 _DATA = "data"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -162,29 +164,35 @@ class ShardWriter:
         write_json(self._file(_ROWS, row.id), asdict(row))
         self._rows[row.id] = row
 
-    def finish(self, max_failed_fraction: float = 0.0) -> None:
+    def finish(self, max_failed_fraction: float = 0.0, known_missing: Collection[str] = ()) -> None:
         """Assemble, verify and name the shard, and remove the work folder.
 
+        Args:
+            max_failed_fraction: as large a part of the videos may have failed.
+            known_missing: videos whose files may be missing: they were counted when the whole data set was
+                planned, and are not counted here.
+
         Raises:
-            ShardError: when videos are pending, more than ``max_failed_fraction`` of them failed, or the
-                disk is full.
+            ShardError: when videos are pending, too many of them failed, or the disk is full.
         """
         if self.pending:
             raise ShardError(f"{len(self.pending)} videos of {self.path} have not been extracted")
-        self._check_failures(max_failed_fraction)
+        self._check_failures(max_failed_fraction, frozenset(known_missing))
         with self._full_disk_is_said(), atomic_path(self.path) as temporary:
             self._assemble(temporary)
             verify(temporary)
         shutil.rmtree(self.work)
 
-    def _check_failures(self, allowed: float) -> None:
-        skipped = [self._rows[video_id] for video_id in self.video_ids if not self._rows[video_id].usable]
-        if len(skipped) > allowed * len(self.video_ids):
+    def _check_failures(self, allowed: float, known_missing: frozenset[str]) -> None:
+        rows = [self._rows[video_id] for video_id in self.video_ids]
+        counted = [row for row in rows if not (row.id in known_missing and row.reason == MISSING)]
+        skipped = [row for row in counted if not row.usable]
+        if len(skipped) > allowed * len(counted):
             examples = "\n".join(f"    {row.id}: {row.reason}" for row in skipped[:5])
             for row in skipped:  # give them another chance in the next run; what succeeded is kept
                 self._file(_ROWS, row.id).unlink()
             raise ShardError(
-                f"{len(skipped)} of {len(self.video_ids)} videos of {self.path} failed "
+                f"{len(skipped)} of {len(counted)} videos of {self.path} failed "
                 f"(max_failed_fraction is {allowed:g}):\n{examples}",
                 "mend or remove these videos, or raise max_failed_fraction",
             )

@@ -158,4 +158,7 @@ def _group(video: Video) -> str:
 
 
 def _scattered(names: set[str], seed: int) -> list[str]:
-    return sorted(names, key=lambda name: hashlib.sha256(f"probe {seed}:{name}".encode()).digest())
+    def digest(name: str) -> bytes:
+        return hashlib.sha256(f"probe {seed}:{name}".encode(errors="surrogateescape")).digest()
+
+    return sorted(names, key=digest)

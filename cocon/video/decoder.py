@@ -28,7 +28,7 @@ _STRICT = {"err_detect": "crccheck+bitstream+explode", "max_pixels": str(MAX_PIX
 #: "videos" that are a picture, or text
 _NO_VIDEO = ("_pipe", "image2", "tty")
 #: there is no such file, or a link leads nowhere or to itself
-_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _PREDICTED = (av.video.frame.PictureType.P, av.video.frame.PictureType.B)
 
 

@@ -15,10 +15,9 @@ from functools import cache
 from pathlib import Path
 
 from cocon.config.schema import Config, Dataset
-from cocon.datasets.checks import check_classes, check_files
 from cocon.datasets.manifest import Video
-from cocon.datasets.registry import list_videos
-from cocon.datasets.sources import advice
+from cocon.datasets.registry import check_labels, list_videos
+from cocon.datasets.sources import check_videos
 from cocon.errors import CoConError
 from cocon.shards import shard_of
 from cocon.workflow.running import max_failed_fraction
@@ -53,7 +52,7 @@ class VideoLists:
         try:
             videos = list_videos(settings)
             if settings.kind != "demo" and self.look:
-                check_files(videos, max_failed_fraction(self.config, dataset), advice(dataset, settings))
+                check_videos(dataset, settings, videos, max_failed_fraction(self.config, dataset))
         except CoConError as error:
             raise CoConError(f"data set '{dataset}': {error.message}", error.hint) from error
         # They stay to the end: the search for cycles, while jobs are planned, need not look at them.
@@ -87,9 +86,10 @@ class VideoLists:
         Raises:
             CoConError: a split has no labelled videos to train or to test with, or a class lacks one of them.
         """
-        settings = self.config.datasets[dataset]
-        for split in settings.splits:
-            check_classes(self.videos(dataset), split)
+        try:
+            check_labels(self.config.datasets[dataset], self.videos(dataset))
+        except CoConError as error:
+            raise CoConError(f"data set '{dataset}': {error.message}", error.hint) from error
 
 
 def tracked(settings: Dataset) -> bool:

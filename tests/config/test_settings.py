@@ -58,11 +58,189 @@ def test_defaults_fill_what_is_left_out(tmp_path: Path) -> None:
         ("    kind: demo", "    kind: ucf101", "line 2: 'datasets.demo.videos' is missing"),
         ("    shards: 3", "    shards: 3\n    shards: 4", "line 6: 'shards' is given twice"),
         ("datasets:", "datasets: [", "is not valid YAML"),
+        ("datasets:", "results: !custom x\ndatasets:", "line 1: the tag '!custom' has no meaning here"),
+        (
+            "datasets:",
+            "results: !!python/object:os.x {}\ndatasets:",
+            "line 1: the tag 'tag:yaml.org,2002:python",
+        ),
+        ("datasets:", "a: &a\n  b: *a\ndatasets:", "line 1: the value of an anchor (&) contains itself"),
+        ("datasets:", "? [a]\n: 1\ndatasets:", "line 1: a key is a list or a mapping"),
+        ("datasets:", "results: 2020-13-45\ndatasets:", "has a value that cannot be read: month must be"),
+        ("datasets:", "a: " + "[" * 3000 + "\ndatasets:", "is nested too deeply"),
+        ("datasets:", "views: [rgb, rgb]\ndatasets:", "line 1: 'views': 'rgb' stands there 2 times"),
+        (
+            "shards: 3",
+            "shards: 3\n    views: [rgb, flow, rgb]",
+            "'datasets.demo.views': 'rgb' stands there 2",
+        ),
+        (
+            "shards: 3",
+            'shards: 3\n    splits: ["1", "1"]',
+            "line 6: 'datasets.demo.splits': '1' stands there 2",
+        ),
+        (
+            "shards: 3",
+            "shards: 3\n    splits: []",
+            "'datasets.demo.splits': list should have at least 1 item",
+        ),
+        ("shards: 3", "shards: 3\n    splits: [1]", "put it between quotation marks (it is 1)"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, old: str, new: str, expected: str) -> None:
     assert old in VALID
     assert expected in problem(tmp_path, VALID.replace(old, new, 1))
+
+
+NAMES = (
+    "a name has at most 40 characters, A-Z, a-z, 0-9, '_', '-' and '.', and begins with a letter or a digit"
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["my demo", "..", "a/b", "-rf", "'{x}'", "a$b", "a;b", "ä", "x" * 41, "'a\\nb'", "''"]
+)
+@pytest.mark.parametrize("kind", ["datasets", "recipes", "ablations", "own", "splits"])
+def test_names_become_parts_of_paths_and_targets(tmp_path: Path, kind: str, name: str) -> None:
+    document = yaml.safe_load(VALID)
+    name = yaml.safe_load(name)
+    match kind:
+        case "datasets":
+            document["datasets"][name] = document["datasets"]["demo"]
+        case "recipes":
+            document["recipes"][name] = {}
+        case "ablations":
+            document["ablations"] = {name: {"dataset": "demo"}}
+        case "own":
+            document["recipes"]["small"]["evaluation"] = {"own": {name: {"like": "linear"}}}
+        case "splits":
+            document["datasets"]["demo"]["splits"] = [name]
+    assert NAMES in problem(tmp_path, yaml.safe_dump(document))
+
+
+def test_names_may_have_dots_dashes_and_capitals(tmp_path: Path) -> None:
+    text = VALID.replace("demo:", "My-demo_2.1:", 1).replace("small", "r34.v2")
+    assert list(load(tmp_path, text).datasets) == ["My-demo_2.1"]
+
+
+@pytest.mark.parametrize("name", ["stage1", "stage2", "stage2_rgb_flow", "persons"])
+def test_steps_of_the_workflow_are_no_names_of_data_sets(tmp_path: Path, name: str) -> None:
+    found = problem(tmp_path, VALID.replace("  demo:", f"  {name}:"))
+    assert f"line 2: datasets.{name}: a step of the workflow has this name" in found
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ("network: {layers: [1, 1, 1]}", "'recipes.small.network.layers' must have 4 values (it has 3)"),
+        ("network: {layers: [1]}", "'recipes.small.network.layers' must have 4 values (it has 1)"),
+        (
+            "network: {layers: [1, 1, 1, 1, 1]}",
+            "'recipes.small.network.layers' must have 4 values (it has 5)",
+        ),
+        ("network: {views: {rgb: {layers: [1]}}}", "small.network.views.rgb.layers' must have 4 values"),
+        ("network: {layers: 2}", "'recipes.small.network.layers': input should be a list (it is 2)"),
+        (
+            "pretraining: {augmentation: {crop_area: [1]}}",
+            "augmentation.crop_area' must have 2 values (it has 1)",
+        ),
+        (
+            "pretraining: {stage1: {epochs: 1, learning_rate: .inf}}",
+            "stage1.learning_rate': input should be a finite",
+        ),
+        (
+            "pretraining: {loss: {cooperation: .nan}}",
+            "pretraining.loss.cooperation': input should be a finite",
+        ),
+        (
+            "extraction: {flow: {bound: .inf}}",
+            "extraction.flow.bound': input should be a finite number (it is inf)",
+        ),
+        (
+            "extraction: {flow: {tvl1: {lambda: .nan}}}",
+            "extraction.flow.tvl1.lambda': input should be a finite",
+        ),
+        ("evaluation: {ensemble: {rgb: 0}}", "evaluation.ensemble.rgb': input should be greater than 0"),
+        ("evaluation: {ensemble: {rgb: -1}}", "evaluation.ensemble.rgb': input should be greater than 0"),
+        ("evaluation: {ensemble: {rgb: .nan}}", "evaluation.ensemble.rgb': input should be a finite number"),
+        (
+            "evaluation: {ensemble: {rgb: 1, flow: 1, pose: 1}}",
+            "evaluation.ensemble has no weight for the view mask",
+        ),
+        ("extraction: {rgb: {short_side: 127}}", "clip.crop.rgb: 128 px do not fit into the frames of demo"),
+        ("extraction: {pose: {short_side: 63}}", "clip.crop.pose: 64 px do not fit into the frames of demo"),
+    ],
+)
+def test_what_would_fail_after_hours_fails_at_once(tmp_path: Path, recipe: str, expected: str) -> None:
+    found = problem(tmp_path, f"{VALID}    {recipe}\n")
+    assert expected in found
+    assert "has 1 problem:" in found
+    assert "line 8: " in found or "line 9: " in found
+
+
+def test_every_view_has_a_crop(tmp_path: Path) -> None:
+    text = VALID.replace("predicted_blocks: 1", "predicted_blocks: 1, crop: {rgb: 99}")
+    assert "recipes.small.clip.crop.flow is missing: the data set demo has this view" in problem(
+        tmp_path, text
+    )
+    assert load(tmp_path, "views: [rgb]\n" + text).views == ("rgb",)
+
+
+def test_crops_are_compared_with_the_shards_that_are_used(tmp_path: Path) -> None:
+    """Those of another data set, if its shards are used."""
+    other = "  other: {kind: demo, recipe: low, shards: 3, shards_of: demo}\n"
+    low = "  low: {extraction: {rgb: {short_side: 100}}}\n"
+    load(tmp_path, VALID.replace("recipes:", f"{other}recipes:") + low)
+    with_its_own = other.replace(", shards_of: demo", "")
+    assert "frames of other" in problem(tmp_path, VALID.replace("recipes:", f"{with_its_own}recipes:") + low)
+
+
+def test_resized_crops_may_be_larger_than_the_frames(tmp_path: Path) -> None:
+    """In pretraining; an evaluation cuts crops out as they are."""
+    pretraining = "{augmentation: {resized_crop: [rgb]}, validation_fraction: 0}"
+    low = f"  low: {{extraction: {{rgb: {{short_side: 100}}}}, pretraining: {pretraining}}}\n"
+    source = "  source: {kind: demo, recipe: low, shards: 3}\n"
+    text = VALID.replace("recipes:", f"{source}recipes:") + low
+    assert "frames of source" in problem(tmp_path, text)
+    text = text.replace("    recipe: small", "    recipe: small\n    pretrain_on: source")
+    assert load(tmp_path, text).datasets["demo"].pretrain_on == "source"
+    assert "frames of source" in problem(tmp_path, text.replace("fraction: 0}", "fraction: 0.1}"))
+
+
+def test_aliases_cannot_make_a_document_immense(tmp_path: Path) -> None:
+    levels = "".join(
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+        for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    assert "aliases (*) make more than 100,000 values" in problem(tmp_path, f"a: &a [1]\n{levels}{VALID}")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sentence"),
+    [
+        ("utf-16", "is written in UTF-16"),
+        ("utf-16-be", "is written in UTF-16"),
+        ("utf-32", "is written in UTF-32"),
+        ("latin-1", "line 1: a letter is not written in UTF-8"),
+    ],
+)
+def test_another_encoding_is_named(tmp_path: Path, encoding: str, sentence: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"results: für\n{VALID}", encoding=encoding)
+    with pytest.raises(ConfigError, match=sentence) as error:
+        load_config(path)
+    assert error.value.hint == "save it as UTF-8"
+    with pytest.raises(ConfigError, match=sentence):
+        parse_settings(str(path), Config)
+
+
+def test_results_cannot_be_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").touch()
+    assert "'results' is there, but there is a file" in problem(tmp_path, f"results: there\n{VALID}")
+    assert "'results' is there/in, but there is a file" in problem(tmp_path, f"results: there/in\n{VALID}")
+    load(tmp_path, f"results: new/in\n{VALID}")
+    load(tmp_path, f"results: {tmp_path}\n{VALID}")
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
@@ -83,8 +261,9 @@ def test_settings_are_json_or_a_file(tmp_path: Path) -> None:
     assert settings.bound == 9
     assert settings.tvl1_opencv.lambda_ == 0.2
     assert parse_settings("", FlowExtraction) == FlowExtraction()
-    with pytest.raises(ConfigError, match="neither JSON nor a file"):
-        parse_settings("bound", FlowExtraction)
+    for text in ("bound", "x" * 5000, "a\0b"):
+        with pytest.raises(ConfigError, match="neither JSON nor a file"):
+            parse_settings(text, FlowExtraction)
     with pytest.raises(ConfigError, match="unknown key 'buond'; did you mean 'bound'"):
         parse_settings('{"buond": 8}', FlowExtraction)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cocon.data.selection import select_videos
+from cocon.config.schema import Pretraining
+from cocon.data.selection import check_batches, select_videos
 from cocon.datasets.manifest import Video
 from cocon.errors import DatasetError
 
@@ -93,3 +94,38 @@ def test_no_training_videos() -> None:
         select_videos([video("a")], "1", {"rgb": shards("b")}, 0, 0)
     with pytest.raises(DatasetError, match="no split '3'; there are: 1, 2"):
         select_videos([video("a")], "3", {"rgb": shards("a")}, 0, 0)
+
+
+def test_names_that_are_no_utf8_can_be_held_out() -> None:
+    videos = [video(f"{name}\udcff") for name in "abcd"]
+    selection = select_videos(videos, "1", {"rgb": shards(*(v.id for v in videos))}, 0.5, 0)
+    assert sorted(selection.train + selection.validation) == [v.id for v in videos]
+    assert len(selection.validation) == 2
+
+
+def pretraining(first: int, second: int, fraction: float = 0.0) -> Pretraining:
+    stages = {"stage1": {"epochs": 1, "batch_size": first}, "stage2": {"epochs": 1, "batch_size": second}}
+    return Pretraining.model_validate(stages | {"validation_fraction": fraction})
+
+
+def test_batches_that_the_list_cannot_fill_are_known_before_anything_runs() -> None:
+    videos = [*PEOPLE, video("test", role="test")]  # 40 to train on
+    check_batches(videos, "1", pretraining(40, 20), 0, {"stage1": 1, "stage2": 2})
+    with pytest.raises(DatasetError, match="40 training videos do not fill one batch of 41 clips") as error:
+        check_batches(videos, "1", pretraining(41, 20), 0, {"stage1": 1, "stage2": 2})
+    assert "pretraining.stage1.batch_size" in error.value.hint
+    with pytest.raises(DatasetError, match="40 training videos do not fill one batch of 42 clips") as error:
+        check_batches(videos, "1", pretraining(40, 21), 0, {"stage1": 1, "stage2": 2})
+    assert "pretraining.stage2.batch_size" in error.value.hint
+    check_batches(videos, "1", pretraining(99, 20), 0, {"stage2": 2})
+
+
+def test_what_is_held_out_is_missing_in_the_batches() -> None:
+    left = len(select_videos(PEOPLE, "1", ALL, 0.3, 7).train)
+    check_batches(PEOPLE, "1", pretraining(left, 1, 0.3), 7, {"stage1": 1})
+    with pytest.raises(DatasetError, match=f"{left} training videos, {40 - left} held out, do not fill"):
+        check_batches(PEOPLE, "1", pretraining(left + 1, 1, 0.3), 7, {"stage1": 1})
+    with pytest.raises(DatasetError, match="belong to one group"):
+        check_batches(PEOPLE[:4], "1", pretraining(1, 1, 0.3), 7, {"stage1": 1})
+    with pytest.raises(DatasetError, match="no training videos"):
+        check_batches([video("a", role="test")], "1", pretraining(1, 1), 7, {"stage1": 1})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -127,6 +128,61 @@ def test_each_fault_has_its_sentence(
     assert sentence in captured.out
     assert ("spoil the accuracies" in captured.err) == (status == 2)
     assert len(rows(folder)) == 5, "the table is written whatever is found"
+
+
+@pytest.mark.parametrize(
+    ("labels", "status", "sentence"),
+    [
+        (("", "", ""), 0, "note   no video has a label: the data set can be pretrained on, not evaluated"),
+        (("walk", "", ""), 2, "fault  split '1' has no labelled test video"),
+        (("walk", "walk", "run"), 2, "fault  class 'run' has 1 train video and no test video"),
+    ],
+)
+def test_labels_are_looked_at(
+    folder: Path, capsys: pytest.CaptureFixture[str], labels: tuple[str, ...], status: int, sentence: str
+) -> None:
+    names, roles = (
+        ("walk/a.mp4", "walk/c.mp4", "run/d.mp4"),
+        ("train", "test" if labels[1] else "train", "train"),
+    )
+    rows = "".join(f"{n},{label},{role}\n" for n, label, role in zip(names, labels, roles, strict=True))
+    (folder / "table.csv").write_text("video,label,split\n" + rows)
+    assert main(["data", "check", "mine", "--no-decode"]) == status
+    assert sentence in capsys.readouterr().out
+
+
+def test_listed_files_in_the_current_folder_are_listed(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder / "v")
+    text = (
+        (folder / "config.yaml")
+        .read_text()
+        .replace("videos: v", "videos: .")
+        .replace("table.csv", "../table.csv")
+    )
+    Path("config.yaml").write_text(text)
+    assert main(["data", "check", "mine", "--no-decode"]) == 0
+    assert "in no list" not in capsys.readouterr().out
+
+
+def test_the_manifest_needs_no_labels(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "table.csv").write_text("video,label,split\nwalk/a.mp4,,train\nwalk/gone.mp4,,train\n")
+    settings = "{kind: folder, recipe: r, shards: 1, videos: v, table: table.csv}"
+    assert main(["index", "--settings", settings, "--output", "m.csv"]) == 0
+    assert "m.csv: 2 videos, 0 classes" in capsys.readouterr().out
+    with (folder / "m.csv").open() as handle:
+        assert [(row["id"], row["status"]) for row in csv.DictReader(handle)] == [
+            ("walk/a", ""),
+            ("walk/gone", "missing"),
+        ]
+
+
+def test_a_name_that_is_no_utf8_can_be_printed(folder: Path, capsysbinary: Any) -> None:
+    with (folder / "table.csv").open("ab") as table:
+        table.write(b"run/\xff.mp4,run,train\n")
+    assert main(["data", "check", "mine", "--no-decode"]) == 2
+    assert rb"v/run/\udcff.mp4" in capsysbinary.readouterr().out
 
 
 def test_a_second_check_reads_only_what_changed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

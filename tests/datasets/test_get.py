@@ -132,15 +132,17 @@ def test_hmdb51_is_a_rar_of_rars(hmdb: Hmdb51Dataset, server: FileServer) -> Non
 def test_a_killed_unpacking_goes_on_without_a_download(
     hmdb: Hmdb51Dataset, server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(path: Path, place: object) -> int:
-        raise KeyboardInterrupt
+    def die(path: Path, *rest: object) -> int:
+        if "org" in path.name:
+            raise KeyboardInterrupt
+        return unpack(path, *rest)
 
-    take = module._take
-    monkeypatch.setattr(module, "_take", lambda p, w: die(p, w) if "org" in p.name else take(p, w))
+    unpack = module.unpack
+    monkeypatch.setattr(module, "unpack", die)
     with pytest.raises(KeyboardInterrupt):
         get(hmdb)
     asked = len(server.asked)
-    monkeypatch.setattr(module, "_take", take)
+    monkeypatch.setattr(module, "unpack", unpack)
     assert get(hmdb)["videos"] == 6
     assert len(server.asked) == asked
     assert not (hmdb.videos.parent / "archives" / "hmdb51_org.rar").exists(), "it was ours to remove"
@@ -283,6 +285,80 @@ def test_kinetics400_is_many_tars_of_which_videos_are_missing(
     asked = len(server.asked)
     get(settings)
     assert len(server.asked) == asked
+
+
+KINETICS_CLIP = "-train0_000001_000011.mp4"
+
+
+@pytest.fixture
+def kinetics(tmp_path: Path) -> Path:
+    """A folder as the publisher's scripts make it, with a broken clip in ``train`` and no replacement."""
+    own = tmp_path / "own"
+    for name in ("train", "val"):
+        (own / name).mkdir(parents=True)
+        row = f"tai chi,-{name}0,1,11,{name}\n"
+        (own / f"{name}.csv").write_text("label,youtube_id,time_start,time_end,split\n" + row)
+        (own / name / f"-{name}0_000001_000011.mp4").write_bytes(b"broken")
+    return own
+
+
+def taken(own: Path, *others: Path) -> bytes:
+    settings = settings_of(Kinetics400Dataset, "kinetics400", own.parent)
+    get(settings, own=[own, *others])
+    return next(settings.videos.rglob(KINETICS_CLIP)).read_bytes()
+
+
+@pytest.mark.parametrize("form", ["folder", "archive", "archive of folders", "given alone"])
+@pytest.mark.parametrize("content", [b"whole", b"whole!"])
+def test_replacements_of_kinetics_are_taken(kinetics: Path, form: str, content: bytes) -> None:
+    """Whatever their order by name, and also if they are as long as what they replace."""
+    others = []
+    match form:
+        case "folder":
+            (kinetics / "replacement" / "x").mkdir(parents=True)
+            (kinetics / "replacement" / "x" / KINETICS_CLIP).write_bytes(content)
+        case "archive":
+            (kinetics / "replacement_for_corrupted_k400.tgz").write_bytes(tarred({KINETICS_CLIP: content}))
+        case "archive of folders":
+            members = {f"replacement/{KINETICS_CLIP}": content, f"train/{KINETICS_CLIP}": b"broken"}
+            (kinetics / "all.tar.gz").write_bytes(tarred(members))
+        case "given alone":
+            others = [kinetics.parent / "replacement"]
+            others[0].mkdir()
+            (others[0] / KINETICS_CLIP).write_bytes(content)
+    assert taken(kinetics, *others) == content
+    assert taken(kinetics, *others) == content, "also the second time"
+
+
+def test_two_files_of_one_name_must_be_the_same(kinetics: Path) -> None:
+    """The larger, the later and the one in an archive are no better than the other."""
+    (kinetics / "a.tar.gz").write_bytes(tarred({f"x/{KINETICS_CLIP}": b"broken"}))
+    assert taken(kinetics) == b"broken"
+    (kinetics / "a.tar.gz").write_bytes(tarred({f"x/{KINETICS_CLIP}": b"brokem"}))
+    with pytest.raises(DatasetError, match="1 name stands for two files that differ") as error:
+        taken(kinetics)
+    assert f"{kinetics / 'train' / KINETICS_CLIP} (6 bytes)" in error.value.message
+    assert f"x/{KINETICS_CLIP} of {kinetics / 'a.tar.gz'} (6 bytes)" in error.value.message
+    (kinetics / "replacement").mkdir()
+    (kinetics / "replacement" / KINETICS_CLIP).write_bytes(b"whole")
+    assert taken(kinetics) == b"whole", "a replacement settles it"
+
+
+def test_two_lists_of_one_name_must_be_the_same(kinetics: Path) -> None:
+    (kinetics / "old").mkdir()
+    (kinetics / "old" / "train.csv").write_text("label\n")
+    with pytest.raises(DatasetError, match=r"(?s)two files that differ.*train\.csv"):
+        taken(kinetics)
+
+
+def test_a_file_in_its_place_is_not_replaced_by_another(kinetics: Path) -> None:
+    """The folder that is given may be the one that the videos belong in."""
+    settings = settings_of(Kinetics400Dataset, "kinetics400", kinetics.parent)
+    settings = settings.model_copy(update={"videos": kinetics, "lists": kinetics})
+    (kinetics / "a.tar.gz").write_bytes(tarred({KINETICS_CLIP: b"shorter"[:4]}))
+    with pytest.raises(DatasetError, match="two files that differ"):
+        get(settings, own=[kinetics])
+    assert (kinetics / "train" / KINETICS_CLIP).read_bytes() == b"broken"
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:

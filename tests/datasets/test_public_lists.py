@@ -9,7 +9,7 @@ from cocon.config.schema import Hmdb51Dataset, Kinetics400Dataset, Ucf101Dataset
 from cocon.datasets import hmdb51
 from cocon.datasets.checks import check_files
 from cocon.datasets.registry import list_videos
-from cocon.datasets.sources import advice
+from cocon.datasets.sources import advice, check_videos
 from cocon.errors import DatasetError
 
 COMMON = {"recipe": "r", "shards": 1}
@@ -118,6 +118,77 @@ def test_kinetics_tables_must_have_their_columns(tiny_kinetics: Kinetics400Datas
     (tiny_kinetics.lists / "val.csv").write_text("label,youtube_id,time_start,time_end,split\na,b\n")
     with pytest.raises(DatasetError, match=r"val\.csv, line 2: fewer cells than columns"):
         list_videos(tiny_kinetics)
+
+
+@pytest.mark.parametrize(
+    ("time", "works"), [("10", True), ("10.0", True), ("", False), ("1.5", False), ("x", False)]
+)
+def test_times_are_whole_seconds(tiny_kinetics: Kinetics400Dataset, time: str, works: bool) -> None:
+    table = f"label,youtube_id,time_start,time_end,split\ntai chi,abc,{time},20,train\n"
+    (tiny_kinetics.lists / "train.csv").write_text(table)
+    if works:
+        assert "train/abc_000010_000020" in [video.id for video in list_videos(tiny_kinetics)]
+        return
+    with pytest.raises(
+        DatasetError, match=rf"train\.csv, line 2: the time '{time}' is no whole number of seconds"
+    ):
+        list_videos(tiny_kinetics)
+
+
+def test_of_two_clips_of_one_name_the_replacement_is_taken(tiny_kinetics: Kinetics400Dataset) -> None:
+    """The folders are those that the scripts of the publisher make."""
+    name = "ta-_train_000001_000011.mp4"
+    for folder, content in (("a", b"broken"), ("replacement/x", b"whole"), ("z", b"broken too")):
+        (tiny_kinetics.videos / folder).mkdir(parents=True)
+        (tiny_kinetics.videos / folder / name).write_bytes(content)
+    found = {video.id: video.path for video in list_videos(tiny_kinetics)}
+    assert found["train/ta-_train_000001_000011"].read_bytes() == b"whole"
+
+
+def test_two_clips_of_one_name_must_be_the_same(tiny_kinetics: Kinetics400Dataset) -> None:
+    name = "ta-_train_000001_000011.mp4"
+    for folder in ("a", "z"):
+        (tiny_kinetics.videos / folder).mkdir(parents=True)
+        (tiny_kinetics.videos / folder / name).write_bytes(b"clip")
+    found = {video.id: video.path for video in list_videos(tiny_kinetics)}
+    assert found["train/ta-_train_000001_000011"] == tiny_kinetics.videos / "a" / name
+    (tiny_kinetics.videos / "z" / name).write_bytes(b"clap")
+    with pytest.raises(DatasetError, match=r"two files of one name differ: .*/a/.* and .*/z/"):
+        list_videos(tiny_kinetics)
+    (tiny_kinetics.videos / "z" / name).unlink()
+    (tiny_kinetics.videos / "z" / name).symlink_to("gone")
+    assert list_videos(tiny_kinetics)[0].path == tiny_kinetics.videos / "a" / name
+
+
+def test_a_tenth_of_kinetics_may_be_missing_and_a_twentieth_of_others(
+    tiny_kinetics: Kinetics400Dataset, tiny_ucf: Path
+) -> None:
+    header = "label,youtube_id,time_start,time_end,split\n"
+    for name in ("train", "val"):
+        rows = "".join(f"tai chi,{name}{number},1,11,{name}\n" for number in range(25))
+        (tiny_kinetics.lists / f"{name}.csv").write_text(header + rows)
+    videos = list_videos(tiny_kinetics)
+    for video in videos[5:]:
+        video.path.parent.mkdir(parents=True, exist_ok=True)
+        video.path.touch()
+    check_videos("k", tiny_kinetics, videos, 0.05)
+    videos[-1].path.unlink()
+    with pytest.raises(DatasetError, match="6 of 50 videos are missing"):
+        check_videos("k", tiny_kinetics, videos, 0.05)
+    check_videos("k", tiny_kinetics, videos, 0.2)
+    own = ucf(tiny_ucf, tiny_ucf / "videos")
+    for video in list_videos(own)[1:]:
+        video.path.parent.mkdir(parents=True, exist_ok=True)
+        video.path.touch()
+    with pytest.raises(DatasetError, match="1 of 6 videos are missing"):
+        check_videos("ucf101", own, list_videos(own), 0.05)
+
+
+@pytest.mark.parametrize("name", ["testlist02.txt"])
+def test_a_list_in_another_encoding_is_named(tiny_ucf: Path, name: str) -> None:
+    (tiny_ucf / name).write_text("Run/v_Run_g03_c01.avi", encoding="utf-16")
+    with pytest.raises(DatasetError, match=rf"{name} is written in UTF-16"):
+        list_videos(ucf(tiny_ucf))
 
 
 def test_missing_videos_are_counted_and_named(tiny_ucf: Path, tmp_path: Path) -> None:

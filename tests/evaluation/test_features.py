@@ -18,8 +18,9 @@ def features(make_videos: Callable[..., list[Video]], make_features: Callable[..
     return make_features(make_videos(2, 1), np.eye(3, 4), 0.1)
 
 
-def test_round_trip_with_a_name_outside_ascii(features: Features, tmp_path: Path) -> None:
-    features = replace(features, ids=["läuft/v_1", *features.ids[1:]])
+@pytest.mark.parametrize("name", ["läuft/v_1", "bad\udcff"])
+def test_round_trip_with_a_name_outside_ascii(features: Features, tmp_path: Path, name: str) -> None:
+    features = replace(features, ids=[name, *features.ids[1:]])
     write_features(tmp_path / "f.h5", features)
     read = read_features(tmp_path / "f.h5")
     assert read.ids == features.ids

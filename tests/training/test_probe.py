@@ -49,6 +49,13 @@ def test_held_out_videos_test_the_probe() -> None:
     assert set(chosen.train) == set(rest)
 
 
+def test_names_that_are_no_utf8_can_be_chosen() -> None:
+    table = [Video(f"{v.id}\udcff", v.location, v.label, f"{v.group}\udcff", v.splits) for v in videos(8)]
+    chosen = choose_videos(table, Selection([v.id for v in table], [], {}), 100, 0)
+    assert chosen is not None
+    assert {*chosen.train, *chosen.test} == {v.id for v in table}
+
+
 @pytest.mark.parametrize("table", [videos(5, labelled=False), videos(1)])
 def test_without_labels_or_groups_there_is_no_probe(table: list[Video]) -> None:
     assert choose_videos(table, Selection([v.id for v in table], [], {}), 100, 0) is None

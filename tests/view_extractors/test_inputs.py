@@ -75,3 +75,39 @@ def test_folder_without_videos_is_an_error(folder):
 def test_manifest(folder):
     Path("m.csv").write_text("label,path,id\nwalk,videos/c.mkv,one\n,x.mp4,two\n")
     assert from_manifest(Path("m.csv")) == {"one": Path("videos/c.mkv"), "two": Path("x.mp4")}
+
+
+def test_link_that_leads_to_itself_is_a_video_without_a_file(folder):
+    Path("videos/walk/x.mp4").symlink_to("y.mp4")
+    Path("videos/walk/y.mp4").symlink_to("x.mp4")
+    Path("videos/walk/loop").symlink_to("loop")
+    assert list(from_names([Path("videos/walk")])) == ["a.b", "b", "x", "y"]
+
+
+def test_manifest_says_which_files_were_there(folder):
+    rows = "a,a.mp4,12,ok\nb,b.mp4,,missing\nc,c.mp4,,\n"
+    Path("m.csv").write_text("id,path,size,status\n" + rows)
+    assert from_manifest(Path("m.csv")).was_there == {"a": True, "b": False}
+    assert from_names([Path("a.mp4")]).was_there == {}
+
+
+def test_manifest_that_was_made_before_the_videos_came_says_nothing(folder):
+    Path("m.csv").write_text("id,path,status\na,a.mp4,missing\nb,b.mp4,missing\nc,c.mp4,\n")
+    assert from_manifest(Path("m.csv")).was_there == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"id;path\na;a.mp4\n", "m.csv are separated by ';'"),
+        ("id,path\na,a.mp4\n".encode("utf-16"), "m.csv is written in UTF-16"),
+        (b"id,path,id\na,a.mp4,b\n", "m.csv has 2 columns 'id'"),
+        (b"id,path\n\na,b, c.mp4\n", "m.csv, line 3: 3 cells, but the table has 2 columns"),
+        (b"id,path\n\na,\n", "m.csv, line 3: the columns id and path must not be empty"),
+    ],
+)
+def test_what_is_wrong_with_a_manifest_is_said(folder, content, sentence):
+    Path("m.csv").write_bytes(content)
+    with pytest.raises(CoConError) as error:
+        from_manifest(Path("m.csv"))
+    assert sentence in error.value.message

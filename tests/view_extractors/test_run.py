@@ -178,6 +178,32 @@ def test_a_view_that_cannot_store_a_video_does_not_hold_up_the_others(tmp_path, 
         assert verify(output.path) == found[output.extractor.view], "the same whoever shares the decoder"
 
 
+def test_videos_that_were_missing_already_are_no_failures(tmp_path, videos):
+    """Files that were missing for the manifest; what was there then, and what is no video, does count."""
+    for name in ("planned", "vanished"):
+        videos[name] = tmp_path / f"{name}.mp4"
+    was_there = {"planned": False, "vanished": True, "a": False}
+    with pytest.raises(ShardError, match=r"1 of 4 videos .* failed") as error:
+        extract(videos, [rgb(tmp_path / "rgb.h5")], was_there=was_there)
+    reason = "file is missing, but was there when the videos were listed"
+    assert f"vanished: {reason}" in error.value.message
+    assert "planned" not in error.value.message
+    extract(videos, [rgb(tmp_path / "rgb.h5")], max_failed_fraction=0.25, was_there=was_there)
+    rows = Shard(tmp_path / "rgb.h5").videos
+    assert rows["planned"].reason == "file is missing"
+    assert rows["vanished"].reason == reason
+    assert rows["a"].status == "ok"
+
+
+def test_link_that_leads_to_itself_is_a_missing_file(tmp_path, videos):
+    (tmp_path / "x.mp4").symlink_to("x.mp4")
+    videos["x"] = tmp_path / "x.mp4"
+    videos["long"] = tmp_path / ("x" * 300)
+    extract(videos, [rgb(tmp_path / "rgb.h5")], max_failed_fraction=0.5)
+    rows = Shard(tmp_path / "rgb.h5").videos
+    assert {rows["x"].reason, rows["long"].reason} == {"file is missing"}
+
+
 def test_too_many_failures_raise_and_leave_no_shard(tmp_path, videos):
     videos["gone"] = tmp_path / "gone.mp4"
     with pytest.raises(ShardError, match="gone: file is missing"):

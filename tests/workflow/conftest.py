@@ -48,7 +48,7 @@ class Workflow:
 def jobs_in(output: str) -> dict[str, int]:
     """The table 'Job stats' of Snakemake's output."""
     table = output[output.rindex("Job stats:") :]
-    found = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+    found = {name: int(count) for name, count in re.findall(r"^([\w.-]+) +(\d+)$", table, re.M)}
     found.pop("total")
     return found
 

@@ -376,12 +376,12 @@ def replace_by_an_older_file(project: Project) -> None:
     write_video(project.folder, "a0", time=LONG_AGO - 1000)
 
 
+def date_a_file_in_the_future(project: Project) -> None:
+    write_video(project.folder, "a0", time=2_130_000_000)
+
+
 def replace_by_a_longer_file_of_the_same_time(project: Project) -> None:
     write_video(project.folder, "a0", content=b"another video")
-
-
-def lose_a_file_and_allow_it(project: Project) -> None:
-    (project.folder / "videos" / "a0.mp4").unlink()
 
 
 def touch_the_table(project: Project) -> None:
@@ -404,6 +404,7 @@ EVALUATED_AGAIN = follows(features=True, linear=True, retrieval=True, finetune=T
         (replace_by_a_newer_file, follows(VIEWS, more={**TABLES, **one_shard(*VIEWS)})),
         (replace_by_an_older_file, follows(VIEWS, more={**TABLES, **one_shard(*VIEWS)})),
         (replace_by_a_longer_file_of_the_same_time, follows(VIEWS, more={**TABLES, **one_shard(*VIEWS)})),
+        (date_a_file_in_the_future, follows(VIEWS, more={**TABLES, **one_shard(*VIEWS)})),
         (relabel_and_add, follows(VIEWS, more={**TABLES, **one_shard(*VIEWS)})),
         (move_to_the_test_videos, TRAINING_AGAIN | EVALUATED_AGAIN | TABLES),
         (relabel, EVALUATED_AGAIN | {"index": 1}),

@@ -175,6 +175,18 @@ def test_a_folder_of_the_users_own(workflow, tmp_path: Path) -> None:
     assert "extract_persons" not in one_view
 
 
+def test_only_evaluations_need_labels(workflow, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("video,label,split\na.mp4,,train\nb.mp4,,train\n")
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": ".", "table": "table.csv"}
+    workflow.configure({"views": ["rgb", "flow"], "datasets": {"my-own.2": mine}, "recipes": {"r": {}}})
+    trained = {"index": 1, "extract": 2, "pretrain_stage1": 2, "pretrain_stage2": 1, "pretrain_my-own.2": 1}
+    assert workflow.plan("pretrain_my-own.2") == trained
+    output = workflow.fail("--dry-run", "eval_my-own.2")
+    assert "data set 'my-own.2': split '1' has no labelled train video" in output
+
+
 def test_a_config_typo_is_named(workflow) -> None:
     workflow.configure({"datasets": {}, "recipes": {}, "sede": 3})
     output = workflow.fail("--dry-run", "eval_demo")

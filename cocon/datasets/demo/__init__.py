@@ -3,6 +3,6 @@
 Importing this package is cheap; the renderer and its compiler are loaded by the first clip.
 """
 
-from cocon.datasets.demo.dataset import ACTIONS, list_files, list_videos, render, truth_path
+from cocon.datasets.demo.dataset import ACTIONS, list_videos, render, truth_path
 
-__all__ = ["ACTIONS", "list_files", "list_videos", "render", "truth_path"]
+__all__ = ["ACTIONS", "list_videos", "render", "truth_path"]

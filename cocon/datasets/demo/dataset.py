@@ -20,11 +20,6 @@ from cocon.workflow.versions import STAGES
 ACTIONS = ("walk", "run", "jump", "jumping_jack", "wave", "squat", "bow", "clap", "box", "kick")
 
 
-def list_files(settings: DemoDataset) -> list[Path]:
-    """Nothing: the list follows from the settings alone."""
-    return []
-
-
 def list_videos(settings: DemoDataset) -> list[Video]:
     """All clips, whether they are rendered or not. A group is a person; people are in one split only."""
     videos = []
