@@ -274,6 +274,7 @@ class Loop(ABC, Generic[BatchT]):
         timing = self.timing.row(self.order.steps * self.batch_size * self.world.size, self.world.device)
         row |= timing | self.evaluate()
         if "validation/loss" in row:
+            self._check_validation(row)
             self.schedule.observe(row["validation/loss"])
             self._note_best(row["validation/loss"])
         self.rows.append(row)
@@ -341,6 +342,15 @@ class Loop(ABC, Generic[BatchT]):
             f"lower the learning_rate of {self.section}, turn amp off, or look at these videos",
         )
 
+    def _check_validation(self, row: Row) -> None:
+        """Every process sees the same row, as in :meth:`_check`."""
+        if not math.isfinite(row["validation/loss"]):
+            raise TrainingDivergedError(
+                f"the validation loss is not finite after epoch {self.epoch + 1}, although the training loss "
+                f"is {row['loss']:.4g}",
+                f"lower the learning_rate of {self.section}, turn amp off, or look at the videos held out",
+            )
+
     # --------------------------------------------------------------------------------- the state
 
     def _save(self) -> None:
@@ -361,8 +371,7 @@ class Loop(ABC, Generic[BatchT]):
             self.state.save(content, self._global_step())
 
     def _restore(self, resume: Path | None) -> None:
-        newest = self.state.newest() if self.world.leads and resume is None else resume
-        path = self.world.gather(newest)[0]
+        path = resume or self.world.of_leader(self.state.newest)
         if path is None:
             for folder, changes in self.state.relatives() if self.world.leads else ():
                 self.reporter.say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,8 +114,13 @@ def pretrain(job: PretrainJob, world: World) -> None:
 
     Raises:
         CoConError: for contradicting arguments, missing shards or encoders, too few videos, a loss that
-            is not finite, and after a signal that asks to stop.
+            is not finite, another process at work on the same run, and after a signal that asks to stop.
     """
+    with contextlib.ExitStack() as stack:
+        _pretrain(job, world, stack)
+
+
+def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> None:
     job.check()
     job = replace(job, views=canonical_order(job.views))  # so that the order of --views changes nothing
     schedule, stage = job.settings.pretraining, job.schedule
@@ -127,7 +133,8 @@ def pretrain(job: PretrainJob, world: World) -> None:
     _tell(selection, reporter)
     networks = _networks(job)
     state = RunState(job.state, _description(job, shards, selection, world), keep=schedule.keep_checkpoints)
-    run = Run(reporter.name, state.key, job.log, state.description) if world.leads else None
+    world.of_leader(lambda: stack.enter_context(state.locked()))
+    run = Run(reporter.name, state.key, job.log, state.rows, state.description) if world.leads else None
 
     trainer = Trainer(
         networks,

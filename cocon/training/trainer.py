@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import torch
@@ -9,11 +10,12 @@ from torch import Tensor, nn
 
 from cocon.config.schema import Pretraining, Stage
 from cocon.data.augmentation import Augmenter
-from cocon.data.batches import fixed_batches
+from cocon.data.batches import fixed_batches, shares
 from cocon.data.clips import ClipDataset, Clips
 from cocon.data.network_input import to_network_input
 from cocon.losses.cocon import CoConLoss
 from cocon.models.network import ViewNetwork
+from cocon.training.distributed import alone
 from cocon.training.launch import World, prepare_network
 from cocon.training.log import Averages, Reporter, Row
 from cocon.training.loggers import Loggers
@@ -106,9 +108,9 @@ class Trainer(Loop[Clips]):
         self.augment = Augmenter(settings.augmentation, self.clip)
         self.probe = probe
         self.validation_clips = validation
-        self.validation_batches = fixed_batches(
-            len(validation) if validation else 0, stage.batch_size, rank=world.rank, size=world.size
-        )
+        held_out = len(validation) if validation else 0
+        self.shares_validation = shares(held_out, world.size)
+        self.validation_batches = fixed_batches(held_out, stage.batch_size, rank=world.rank, size=world.size)
 
     def fit(self, resume: Path | None = None) -> list[Row]:
         """As :meth:`Loop.fit`."""
@@ -153,5 +155,6 @@ class Trainer(Loop[Clips]):
                 view: to_network_input(x.to(self.world.device), view, self.clip)
                 for view, x in batch.views.items()
             }
-            averages.add({name: value.item() for name, value in self.compare(inputs).items()})
+            with contextlib.nullcontext() if self.shares_validation else alone():
+                averages.add({name: value.item() for name, value in self.compare(inputs).items()})
         return self.world.mean(averages.means())
