@@ -18,10 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from cocon.config.schema import Training
 from cocon.data.batches import EpochBatches
+from cocon.data.clips import Key
+from cocon.data.loader import Loader, workers_watched
 from cocon.errors import CoConError
 from cocon.training.interrupt import StopRequest, TrainingInterruptedError, stop_requests
 from cocon.training.launch import World, autocast
@@ -154,12 +156,13 @@ class Loop(ABC, Generic[BatchT]):
             TrainingInterruptedError: after a signal, with the state saved.
             TrainingDivergedError: when loss or gradient are not finite; in all processes.
             CheckpointError: when there are checkpoints, but none that can be used.
+            WorkerError: when a process that loads data has no memory, or has died.
         """
         self._restore(resume)
         self.loggers.begin(self.rows, self._global_step())
         self._saved_at = perf_counter()
         try:
-            with stop_requests() as stop:
+            with workers_watched(), stop_requests() as stop:
                 while self.epoch < self.epochs:
                     self._train_epoch(stop)
                     self._end_epoch()
@@ -237,15 +240,9 @@ class Loop(ABC, Generic[BatchT]):
 
     # -------------------------------------------------------------------------- for subclasses
 
-    def load(self, clips: Dataset[BatchT], batches: Any, workers: int) -> DataLoader[BatchT]:
+    def load(self, clips: Dataset[BatchT], batches: Iterable[list[Key]], workers: int) -> Loader[BatchT]:
         """A loader of the given batches of keys."""
-        return DataLoader(
-            clips,
-            batch_sampler=batches,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=self.world.device.type == "cuda",
-        )
+        return Loader(clips, batches, workers=workers, pin=self.world.device.type == "cuda")
 
     def autocast(self) -> torch.autocast:
         """The mixed precision of the setting ``amp``."""

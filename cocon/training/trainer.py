@@ -12,6 +12,7 @@ from cocon.config.schema import Pretraining, Stage
 from cocon.data.augmentation import Augmenter
 from cocon.data.batches import fixed_batches, shares
 from cocon.data.clips import ClipDataset, Clips
+from cocon.data.loader import check_shared_memory
 from cocon.data.network_input import to_network_input
 from cocon.losses.cocon import CoConLoss
 from cocon.models.network import ViewNetwork
@@ -74,6 +75,7 @@ class Trainer(Loop[Clips]):
         probe: Probe | None = None,
     ) -> None:
         self.networks, self.pretraining, self.clip = networks, settings, train.clip
+        check_shared_memory(self.clip, networks, stage.batch_size, settings.workers)
         module: nn.Module = ViewNetworks(networks, self.clip.predicted_blocks).to(world.device)
         if settings.sync_batch_norm and world.size > 1:
             module = synchronised(module, world.device)
