@@ -21,7 +21,7 @@ from cocon.training.provenance import provenance
 _VERSION = 2
 _PREFIX, _BEST, _DAMAGED, _LOCK = "step_", "best.pt", ".damaged", "lock"
 #: seconds: the workers of a killed process hold its lock until they notice, which they look for every 5 s
-_PATIENCE, _LOOK = 12.0, 0.2
+PATIENCE, _LOOK = 12.0, 0.2
 _UNREADABLE = (
     *(RuntimeError, EOFError, OSError, ValueError, KeyError),
     *(pickle.UnpicklingError, zipfile.BadZipFile),
@@ -142,7 +142,7 @@ class RunState:
         """
         with contextlib.ExitStack() as stack:
             stack.callback(self._remove_if_empty)
-            deadline = time.monotonic() + _PATIENCE
+            deadline = time.monotonic() + PATIENCE
             while True:
                 try:
                     stack.enter_context(file_lock(self.folder / _LOCK, blocking=False))
