@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -183,9 +184,9 @@ def world(device: str = "auto", threads: int | None = None) -> Iterator[World]:
     except RuntimeError as error:
         if not _lost_contact(error):
             raise
-        reason = str(error).partition("\n")[0][:200]
+        reason = re.sub(r"^\[\S+\] ", "", str(error).partition("\n")[0])
         raise LostContactError(
-            f"another process of this run does not answer ({reason})",
+            f"another process of this run does not answer ({reason.partition('. ')[0]})",
             "it has ended, see its own message; or, on several nodes, look at the network between them",
         ) from error
     finally:

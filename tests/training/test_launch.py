@@ -51,7 +51,7 @@ import resource, torch
 from cocon.training.launch import keep_freed_memory
 
 def faults():
-    for _ in range(3):
+    for _ in range(20):  # malloc needs some rounds until it has a place
         torch.ones(16_000_000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(5):

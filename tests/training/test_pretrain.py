@@ -436,3 +436,22 @@ def test_workers_without_shared_memory_are_refused_at_the_start(
     with pytest.raises(loader.WorkerError, match="load up to 0 MiB in advance"):
         run(this)
     assert not list(this.state.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"), [({}, True), ({"validation_fraction": 0.2}, True), ({}, False)]
+)
+def test_frames_smaller_than_the_crop_are_refused_at_the_start(
+    job: Job, run: Run, settings: Settings, tmp_path: Path, changes: dict[str, Any], refused: bool
+) -> None:
+    """Unless they are scaled to it, and there is nothing that is not."""
+    augmentation = {"resized_crop": ("rgb",)} if changes or not refused else {}
+    chosen = settings(augmentation=augmentation, stage1={"epochs": 1, "batch_size": 4}, **changes)
+    clip = chosen.clip.model_copy(update={"crop": {"rgb": 40}})
+    this = job(settings=chosen.model_copy(update={"clip": clip}))
+    if not refused:
+        run(this)
+        return
+    with pytest.raises(ConfigError, match="36 x 36 px are smaller than the crop of 40 px"):
+        run(this)
+    assert not this.state.exists()
