@@ -47,7 +47,7 @@ def test_two_processes_to_the_table_with_the_losses_of_one(workflow, tmp_path: P
         "device": "cpu",
         "views": ["rgb", "flow"],
         "jobs": {"pretrain_stage1": processes, "pretrain_stage2": processes},
-        "datasets": {"demo": tiny.DEMO},
+        "datasets": {"demo": tiny.DEMO | {"train_subjects": 1}},
         "recipes": {"tiny": recipe(BATCH)},
     }
     workflow.configure(document)
