@@ -125,6 +125,18 @@ def run_with_lease(count: int, command: Sequence[str]) -> None:
     Raises:
         CoConError: there is no such command, or there are too few GPUs.
     """
+    take(count)
+    become(command)
+
+
+def take(count: int) -> None:
+    """Lease ``count`` GPUs for as long as this process or one that it starts has the locks open.
+
+    They are this process's ``CUDA_VISIBLE_DEVICES``. On a machine without a GPU nothing happens.
+
+    Raises:
+        CoConError: there are too few GPUs.
+    """
     devices = respect_scheduler(count)
     if count and devices:
         lease = acquire(count, devices, lease_folder())
@@ -134,7 +146,6 @@ def run_with_lease(count: int, command: Sequence[str]) -> None:
         # Names mean the same to CUDA as to the driver only in this order.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
         say(f"GPU {', '.join(lease.devices)}", file=sys.stderr)
-    become(command)
 
 
 def respect_scheduler(count: int) -> list[str]:

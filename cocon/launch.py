@@ -1,8 +1,8 @@
 """One command as several processes that train together, on one machine or on several nodes of SLURM.
 
-On one machine torchrun starts them. In a SLURM job srun does: it knows the nodes, and its signals come to
-every process itself, so that a run has all the time that SLURM grants to save its state, and its exit code 75
-arrives. (torchrun kills its processes 30 s after a signal, and then exits with 1.)
+On one machine this process starts them and stays with them. In a SLURM job srun does: it knows the nodes. In
+both cases every process gets the signals itself, a run has all the time that there is to save its state, and
+its exit code 75 arrives.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from dataclasses import dataclass
 
 from cocon import slurm
 from cocon.errors import CoConError, ConfigError
-from cocon.gpu_lease import become, respect_scheduler, run_with_lease
+from cocon.gpu_lease import become, respect_scheduler, take
+from cocon.process_group import PATIENCE, run_together
 from cocon.terminal import say
 
 #: of sysexits.h: what training says after a signal, with its state saved
 _TRY_AGAIN = 75
-#: seconds that the other processes have when one has ended
-_PATIENCE = 60
 _FIRST_PORT, _PORTS = 20000, 10000
 
 
@@ -59,7 +58,7 @@ def launch(layout: Layout, command: Sequence[str]) -> int:
     queue, to go on there.
 
     Returns:
-        the exit status; outside of SLURM this process becomes the command and does not return.
+        the exit status; outside of SLURM a single process is this one, which does not return.
 
     Raises:
         CoConError: more than one node outside of a SLURM job, or too few GPUs.
@@ -79,16 +78,10 @@ def launch(layout: Layout, command: Sequence[str]) -> int:
             f"{layout.nodes} nodes are asked for, but this is no SLURM job",
             "run Snakemake with --workflow-profile profiles/slurm, or set nodes: 1 under jobs in config.yaml",
         )
-    run_with_lease(layout.gpus_per_node, torchrun(layout, command))
-    return 0
-
-
-def torchrun(layout: Layout, command: Sequence[str]) -> list[str]:
-    """The command, started once per process of this machine."""
+    take(layout.gpus_per_node)
     if layout.processes == 1:
-        return list(command)
-    options = ["--standalone", "--nproc-per-node", str(layout.processes), "--no-python"]
-    return [sys.executable, "-m", "torch.distributed.run", *options, *command]
+        become(command)
+    return run_together(layout.processes, command)
 
 
 def step(layout: Layout, job: str, command: Sequence[str]) -> list[str]:
@@ -107,7 +100,7 @@ def step(layout: Layout, job: str, command: Sequence[str]) -> list[str]:
         "cpus-per-task": layout.threads_each,
         # When one has failed the others wait for it in vain; when all were told to stop, they need a moment.
         "kill-on-bad-exit": 0,
-        "wait": _PATIENCE,
+        "wait": round(PATIENCE),
     }
     srun = ["srun", "--overlap", *(f"--{name}={value}" for name, value in options.items())]
     rank = [sys.executable, "-m", "cocon", "rank", "--gpus", str(layout.gpus_per_node), "--"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cocon.errors import CoConError
-from cocon.launch import Layout, rank_of, step, torchrun
+from cocon.launch import Layout, rank_of, step
 
 # One write per process, for torchrun's children are unbuffered: print would let their words mix.
 SHOW = (
@@ -61,7 +61,6 @@ def test_a_job_step_has_a_process_per_gpu_and_meets_nowhere_if_alone() -> None:
     line = step(Layout(threads=4, gpu=True), "7", ["true"])
     assert {"--ntasks=1", "--cpus-per-task=4", "--nodes=1"} <= set(line)
     assert line[-4:] == ["--gpus", "1", "--", "true"]
-    assert torchrun(Layout(), ["true"]) == ["true"]
 
 
 def test_ranks() -> None:

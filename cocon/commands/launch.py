@@ -1,8 +1,8 @@
 """``cocon launch -- COMMAND``: run a training command as one or more processes that train together.
 
-On one machine the processes are torchrun's, each with a GPU that no other job has (see ``cocon lease``). In a
-SLURM job they are those of a job step, on as many nodes as the job has; a run that a signal has stopped, with
-its state saved, puts the job back into the queue.
+On one machine each process has a GPU that no other job has (see ``cocon lease``). In a SLURM job they are
+those of a job step, on as many nodes as the job has; a run that a signal has stopped, with its state saved,
+puts the job back into the queue.
 """
 
 from __future__ import annotations

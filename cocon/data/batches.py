@@ -62,15 +62,23 @@ class EpochBatches(Sampler[list[Key]]):
             yield [(self.epoch, number) for number in order[begin : begin + self._batch_size]]
 
 
+def shares(videos: int, size: int) -> bool:
+    """Whether every one of ``size`` processes gets a video of its own in :func:`fixed_batches`."""
+    return videos >= size
+
+
 def fixed_batches(videos: int, batch_size: int, *, rank: int = 0, size: int = 1) -> list[list[Key]]:
     """Batches for validation: always the same, in the given order.
 
     A last, smaller batch is left out (the loss depends on the number of candidates), unless it is the only
-    one: then every process takes an equal share of it.
+    one: then every process takes an equal share of it. When there are fewer videos than processes, every
+    process takes all of them, and the loss has to be computed by each for itself (see :func:`shares`).
     """
-    share = min(batch_size, videos // size)
-    if share == 0:
+    if not videos:
         return []
+    if not shares(videos, size):
+        rank, size = 0, 1
+    share = min(batch_size, videos // size)
     count = videos // (share * size)
     starts = [(step * size + rank) * share for step in range(count)]
     return [[(0, number) for number in range(begin, begin + share)] for begin in starts]

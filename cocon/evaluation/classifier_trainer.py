@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cocon.config.schema import Finetune
+from cocon.data.loader import check_shared_memory
 from cocon.evaluation.labelled_clips import LabelledClip, LabelledClips, augment_clips
 from cocon.models.classifier import Classifier
 from cocon.training.launch import World, prepare_network
@@ -46,6 +47,8 @@ class ClassifierTrainer(Loop[LabelledClip]):
         loggers: Loggers,
     ) -> None:
         self.classifier, self.clips, self.labelling = classifier, clips, settings
+        batch_size = min(settings.batch_size, len(clips))
+        check_shared_memory(clips.clip, [clips.view], batch_size, settings.workers)
         world = World(next(classifier.parameters()).device)
         prepare_network(classifier, settings, world.device)
         super().__init__(
@@ -54,7 +57,7 @@ class ClassifierTrainer(Loop[LabelledClip]):
             settings=settings,
             section=f"evaluation.{section}",
             epochs=settings.epochs,
-            batch_size=min(settings.batch_size, len(clips)),
+            batch_size=batch_size,
             accumulate=settings.accumulate,
             schedule=Schedule(
                 settings.schedule,

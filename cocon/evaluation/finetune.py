@@ -6,6 +6,7 @@ only, see docs/evaluation.md.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -91,7 +92,13 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
         OutputError: A result could not be written in the end.
         TrainingInterruptedError: After a signal, with the state saved.
         TrainingDivergedError: The loss is not finite.
+        CoConError: Another process is at work on the same run.
     """
+    with contextlib.ExitStack() as stack:
+        return _finetune(job, device, stack)
+
+
+def _finetune(job: FinetuneJob, device: torch.device, stack: contextlib.ExitStack) -> Result:
     settings = job.schedule
     for suffix in (".json", ".npz", ".log.jsonl", ".safetensors"):
         check_output(job.output.with_suffix(suffix))
@@ -116,6 +123,7 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
     state = RunState(
         job.state, _description(job, clip, shards, labels, split.classes), keep=settings.keep_checkpoints
     )
+    stack.enter_context(state.locked())
     reporter = Reporter(f"{job.name} {info.pretraining} {job.view} split {job.split}", settings.epochs)
     log = job.output.with_suffix(".log.jsonl")
     trainer = ClassifierTrainer(
@@ -132,9 +140,9 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
         seed=job.seed,
         state=state,
         reporter=reporter,
-        loggers=Loggers(Run(reporter.name, state.key, log, state.description), settings.loggers),
+        loggers=Loggers(Run(reporter.name, state.key, log, state.rows, state.description), settings.loggers),
     )
-    write_log(log, trainer.fit())
+    rows = trainer.fit()
     probabilities_NC = class_probabilities(
         classifier,
         shards,
@@ -151,6 +159,7 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
         ClassifierInfo(task, split.classes, settings.head, info.network, clip),
     )
     scores = ClassScores.of(task, split, test, probabilities_NC)
+    write_log(log, rows)
     result = write_result(scores, job.output, job.settings.bootstrap)
     state.remove()
     return result

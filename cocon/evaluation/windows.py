@@ -10,11 +10,12 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from cocon.config.schema import Clip
 from cocon.data.augmentation import mirror
 from cocon.data.clips import read_windows
+from cocon.data.loader import Loader
 from cocon.data.network_input import normalise, to_network_input, unit_range
 from cocon.shards import ShardSet
 from cocon.terminal import printable
@@ -117,7 +118,7 @@ def judge_windows(
         order, their windows in that of time, crop by crop. With 10 crops an output is the mean of the window
         as it is and mirrored.
     """
-    loader = DataLoader(_Videos(shards, video_ids, clip, crops == 10), batch_size=None, num_workers=workers)
+    loader = Loader(_Videos(shards, video_ids, clip, crops == 10), workers=workers)
     for batch in _batched(loader, batch_size):
         x_u8_BTCHW = torch.from_numpy(np.stack([window for _, window in batch])).to(device)
         with torch.inference_mode():

@@ -1,23 +1,32 @@
-"""Device, threads and processes of a run; ``torchrun`` is recognised by its environment variables."""
+"""Device, threads and processes of a run; they know each other by torchrun's environment variables."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
 
 from cocon.config.schema import Training
-from cocon.errors import ConfigError
+from cocon.errors import CoConError, ConfigError
+from cocon.process_group import LISTENER, LOST
 
+ResultT = TypeVar("ResultT")
 _COMPILATIONS = 32
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+
+
+class LostContactError(CoConError):
+    """Another process of the run does not answer, so that this one cannot go on."""
+
+    exit_code = LOST
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,23 @@ class World:
         values: list[Any] = [None] * self.size
         distributed.all_gather_object(values, value)
         return values
+
+    def of_leader(self, work: Callable[[], ResultT]) -> ResultT:
+        """What the leading process makes of ``work``, which the others do not do; in all processes.
+
+        Raises:
+            CoConError: in all processes, when the leading one raises it.
+        """
+        result: ResultT | CoConError | None = None
+        if self.leads:
+            try:
+                result = work()
+            except CoConError as error:
+                result = error
+        shared: ResultT | CoConError = self.gather(result)[0]
+        if isinstance(shared, CoConError):
+            raise shared
+        return shared
 
     def wait(self) -> None:
         """Wait until all processes are here."""
@@ -132,11 +158,14 @@ def keep_freed_memory() -> None:
 
 @contextlib.contextmanager
 def world(device: str = "auto", threads: int | None = None) -> Iterator[World]:
-    """Set up device, threads and, under ``torchrun``, the process group.
+    """Set up device, threads and, where ``WORLD_SIZE`` is more than 1, the process group.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``.
         threads: threads of this process; None leaves torch's choice.
+
+    Raises:
+        LostContactError: another process of the group does not answer.
     """
     if threads is not None:
         torch.set_num_threads(threads)
@@ -149,8 +178,39 @@ def world(device: str = "auto", threads: int | None = None) -> Iterator[World]:
     chosen = resolve_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
+        _meet("nccl" if chosen.type == "cuda" else "gloo", size)
         yield World(chosen, distributed.get_rank(), size)
+    except RuntimeError as error:
+        if not _lost_contact(error):
+            raise
+        reason = re.sub(r"^\[\S+\] ", "", str(error).partition("\n")[0])
+        raise LostContactError(
+            f"another process of this run does not answer ({reason.partition('. ')[0]})",
+            "it has ended, see its own message; or, on several nodes, look at the network between them",
+        ) from error
     finally:
-        distributed.destroy_process_group()
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def _meet(backend: str, size: int) -> None:
+    """Wait for the other processes; ``cocon launch`` has opened the socket for that already."""
+    listener = os.environ.get(LISTENER)
+    if listener is None:
+        distributed.init_process_group(backend)
+        return
+    rank = int(os.environ["RANK"])
+    store = distributed.TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        size,
+        is_master=rank == 0,
+        master_listen_fd=int(listener) if rank == 0 else None,
+    )
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=size)
+
+
+def _lost_contact(error: RuntimeError) -> bool:
+    """Whether an error is one of communication; gloo's have no class of their own."""
+    return isinstance(error, distributed.DistError) or "gloo" in str(error)

@@ -1,4 +1,4 @@
-"""Where the curves of a run go: always ``log.jsonl`` and TensorBoard's format, W&B and MLflow on request.
+"""Where curves go: always rows for ``log.jsonl`` and TensorBoard's format, W&B and MLflow on request.
 
 How to add one: a subclass of :class:`Logger`, a line in :data:`LOGGERS`, its name in the key ``loggers``.
 """
@@ -27,13 +27,16 @@ class Run:
     Attributes:
         name: for people.
         key: identifies it; a run that goes on has the key that it had.
-        file: the file of one JSON object per epoch, ``log.jsonl`` or ``<name>.log.jsonl``.
+        file: the file of one JSON object per epoch, ``log.jsonl`` or ``<name>.log.jsonl``; it comes when
+            the run is done.
+        rows: the same while the run is under way.
         settings: what it is, as a JSON-like document.
     """
 
     name: str
     key: str
     file: Path
+    rows: Path
     settings: Mapping[str, Any]
 
     @property
@@ -67,7 +70,7 @@ class Logger(ABC):
 
 
 class JsonLines(Logger):
-    """One JSON object per epoch; the file is whole after every epoch."""
+    """One JSON object per epoch, in a file that is whole after every epoch; the caller publishes it."""
 
     def begin(self, rows: list[Row], step: int) -> None:
         """Keep the rows of past epochs."""
@@ -76,7 +79,7 @@ class JsonLines(Logger):
     def epoch(self, row: Row) -> None:
         """Rewrite the file with one more line."""
         self._rows.append(row)
-        write_log(self.run.file, self._rows)
+        write_log(self.run.rows, self._rows)
 
 
 class TensorBoard(Logger):

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from cocon.config.schema import Training
 from cocon.data.batches import EpochBatches
+from cocon.data.clips import Key
+from cocon.data.loader import Loader, workers_watched
 from cocon.errors import CoConError
 from cocon.training.interrupt import StopRequest, TrainingInterruptedError, stop_requests
 from cocon.training.launch import World, autocast
@@ -154,12 +156,13 @@ class Loop(ABC, Generic[BatchT]):
             TrainingInterruptedError: after a signal, with the state saved.
             TrainingDivergedError: when loss or gradient are not finite; in all processes.
             CheckpointError: when there are checkpoints, but none that can be used.
+            WorkerError: when a process that loads data has no memory, or has died.
         """
         self._restore(resume)
         self.loggers.begin(self.rows, self._global_step())
         self._saved_at = perf_counter()
         try:
-            with stop_requests() as stop:
+            with workers_watched(), stop_requests() as stop:
                 while self.epoch < self.epochs:
                     self._train_epoch(stop)
                     self._end_epoch()
@@ -237,15 +240,9 @@ class Loop(ABC, Generic[BatchT]):
 
     # -------------------------------------------------------------------------- for subclasses
 
-    def load(self, clips: Dataset[BatchT], batches: Any, workers: int) -> DataLoader[BatchT]:
+    def load(self, clips: Dataset[BatchT], batches: Iterable[list[Key]], workers: int) -> Loader[BatchT]:
         """A loader of the given batches of keys."""
-        return DataLoader(
-            clips,
-            batch_sampler=batches,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=self.world.device.type == "cuda",
-        )
+        return Loader(clips, batches, workers=workers, pin=self.world.device.type == "cuda")
 
     def autocast(self) -> torch.autocast:
         """The mixed precision of the setting ``amp``."""
@@ -274,6 +271,7 @@ class Loop(ABC, Generic[BatchT]):
         timing = self.timing.row(self.order.steps * self.batch_size * self.world.size, self.world.device)
         row |= timing | self.evaluate()
         if "validation/loss" in row:
+            self._check_validation(row)
             self.schedule.observe(row["validation/loss"])
             self._note_best(row["validation/loss"])
         self.rows.append(row)
@@ -341,6 +339,15 @@ class Loop(ABC, Generic[BatchT]):
             f"lower the learning_rate of {self.section}, turn amp off, or look at these videos",
         )
 
+    def _check_validation(self, row: Row) -> None:
+        """Every process sees the same row, as in :meth:`_check`."""
+        if not math.isfinite(row["validation/loss"]):
+            raise TrainingDivergedError(
+                f"the validation loss is not finite after epoch {self.epoch + 1}, although the training loss "
+                f"is {row['loss']:.4g}",
+                f"lower the learning_rate of {self.section}, turn amp off, or look at the videos held out",
+            )
+
     # --------------------------------------------------------------------------------- the state
 
     def _save(self) -> None:
@@ -361,8 +368,7 @@ class Loop(ABC, Generic[BatchT]):
             self.state.save(content, self._global_step())
 
     def _restore(self, resume: Path | None) -> None:
-        newest = self.state.newest() if self.world.leads and resume is None else resume
-        path = self.world.gather(newest)[0]
+        path = resume or self.world.of_leader(self.state.newest)
         if path is None:
             for folder, changes in self.state.relatives() if self.world.leads else ():
                 self.reporter.say(

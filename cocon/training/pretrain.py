@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 from cocon.config.schema import Stage
 from cocon.data.clips import ClipDataset
+from cocon.data.crops import centre_crop, crop_size
 from cocon.data.selection import Selection, select_videos
 from cocon.datasets.manifest import Video, read_manifest
 from cocon.errors import ConfigError
@@ -113,8 +115,13 @@ def pretrain(job: PretrainJob, world: World) -> None:
 
     Raises:
         CoConError: for contradicting arguments, missing shards or encoders, too few videos, a loss that
-            is not finite, and after a signal that asks to stop.
+            is not finite, another process at work on the same run, and after a signal that asks to stop.
     """
+    with contextlib.ExitStack() as stack:
+        _pretrain(job, world, stack)
+
+
+def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> None:
     job.check()
     job = replace(job, views=canonical_order(job.views))  # so that the order of --views changes nothing
     schedule, stage = job.settings.pretraining, job.schedule
@@ -125,9 +132,11 @@ def pretrain(job: PretrainJob, world: World) -> None:
     videos = read_manifest(job.manifest)
     selection = select_videos(videos, job.split, shards, schedule.validation_fraction, job.seed)
     _tell(selection, reporter)
+    _check_sizes(job, shards, selection)
     networks = _networks(job)
     state = RunState(job.state, _description(job, shards, selection, world), keep=schedule.keep_checkpoints)
-    run = Run(reporter.name, state.key, job.log, state.description) if world.leads else None
+    world.of_leader(lambda: stack.enter_context(state.locked()))
+    run = Run(reporter.name, state.key, job.log, state.rows, state.description) if world.leads else None
 
     trainer = Trainer(
         networks,
@@ -185,6 +194,17 @@ def _clips(
         seed=job.seed,
         cache_bytes=schedule.cache_megabytes * 2**20 // max(1, schedule.workers) if augmented else 0,
     )
+
+
+def _check_sizes(job: PretrainJob, shards: dict[str, ShardSet], selection: Selection) -> None:
+    """Refuse frames smaller than the crop now, not in the middle of an epoch or after it."""
+    schedule = job.settings.pretraining
+    for view, shard_set in shards.items():
+        # Random resized crops of training clips are scaled; all others are cut out as they are.
+        scaled = view in schedule.augmentation.resized_crop and not schedule.probe_every
+        size, infos = crop_size(job.settings.clip, view), shard_set.videos
+        for video in (*selection.validation, *(() if scaled else selection.train)):
+            centre_crop(infos[video].height, infos[video].width, size)
 
 
 def _tell(selection: Selection, reporter: Reporter) -> None:

@@ -33,7 +33,8 @@ class Schedule:
         patience: of ``plateau``, epochs.
 
     Raises:
-        ConfigError: when the warm-up is longer than the training.
+        ConfigError: when the learning rate is infinite or not above 0, or the warm-up is longer than the
+            training.
     """
 
     def __init__(
@@ -48,7 +49,11 @@ class Schedule:
         factor: float = 0.1,
         patience: int = 10,
     ) -> None:
-        if warmup_epochs > epochs:
+        if not (math.isfinite(learning_rate) and learning_rate > 0):
+            raise ConfigError(
+                f"a learning rate of {learning_rate:g} cannot be trained with", "give a number above 0"
+            )
+        if not warmup_epochs <= epochs:
             raise ConfigError(
                 f"a warm-up of {warmup_epochs:g} epochs does not fit into {epochs} epochs",
                 "lower warmup_epochs",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,13 +14,15 @@ from typing import Any
 
 import torch
 
-from cocon.errors import CheckpointError
-from cocon.files import atomic_path, fingerprint
+from cocon.errors import CheckpointError, CoConError
+from cocon.files import atomic_path, file_lock, fingerprint
 from cocon.terminal import printable
 from cocon.training.provenance import provenance
 
 _VERSION = 2
-_PREFIX, _BEST, _DAMAGED = "step_", "best.pt", ".damaged"
+_PREFIX, _BEST, _DAMAGED, _LOCK = "step_", "best.pt", ".damaged", "lock"
+#: seconds: the workers of a killed process hold its lock until they notice, which they look for every 5 s
+PATIENCE, _LOOK = 12.0, 0.2
 _UNREADABLE = (
     *(RuntimeError, EOFError, OSError, ValueError, KeyError),
     *(pickle.UnpicklingError, zipfile.BadZipFile),
@@ -129,6 +133,38 @@ class RunState:
                 continue
             if theirs.get("run") == self.description.get("run"):
                 yield folder, differences(theirs, self.description)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of this run; runs with another description are not concerned.
+
+        Raises:
+            CoConError: when another process is at work on it.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._remove_if_empty)
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                try:
+                    stack.enter_context(file_lock(self.folder / _LOCK, blocking=False))
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise CoConError(
+                            f"another process is at work on this run: it has locked {self.folder}",
+                            "wait until it is done, or stop it; this one then goes on from its checkpoint",
+                        ) from None
+                time.sleep(_LOOK)
+            yield
+
+    def _remove_if_empty(self) -> None:
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    @property
+    def rows(self) -> Path:
+        """The log as far as it goes, for people; the run itself goes on from its checkpoints."""
+        return self.folder / "log.jsonl"
 
     def remove(self) -> None:
         """Forget all checkpoints of this run."""

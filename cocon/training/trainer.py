@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import torch
@@ -9,11 +10,13 @@ from torch import Tensor, nn
 
 from cocon.config.schema import Pretraining, Stage
 from cocon.data.augmentation import Augmenter
-from cocon.data.batches import fixed_batches
+from cocon.data.batches import fixed_batches, shares
 from cocon.data.clips import ClipDataset, Clips
+from cocon.data.loader import check_shared_memory
 from cocon.data.network_input import to_network_input
 from cocon.losses.cocon import CoConLoss
 from cocon.models.network import ViewNetwork
+from cocon.training.distributed import alone
 from cocon.training.launch import World, prepare_network
 from cocon.training.log import Averages, Reporter, Row
 from cocon.training.loggers import Loggers
@@ -72,6 +75,7 @@ class Trainer(Loop[Clips]):
         probe: Probe | None = None,
     ) -> None:
         self.networks, self.pretraining, self.clip = networks, settings, train.clip
+        check_shared_memory(self.clip, networks, stage.batch_size, settings.workers)
         module: nn.Module = ViewNetworks(networks, self.clip.predicted_blocks).to(world.device)
         if settings.sync_batch_norm and world.size > 1:
             module = synchronised(module, world.device)
@@ -106,9 +110,9 @@ class Trainer(Loop[Clips]):
         self.augment = Augmenter(settings.augmentation, self.clip)
         self.probe = probe
         self.validation_clips = validation
-        self.validation_batches = fixed_batches(
-            len(validation) if validation else 0, stage.batch_size, rank=world.rank, size=world.size
-        )
+        held_out = len(validation) if validation else 0
+        self.shares_validation = shares(held_out, world.size)
+        self.validation_batches = fixed_batches(held_out, stage.batch_size, rank=world.rank, size=world.size)
 
     def fit(self, resume: Path | None = None) -> list[Row]:
         """As :meth:`Loop.fit`."""
@@ -153,5 +157,6 @@ class Trainer(Loop[Clips]):
                 view: to_network_input(x.to(self.world.device), view, self.clip)
                 for view, x in batch.views.items()
             }
-            averages.add({name: value.item() for name, value in self.compare(inputs).items()})
+            with contextlib.nullcontext() if self.shares_validation else alone():
+                averages.add({name: value.item() for name, value in self.compare(inputs).items()})
         return self.world.mean(averages.means())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cocon.data.batches import EpochBatches, fixed_batches
+from cocon.data.batches import EpochBatches, fixed_batches, shares
 from cocon.errors import DatasetError
 
 
@@ -49,10 +49,18 @@ def test_too_few_videos() -> None:
 
 @pytest.mark.parametrize(
     ("videos", "size", "expected"),
-    [(10, 1, [4, 4]), (3, 1, [3]), (10, 2, [4]), (7, 2, [3]), (1, 2, [])],
+    [(10, 1, [4, 4]), (3, 1, [3]), (10, 2, [4]), (7, 2, [3]), (0, 2, [])],
 )
 def test_fixed_batches(videos: int, size: int, expected: list[int]) -> None:
     ranks = [fixed_batches(videos, 4, rank=rank, size=size) for rank in range(size)]
     assert all([len(batch) for batch in batches] == expected for batches in ranks)
     numbers = [number for batches in ranks for batch in batches for _, number in batch]
     assert sorted(numbers) == list(range(len(numbers)))
+
+
+@pytest.mark.parametrize(("videos", "expected"), [(1, [1]), (3, [3]), (6, [4]), (7, [4])])
+def test_fewer_videos_than_processes_are_those_of_every_process(videos: int, expected: list[int]) -> None:
+    ranks = [fixed_batches(videos, 4, rank=rank, size=8) for rank in range(8)]
+    assert not shares(videos, 8)
+    assert ranks == [fixed_batches(videos, 4)] * 8
+    assert [len(batch) for batch in ranks[0]] == expected

@@ -13,7 +13,7 @@ from cocon.cli import main
 from cocon.config.schema import Finetune, LinearSgd
 from cocon.data.clips import read_windows
 from cocon.data.network_input import to_network_input
-from cocon.errors import ConfigError
+from cocon.errors import CoConError, ConfigError
 from cocon.evaluation import finetune as module
 from cocon.evaluation.classifier_file import load_classifier
 from cocon.evaluation.classifier_trainer import ClassifierTrainer
@@ -22,6 +22,7 @@ from cocon.evaluation.scores import ClassScores
 from cocon.evaluation.settings import FinetuneSettings
 from cocon.files import read_json
 from cocon.shards import ShardSet
+from cocon.training import state as state_module
 from cocon.training.checkpoint import load_encoder
 from cocon.training.interrupt import TrainingInterruptedError
 from cocon.training.log import read_log
@@ -212,9 +213,26 @@ def test_interruption_during_the_test_does_not_cost_the_training(
         patch.setattr(module, "class_probabilities", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             finetune(job, CPU)
+    log = job.output.with_suffix(".log.jsonl")
+    assert not log.exists(), "its name is for a run that is done"
+    assert len(read_log(next(job.state.glob("*/log.jsonl")))) == 3
     monkeypatch.setattr(ClassifierTrainer, "train_step", lambda *_: pytest.fail("trains again"))
     assert finetune(job, CPU).n == 5
-    assert len(read_log(job.output.with_suffix(".log.jsonl"))) == 3
+    assert len(read_log(log)) == 3
+
+
+def test_two_at_once_are_refused(striped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state_module, "PATIENCE", 0.0)
+    job = _job(striped)
+
+    def meanwhile(*_: object, **__: object) -> None:
+        with pytest.raises(CoConError, match="another process is at work on this run"):
+            finetune(job, CPU)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "class_probabilities", meanwhile)
+    with pytest.raises(KeyboardInterrupt):
+        finetune(job, CPU)
 
 
 def test_state_belongs_to_settings_data_and_encoder(striped: Path) -> None:

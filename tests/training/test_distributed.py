@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from cocon.training.distributed import gather_with_gradient, rank_and_world_size
+from cocon.training.distributed import alone, gather_with_gradient, rank_and_world_size, sum_with_gradient
 
 WORLD_SIZE = 2
 
@@ -22,6 +22,10 @@ def worker(rank: int, folder: str) -> None:
     x = torch.arange(6.0).view(2, 3).t().add(10 * rank).requires_grad_()
     gathered = gather_with_gradient(x)
     (gathered * torch.arange(12.0).view(6, 2) * (rank + 1)).sum().backward()
+    with alone():
+        own = gather_with_gradient(x), sum_with_gradient(x)
+        assert own[0] is own[1] is x
+        assert rank_and_world_size() == (0, 1)
     result = {"gathered": gathered.detach(), "grad": x.grad, "rank": rank_and_world_size()}
     torch.save(result, f"{folder}/{rank}.pt")
     dist.destroy_process_group()

@@ -18,7 +18,8 @@ EPOCH = {"epoch": 1, "step": 4, "loss": 1.5}
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return Run("cocon rgb", "0123456789abcdef", tmp_path / "rgb.log.jsonl", {"seed": 0})
+    rows = tmp_path / "state" / "log.jsonl"
+    return Run("cocon rgb", "0123456789abcdef", tmp_path / "rgb.log.jsonl", rows, {"seed": 0})
 
 
 class Recorder(ModuleType):
@@ -52,10 +53,11 @@ def log_all(loggers: Loggers, step: int = 0) -> None:
 
 def test_rows_and_curves_always(run: Run) -> None:
     log_all(Loggers(run))
-    assert read_log(run.file) == [EPOCH]
+    assert read_log(run.rows) == [EPOCH]
+    assert not run.file.exists(), "its name is for a run that is done"
     assert run.curves == run.file.parent / "tensorboard" / "rgb"
     assert len(list(run.curves.iterdir())) == 1
-    assert Run("", "", Path("a/log.jsonl"), {}).curves == Path("a/tensorboard")
+    assert Run("", "", Path("a/log.jsonl"), Path(), {}).curves == Path("a/tensorboard")
 
 
 def test_past_rows_come_first_and_the_file_is_whole_after_every_epoch(run: Run) -> None:
@@ -63,7 +65,7 @@ def test_past_rows_come_first_and_the_file_is_whole_after_every_epoch(run: Run) 
     past = {"epoch": 0, "step": 2, "loss": 3.0}
     loggers.begin([past], 2)
     loggers.epoch(EPOCH)
-    assert read_log(run.file) == [past, EPOCH]
+    assert read_log(run.rows) == [past, EPOCH]
 
 
 def test_curves_of_a_run_that_goes_on_stay_and_those_of_a_new_one_do_not(run: Run) -> None:

@@ -196,6 +196,14 @@ def test_a_gradient_that_is_no_number_stops(fit: Any) -> None:
         trainer.fit()
 
 
+def test_a_validation_loss_that_is_no_number_stops(fit: Any) -> None:
+    trainer = fit(keep_best=True)
+    trainer.evaluate = lambda: {"validation/loss": torch.nan if trainer.epoch else 1.0}
+    with pytest.raises(TrainingDivergedError, match="validation loss is not finite after epoch 2"):
+        trainer.fit()
+    assert trainer.load_best() == 1
+
+
 def test_waiting_for_data_is_told_once(fit: Any, capsys: Any, monkeypatch: Any) -> None:
     trainer = fit()
     trainer.reporter = Reporter("test", 3)

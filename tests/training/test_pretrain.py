@@ -7,15 +7,18 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from cocon.data import loader
 from cocon.datasets.manifest import read_manifest, write_manifest
-from cocon.errors import CheckpointError, ConfigError, DatasetError, ShardError
+from cocon.errors import CheckpointError, CoConError, ConfigError, DatasetError, ShardError
 from cocon.models.network import ViewNetwork
+from cocon.training import state
 from cocon.training.checkpoint import load_encoder, read_info
 from cocon.training.initialise import initial_network
 from cocon.training.interrupt import TrainingInterruptedError
@@ -378,3 +381,77 @@ def test_random_initialisation_is_where_stage1_starts(job: Job, run: Run, settin
     start = initial_network("rgb", this.settings.network, 0)
     for (name, one), (_, other) in zip(trained.named_parameters(), start.named_parameters(), strict=True):
         torch.testing.assert_close(one, other, msg=name)
+
+
+def test_a_learning_rate_without_bounds_is_refused_before_the_first_step(
+    job: Job, run: Run, settings: Settings
+) -> None:
+    with pytest.raises(ConfigError, match="a learning rate of inf"):
+        run(job(settings=settings(stage1={"epochs": 1, "batch_size": 4, "learning_rate": math.inf})))
+    assert not list(job().state.iterdir())
+
+
+def test_the_log_has_its_name_when_the_run_is_done(job: Job, run: Run) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(5, patch)
+        with pytest.raises(TrainingInterruptedError):
+            run(job())
+    assert not job().log.exists()
+    assert [row["epoch"] for row in read_log(next(job().state.glob("*/log.jsonl")))] == [1]
+    run(job())
+    assert [row["epoch"] for row in read_log(job().log)] == [1, 2, 3]
+
+
+def test_two_at_once_are_refused_but_not_two_runs(
+    job: Job, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "PATIENCE", 0.0)
+    other = job(seed=1, output=tmp_path / "other", log=tmp_path / "other.jsonl")
+    original, met = Trainer.fit, []
+
+    def fit(self: Trainer, resume: Path | None) -> list[Row]:
+        if not met:
+            met.append(True)
+            with pytest.raises(CoConError, match="another process is at work on this run"):
+                run(job())
+            run(other)
+        return original(self, resume)
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    run(job())
+    assert job().log.exists()
+    assert other.log.exists()
+
+
+@pytest.mark.parametrize("free", [0, 2**40])
+def test_workers_without_shared_memory_are_refused_at_the_start(
+    job: Job, run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int
+) -> None:
+    monkeypatch.setattr(loader, "_SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=free, f_frsize=1))
+    this = job(settings=settings(workers=1))
+    if free:
+        run(this)
+        return
+    with pytest.raises(loader.WorkerError, match="load up to 0 MiB in advance"):
+        run(this)
+    assert not list(this.state.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused"), [({}, True), ({"validation_fraction": 0.2}, True), ({}, False)]
+)
+def test_frames_smaller_than_the_crop_are_refused_at_the_start(
+    job: Job, run: Run, settings: Settings, tmp_path: Path, changes: dict[str, Any], refused: bool
+) -> None:
+    """Unless they are scaled to it, and there is nothing that is not."""
+    augmentation = {"resized_crop": ("rgb",)} if changes or not refused else {}
+    chosen = settings(augmentation=augmentation, stage1={"epochs": 1, "batch_size": 4}, **changes)
+    clip = chosen.clip.model_copy(update={"crop": {"rgb": 40}})
+    this = job(settings=chosen.model_copy(update={"clip": clip}))
+    if not refused:
+        run(this)
+        return
+    with pytest.raises(ConfigError, match="36 x 36 px are smaller than the crop of 40 px"):
+        run(this)
+    assert not this.state.exists()

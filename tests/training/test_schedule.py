@@ -14,6 +14,12 @@ def rates(schedule: Schedule, epochs: int, steps: int) -> list[float]:
     return [schedule.rate(epoch, step, steps) for epoch in range(epochs) for step in range(steps)]
 
 
+@pytest.mark.parametrize("rate", [math.inf, math.nan, 0.0, -1.0])
+def test_a_learning_rate_that_is_none(rate: float) -> None:
+    with pytest.raises(ConfigError, match="cannot be trained with"):
+        Schedule("constant", rate, 2)
+
+
 def test_constant() -> None:
     assert rates(Schedule("constant", 0.5, 2), 2, 3) == [0.5] * 6
 

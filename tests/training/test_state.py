@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from cocon.errors import CheckpointError
+from cocon.errors import CheckpointError, CoConError
+from cocon.training import state as module
 from cocon.training.provenance import provenance
 from cocon.training.state import RunState, differences
 
@@ -91,3 +94,43 @@ def test_another_format(tmp_path: Path) -> None:
     torch.save({"version": 1, "content": {}}, path)
     with pytest.raises(CheckpointError, match="another version of this program"):
         state.load(path)
+
+
+def test_one_process_at_a_time_and_other_runs_are_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    state, other = RunState(tmp_path, OURS), RunState(tmp_path, OURS | {"seed": 1})
+    with state.locked(), other.locked():
+        with pytest.raises(CoConError, match="another process is at work on this run") as error:
+            RunState(tmp_path, OURS).locked().__enter__()
+        assert str(state.folder) in error.value.message
+    assert not list(tmp_path.iterdir()), "nothing is left of runs that saved nothing"
+    with state.locked():
+        state.save({}, 1)
+    with RunState(tmp_path, OURS).locked():
+        assert state.newest() == state.folder / "step_000000001.pt"
+
+
+def test_a_lock_is_gone_with_its_process_and_what_it_forked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of a killed process lives on for a moment."""
+    monkeypatch.setattr(module, "PATIENCE", 30.0)
+    code = f"""
+import os, time
+from pathlib import Path
+from cocon.training.state import RunState
+with RunState(Path({str(tmp_path)!r}), {OURS!r}).locked():
+    if os.fork() == 0:
+        time.sleep(0.5)
+        os._exit(0)
+    print(flush=True)
+    time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.kill()
+        with RunState(tmp_path, OURS).locked():
+            pass

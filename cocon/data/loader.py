@@ -1,0 +1,178 @@
+"""Batches that worker processes load, and one sentence for whatever goes wrong with those processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate, default_convert, get_worker_info
+
+from cocon.config.schema import Clip
+from cocon.data.clips import Key
+from cocon.data.crops import crop_size
+from cocon.errors import CoConError
+from cocon.views import VIEWS
+
+_SHARED_MEMORY = Path("/dev/shm")
+_PREFETCHED = 2  # batches per worker
+_TOO_SMALL = re.compile(r"shared memory|Bus error|No space left|</torch_\w+>")
+_DEAD = re.compile(r"DataLoader worker \(pid\(?s?\)? [\d, ]+\)(.*)")
+
+ItemT = TypeVar("ItemT")
+
+
+class WorkerError(CoConError):
+    """A process that loads data has no memory, or has died."""
+
+
+class Loader(Generic[ItemT]):
+    """What a data set has for the given keys, loaded by worker processes, in order.
+
+    Args:
+        dataset: the data set.
+        batches: lists of keys, each of which is a collated batch; None: every item by itself, arrays as
+            tensors.
+        workers: processes that load; 0: this one.
+        pin: put batches where a GPU reads them fast.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[ItemT],
+        batches: Iterable[list[Key]] | None = None,
+        *,
+        workers: int = 0,
+        pin: bool = False,
+    ) -> None:
+        collate = default_convert if batches is None else default_collate
+        chosen: dict[str, Any] = {"batch_size": None} if batches is None else {"batch_sampler": batches}
+        self._loader: DataLoader[Any] = DataLoader(
+            _Careful(dataset),
+            **chosen,
+            collate_fn=_Collate(collate),
+            num_workers=workers,
+            persistent_workers=workers > 0 and batches is not None,
+            prefetch_factor=_PREFETCHED if workers else None,
+            pin_memory=pin,
+        )
+
+    def __iter__(self) -> Iterator[ItemT]:
+        """The batches or items.
+
+        Raises:
+            WorkerError: a worker has no shared memory, or has died.
+            CoConError: what the data set raises, as it is also where a worker has met it.
+        """
+        with workers_watched():
+            for batch in self._loader:
+                if isinstance(batch, _Failure):
+                    raise batch.error
+                yield batch
+
+
+@contextlib.contextmanager
+def workers_watched() -> Iterator[None]:
+    """Turn PyTorch's errors about its workers, which may come at any moment, into :class:`WorkerError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        # "exited unexpectedly" has the signal in its cause, where PyTorch knows it
+        text = "\n".join(str(part) for part in (error.__cause__, error) if part is not None)
+        dead = _DEAD.search(text)
+        if _TOO_SMALL.search(text):
+            raise _shared_memory_error("there is too little shared memory for the workers") from error
+        if dead is None:
+            raise
+        raise WorkerError(
+            f"a process that loads data{dead[1].split('. ')[0].rstrip('. ')}",
+            "when memory runs out the kernel ends processes: fewer workers and cache_megabytes need less",
+        ) from error
+
+
+def check_shared_memory(clip: Clip, views: Iterable[str], batch_size: int, workers: int) -> None:
+    """Refuse now what would end the training as soon as the workers are ahead.
+
+    Args:
+        clip: frames and crop sizes.
+        views: the views of a clip.
+        batch_size: clips per batch.
+        workers: processes that load, of one process of the run.
+
+    Raises:
+        WorkerError: the batches that are loaded in advance do not fit into what is free of /dev/shm.
+    """
+    if not workers or not _SHARED_MEMORY.is_dir():
+        return
+    pixels = sum(VIEWS[view].channels * crop_size(clip, view) ** 2 for view in views)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    needed = pixels * clip.frames * batch_size * workers * _PREFETCHED * processes
+    status = os.statvfs(_SHARED_MEMORY)
+    free = status.f_bavail * status.f_frsize
+    if needed > free:
+        raise _shared_memory_error(
+            f"{workers} workers load up to {needed / 2**20:.0f} MiB in advance, "
+            f"and {_SHARED_MEMORY} has {free / 2**20:.0f} MiB free"
+        )
+
+
+def _shared_memory_error(message: str) -> WorkerError:
+    return WorkerError(
+        message, "give the container more (docker run --shm-size=8g), or lower workers, to 0 if need be"
+    )
+
+
+class _Failure:
+    """Stands for a batch that could not be loaded: PyTorch would make a traceback of the error's message."""
+
+    def __init__(self, error: CoConError) -> None:
+        self.error = error
+
+
+class _Careful(Dataset[Any]):
+    """A data set that returns its errors."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            return self.dataset[key]
+        except CoConError as error:
+            return _Failure(error)
+
+
+class _Collate:
+    """Collates, unless something failed, and moves the result into shared memory.
+
+    PyTorch would do the latter in a thread whose errors nobody hears of: the run would wait for ever.
+    """
+
+    def __init__(self, collate: Callable[[Any], Any]) -> None:
+        self.collate = collate
+
+    def __call__(self, items: Any) -> Any:
+        for item in items if isinstance(items, list) else [items]:
+            if isinstance(item, _Failure):
+                return item
+        batch = self.collate(items)
+        return batch if get_worker_info() is None else _shared(batch)
+
+
+def _shared(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value if value.is_shared() else value.share_memory_()
+    if isinstance(value, dict):
+        return {key: _shared(item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(_shared, value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_shared, value))
+    return value
