@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -134,3 +135,17 @@ with RunState(Path({str(tmp_path)!r}), {OURS!r}).locked():
         process.kill()
         with RunState(tmp_path, OURS).locked():
             pass
+
+
+def test_a_full_disk_costs_nothing_that_was_saved(tmp_path: Path) -> None:
+    state = RunState(tmp_path, OURS)
+    state.save({"weights": torch.zeros(10_000)}, 1)
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, usual[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"step_000000002.pt cannot be written \(.+\)") as error:
+            state.save({"weights": torch.ones(10_000)}, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert "disk is full" in error.value.hint
+    assert [path.name for path in state.folder.iterdir()] == ["step_000000001.pt"]
