@@ -1,6 +1,6 @@
-"""Files are checked before they are believed: checksums, shapes, types, and one sentence for all that is wrong.
+"""Files are checked before they are believed: checksums, shapes, types, and one sentence for what is wrong.
 
-A damaged or hostile file can make a library raise anything. :func:`reading` turns that into an error for users.
+A damaged or hostile file can make a library raise anything; :func:`reading` makes that an error for users.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ T = TypeVar("T")
 def reading(path: Path, what: str, error: type[CoConError], *, missing: str, damaged: str) -> Iterator[None]:
     """Give whatever goes wrong with a file while it is read, and checked, the form of an error for users.
 
-    An error of the project passes as it is. A file that the system does not hand out (no permission, a folder,
-    a broken disk) is never called damaged, so that nobody deletes it.
+    An error of the project passes as it is. A file that the system does not hand out (no permission, a
+    folder, a broken disk) is never called damaged, so that nobody deletes it.
 
     Args:
         path: the file.

@@ -128,7 +128,8 @@ def check_known(path: Path, features: Features, videos: Container[str]) -> None:
     strange = [video for video in features.ids if video not in videos]
     if strange:
         raise DatasetError(
-            f"{path} has features of {len(strange)} videos that the manifest does not list, '{strange[0]}' for one",
+            f"{path} has features of {len(strange)} videos that the manifest does not list, "
+            f"'{strange[0]}' for one",
             "give the manifest that they were made with, or run `cocon features` again",
         )
 
@@ -138,7 +139,7 @@ def _user_block(digest: str) -> bytes:
 
 
 def _check_sum(handle: IO[bytes]) -> None:
-    """Compare the checksum in the user block with the rest of the file; refuse what does not begin like HDF5."""
+    """Compare the checksum in the user block with the rest of the file; a file without one is HDF5."""
     block = handle.read(_BLOCK)
     if block.startswith(_MAGIC):
         found = hashlib.file_digest(handle, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -150,9 +151,10 @@ def _check_sum(handle: IO[bytes]) -> None:
 
 def _array(file: h5py.File, name: str, kinds: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """An array whose numbers stand in this file, one after the other, and are as many as it claims."""
-    if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
+    own = isinstance(file.get(name, getlink=True), h5py.HardLink)
+    array = file[name] if own else None
+    if not isinstance(array, h5py.Dataset):
         raise KeyError(name)
-    array = file[name]
     plain = array.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS and array.external is None
     if not plain or array.size * array.dtype.itemsize > os.fstat(file.id.get_vfd_handle()).st_size:
         raise ValueError(f"'{name}' is not stored in this file")

@@ -98,8 +98,8 @@ def load_encoder(
         network: the architecture that is expected; None: any.
 
     Raises:
-        CheckpointError: as :func:`read_info`, when the file is damaged or has weights that are not finite, and
-            when view or architecture are not those expected.
+        CheckpointError: as :func:`read_info`, when the file is damaged or has weights that are not finite,
+            and when view or architecture are not those expected.
     """
     document, tensors = read_network(path, _ENCODER, _FIRST)
     info = _encoder_info(document, path)
