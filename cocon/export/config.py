@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from cocon.config.schema import Clip, Network, PositiveInt, Section
 from cocon.errors import CheckpointError
-from cocon.files import read_json
+from cocon.loading import read_object, reading
 from cocon.views import VIEWS
 
 NAME, CARD = "config.json", "README.md"
@@ -69,12 +69,11 @@ def read_config(folder: Path) -> EncoderConfig:
         raise CheckpointError(
             f"{folder} is no exported encoder: it has no {NAME}", "run `cocon export` first"
         )
-    try:
-        document = read_json(path)
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is not the configuration of an exported encoder")
+    again = "export the encoder again"
+    with reading(path, "readable configuration", CheckpointError, missing=again, damaged=again):
+        document = read_object(path)
+    if document.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not the configuration of an exported encoder", again)
     if document.get("version") != VERSION:
         raise CheckpointError(
             f"{path} has version {document.get('version')} of the format; this program reads {VERSION}",
@@ -87,4 +86,6 @@ def read_config(folder: Path) -> EncoderConfig:
     for view, exported in config.views.items():
         if view not in VIEWS or exported.normalisation != Normalisation.of(view):
             raise CheckpointError(f"{path} has a view '{view}' that is unknown here, or another one here")
+        if Path(exported.file).name != exported.file:
+            raise CheckpointError(f"{path}: the file of '{view}' is not in this folder", again)
     return config

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -14,14 +13,11 @@ import torch
 
 from cocon.errors import CheckpointError
 from cocon.files import atomic_path, fingerprint
+from cocon.loading import as_type, reading
 from cocon.training.provenance import provenance
 
 _VERSION = 2
 _PREFIX, _BEST, _DAMAGED = "step_", "best.pt", ".damaged"
-_UNREADABLE = (
-    *(RuntimeError, EOFError, OSError, ValueError, KeyError),
-    *(pickle.UnpicklingError, zipfile.BadZipFile),
-)
 _SHOWN = 8
 
 log = logging.getLogger(__name__)
@@ -76,6 +72,8 @@ class RunState:
             try:
                 self.load(path)
             except CheckpointError as error:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno:
+                    raise  # not damaged: the system does not hand it out
                 faults.append(error)
                 path.rename(path.with_name(path.name + _DAMAGED))
                 log.warning("%s; going back to the one before", error.message)
@@ -93,21 +91,19 @@ class RunState:
                 with another description (the message names the differences).
         """
         hint = f"delete the folder {self.folder} to start this run anew"
-        try:
+        with reading(path, "checkpoint that can be read", CheckpointError, missing=hint, damaged=hint):
             _check_sums(path)
             stored = torch.load(path, map_location="cpu", weights_only=True)
-            version, theirs = stored["version"], stored.get("description")
-        except _UNREADABLE as error:
-            raise CheckpointError(f"the checkpoint {path} cannot be read ({error})", hint) from error
-        if version != _VERSION:
-            raise CheckpointError(f"{path} was written by another version of this program", hint)
+            if as_type(dict[str, Any], stored)["version"] != _VERSION:
+                raise CheckpointError(f"{path} was written by another version of this program", hint)
+            theirs = as_type(dict[str, Any], stored["description"])
+            content = as_type(dict[str, Any], stored["content"])
         if theirs != self.description:
             listed = "".join(f"\n    {line}" for line in differences(theirs, self.description))
             raise CheckpointError(
                 f"{path} belongs to a run with other settings or data (theirs -> ours):{listed}",
                 "give the settings and data that it was trained with, or leave --resume out",
             )
-        content: dict[str, Any] = stored["content"]
         return content
 
     def relatives(self) -> Iterator[tuple[Path, list[str]]]:
@@ -121,10 +117,10 @@ class RunState:
             if folder == self.folder or not paths:
                 continue
             try:
-                theirs = torch.load(paths[-1], map_location="cpu", weights_only=True, mmap=True)[
-                    "description"
-                ]
-            except _UNREADABLE:
+                with reading(paths[-1], "checkpoint", CheckpointError, missing="", damaged=""):
+                    stored = torch.load(paths[-1], map_location="cpu", weights_only=True, mmap=True)
+                    theirs = as_type(dict[str, Any], stored["description"])
+            except CheckpointError:
                 continue
             if theirs.get("run") == self.description.get("run"):
                 yield folder, differences(theirs, self.description)
