@@ -20,6 +20,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.download",
     "cocon.errors",
     "cocon.files",
+    "cocon.loading",
     "cocon.shards",
     "cocon.views",
 }

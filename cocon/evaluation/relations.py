@@ -124,8 +124,8 @@ def read_relations(path: Path) -> dict[str, Any]:
     Raises:
         DatasetError: if the file is missing or something else.
     """
-    again = "run `cocon relations` again"
-    with reading(path, "file of relations", DatasetError, missing="run `cocon relations` first", damaged=again):
+    hint = "run `cocon relations` for it"
+    with reading(path, "file of relations", DatasetError, missing=hint, damaged=hint):
         document = read_object(path)
         for key in ("agreeing", "chance"):
             number(document[key], low=0)

@@ -177,7 +177,5 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises:
         DatasetError: The file is missing or something else.
     """
-    with reading(
-        path, "file of metrics", DatasetError, missing="run the evaluation first", damaged=_OURS
-    ):
+    with reading(path, "file of metrics", DatasetError, missing="run the evaluation first", damaged=_OURS):
         return read_object(path)

@@ -247,7 +247,7 @@ def about(
 
 
 def _different(told: Mapping[str, Any], meant: Mapping[str, Any]) -> list[str]:
-    """Keys of ``told`` that ``meant`` has with another value; what a later version adds makes no difference."""
+    """Keys of ``told`` that ``meant`` has with another value; what a later version adds does not count."""
     found = []
     for key in told.keys() & meant.keys():
         if isinstance(told[key], dict) and isinstance(meant[key], dict):
