@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from cocon.errors import CoConError, DatasetError
 
@@ -23,7 +23,9 @@ CHECKSUM = "sha256"
 """Name of the array, or of the entry of the metadata, that holds a file's :func:`checksum`."""
 
 _LARGEST_NPZ = 1 << 32  # bytes, unpacked: more than any file of ours, less than what deflated zeros can claim
+_LARGEST_NUMBER = 1e300  # an integer of JSON can be larger than any float
 _LONGEST_REASON = 200
+_SHOWN_FAULTS = 3
 T = TypeVar("T")
 
 
@@ -51,12 +53,21 @@ def reading(path: Path, what: str, error: type[CoConError], *, missing: str, dam
         if fault.errno:
             hint = "make sure that it is a file, and that you may read it"
             raise error(f"{path} cannot be read: {fault.strerror or fault}", hint) from fault
-        raise error(f"{path} is not a {what} ({_in_short(fault)})", damaged) from fault
+        raise error(f"{path} is not a {what} ({in_short(fault)})", damaged) from fault
     except Exception as fault:
-        raise error(f"{path} is not a {what} ({_in_short(fault)})", damaged) from fault
+        raise error(f"{path} is not a {what} ({in_short(fault)})", damaged) from fault
 
 
-def _in_short(fault: Exception) -> str:
+def in_short(fault: Exception) -> str:
+    """What is wrong, in one line of a reasonable length."""
+    if isinstance(fault, ValidationError):
+        shown = fault.errors(include_url=False, include_input=False)[:_SHOWN_FAULTS]
+        places = ("".join(f"{part}." for part in entry["loc"])[:-1] for entry in shown)
+        told = (
+            f"{place}: {entry['msg']}" if place else entry["msg"]
+            for place, entry in zip(places, shown, strict=True)
+        )
+        return "; ".join(told)[:_LONGEST_REASON]
     if isinstance(fault, MemoryError):
         return "it claims to need more memory than there is"
     if isinstance(fault, RecursionError):
@@ -137,7 +148,7 @@ def number(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
         ValueError: it is something else.
     """
     plain = isinstance(value, int | float) and not isinstance(value, bool)
-    if not plain or not math.isfinite(value) or not low <= value <= high:
+    if not plain or not low <= value <= high or not abs(value) <= _LARGEST_NUMBER:
         raise ValueError(f"{str(value)[:40]!r} is not a number from {low:g} to {high:g}")
     return float(value)
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from cocon.config.schema import Clip, Network
 from cocon.errors import CheckpointError
 from cocon.files import atomic_path
-from cocon.loading import CHECKSUM, checksum, parse_object, reading
+from cocon.loading import CHECKSUM, checksum, in_short, parse_object, reading
 from cocon.models.network import ViewNetwork, build_network
 from cocon.views import VIEWS
 
@@ -229,7 +229,7 @@ def _document(path: Path, text: str, kind: str) -> dict[str, Any]:
     found, version = document.pop("kind", "file of an unknown kind"), document.pop("format", 0)
     if found != kind:
         raise CheckpointError(
-            f"{path} is {_with_article(str(found))} ({document.get('view')}), not {_with_article(kind)}",
+            f"{path} is {_with_article(str(found)[:40])} ({document.get('view')}), not {_with_article(kind)}",
             "encoders lie in pretrain/<pretraining>/, classifiers in evaluation/<pretraining>/<view>/",
         )
     if not isinstance(version, int) or version > _FORMAT:
@@ -239,7 +239,10 @@ def _document(path: Path, text: str, kind: str) -> dict[str, Any]:
     view = document.get("view")
     if view not in list(VIEWS):
         known = ", ".join(VIEWS)
-        raise CheckpointError(f"{path} is {_with_article(kind)} of the view '{view}'; known are {known}")
+        raise CheckpointError(
+            f"{path} is {_with_article(kind)} of the view '{str(view)[:40]}'; known are {known}",
+            "use the version of cocon that wrote it, or a later one",
+        )
     return document
 
 
@@ -252,7 +255,10 @@ def settings_in(document: dict[str, Any], path: Path, key: str, section: type[Se
     try:
         return section.model_validate(document.pop(key, None))
     except ValidationError as error:
-        raise CheckpointError(f"{path} has settings that this version does not know: {error}") from error
+        raise CheckpointError(
+            f"{path} has settings that this version does not know: {key}: {in_short(error)}",
+            "use the version of cocon that wrote it, or a later one",
+        ) from error
 
 
 def built_with(
