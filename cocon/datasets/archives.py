@@ -26,7 +26,7 @@ _ENCRYPTED = 1  # bit of a zip member's flags
 _DEEPEST = 4  # archives in archives; some zip files hold themselves
 #: what the libraries raise for damaged, encrypted and unknown kinds of archives
 _DAMAGED = (
-    *(OSError, EOFError, ValueError, RuntimeError, MemoryError, OverflowError),
+    *(OSError, EOFError, ValueError, LookupError, RuntimeError, MemoryError, OverflowError),
     *(zlib.error, lzma.LZMAError, struct.error, zipfile.BadZipFile, tarfile.TarError),
 )
 
@@ -102,8 +102,7 @@ def read_members(archive: Path) -> Iterator[Member]:
 
     Raises:
         DatasetError: libarchive is needed and missing.
-        OSError, EOFError, ValueError, RuntimeError, MemoryError, OverflowError, zlib.error, LZMAError,
-            struct.error, BadZipFile, TarError: the archive is damaged or encrypted.
+        Exception: one of :data:`_DAMAGED`: the archive is damaged or encrypted.
     """
     with archive.open("rb") as handle:
         start = handle.read(len(_RAR))

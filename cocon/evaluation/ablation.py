@@ -15,9 +15,8 @@ from typing import Any
 
 from cocon.errors import DatasetError
 from cocon.evaluation import PROTOCOLS
-from cocon.evaluation.metrics import Result
 from cocon.evaluation.relations import read_relations
-from cocon.evaluation.summary import aligned, position, rank, read_results
+from cocon.evaluation.summary import aligned, position, rank, read_results, result_of
 from cocon.files import write_csv, write_json
 from cocon.loading import as_type, read_object, reading
 
@@ -111,7 +110,7 @@ def read_ablation(path: Path) -> Ablation:
         if not ablation.cells or not all(cell.seeds for cell in ablation.cells):
             raise ValueError("it is empty")
         for row in ablation.rows:
-            Result.from_row(row)
+            result_of(path, row)
         return ablation
 
 

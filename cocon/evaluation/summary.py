@@ -36,7 +36,7 @@ def read_results(paths: Iterable[Path]) -> list[Result]:
     sources: dict[object, Path] = {}
     results = []
     for path in paths:
-        result = _result(path, read_document(path))
+        result = result_of(path, read_document(path))
         if result.task in sources:
             raise DatasetError(
                 f"{sources[result.task]} and {path} hold the same row ({result.task})", "pass one of them"
@@ -95,10 +95,15 @@ def read_summary(path: Path) -> list[Result]:
     rows = read_document(path).get("rows")
     if not isinstance(rows, list):
         raise DatasetError(f"{path} is not a summary", "pass the .json file that `cocon summary` wrote")
-    return [_result(path, row) for row in rows]
+    return [result_of(path, row) for row in rows]
 
 
-def _result(path: Path, row: Mapping[str, Any]) -> Result:
+def result_of(path: Path, row: Mapping[str, Any]) -> Result:
+    """A row that was read from a file.
+
+    Raises:
+        DatasetError: The mapping is not a row of metrics; the message names the file.
+    """
     try:
         return Result.from_row(row)
     except DatasetError as error:

@@ -112,7 +112,7 @@ def _row(view: str, exported: ExportedView, config: EncoderConfig) -> str:
         f"{'-'.join(map(str, network.layers))}, {network.width}",
         str(network.features),
         f"{crop} px of {extraction['short_side']}",
-        str(extraction["backend"]),
+        str(extraction.get("backend", "decoder")),
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -75,8 +75,9 @@ def read_config(folder: Path) -> EncoderConfig:
     if document.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not the configuration of an exported encoder", again)
     if document.get("version") != VERSION:
+        found = str(document.get("version"))[:40]
         raise CheckpointError(
-            f"{path} has version {str(document.get('version'))[:40]} of the format; this program reads {VERSION}",
+            f"{path} has version {found} of the format; this program reads {VERSION}",
             "use the version of cocon that exported it, or a later one",
         )
     try:
