@@ -119,7 +119,7 @@ class RunState:
             try:
                 with reading(paths[-1], "checkpoint", CheckpointError, missing="", damaged=""):
                     stored = torch.load(paths[-1], map_location="cpu", weights_only=True, mmap=True)
-                    theirs = as_type(dict[str, Any], stored["description"])
+                    theirs = as_type(dict[str, Any], as_type(dict[str, Any], stored)["description"])
             except CheckpointError:
                 continue
             if theirs.get("run") == self.description.get("run"):
