@@ -223,7 +223,7 @@ def check_finite(what: str, ids: Sequence[str], values_ND: np.ndarray, hint: str
     Raises:
         DatasetError: with the first video whose numbers are not finite.
     """
-    bad_N = ~np.isfinite(values_ND.reshape(len(ids), -1)).all(1)
+    bad_N = ~np.isfinite(values_ND).all(axis=tuple(range(1, values_ND.ndim)))
     if bad_N.any():
         count = f"{int(bad_N.sum())} of {len(ids)} videos, '{ids[int(bad_N.argmax())]}' for one"
         raise DatasetError(f"{what} are not finite numbers for {count}", hint)

@@ -218,7 +218,8 @@ def _embedder(path: Path, view: str, config: EncoderConfig) -> Embedder:
         different = _different(parse_object(text), meant)
     if different:
         raise CheckpointError(
-            f"{path} and {CONFIG} do not belong together: {', '.join(sorted(different))} differ", again
+            f"{path} does not fit the network of {view} in {CONFIG}: other {', '.join(sorted(different))}",
+            again,
         )
     network = exported.network
     with torch.random.fork_rng(devices=[]):  # weights are drawn, and then replaced

@@ -89,7 +89,7 @@ def test_metadata_of_another_kind(path: Path, key: str, value: object) -> None:
     with safe_open(path, "pt") as file:
         document = json.loads(file.metadata()["cocon"])
     save_file(load_file(path), path, {"cocon": json.dumps(document | {key: value})})
-    with pytest.raises(CheckpointError, match="split2.safetensors is not a readable classifier") as error:
+    with pytest.raises(CheckpointError, match=r"split2\.safetensors is not a readable classifier") as error:
         load_classifier(path)
     assert error.value.hint
 
