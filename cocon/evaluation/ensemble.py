@@ -39,7 +39,7 @@ def view_weights(views: Mapping[str, object], weights: Mapping[str, float]) -> d
         whose = f" (look at {', '.join(wrong)})" if wrong else ""
         raise ConfigError(
             f"evaluation.ensemble: the weights {chosen} are not usable{whose}",
-            "every weight is a finite number, none is negative, and one at least is above 0",
+            "every weight is a finite number, none may be negative, and one at least must be above 0",
         )
     return chosen
 
