@@ -123,7 +123,7 @@ class ClassScores:
         Raises:
             DatasetError: The file is missing, damaged or holds no class probabilities.
         """
-        with reading_scores(path, "file of class probabilities"):
+        with _reading(path):
             arrays = _read(path)
             probabilities_NC = _probabilities(arrays)
             return cls(
@@ -226,7 +226,7 @@ def read_scores(path: Path) -> dict[str, np.ndarray]:
     Raises:
         DatasetError: The file is missing, damaged or holds something else.
     """
-    with reading_scores(path, "file of scores"):
+    with _reading(path):
         arrays = _read(path)
         if "neighbours" in arrays:
             _neighbours(arrays)
@@ -235,11 +235,10 @@ def read_scores(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def reading_scores(path: Path, what: str) -> AbstractContextManager[None]:
-    """:func:`cocon.loading.reading` with what to do about files of scores."""
+def _reading(path: Path) -> AbstractContextManager[None]:
     return reading(
         path,
-        what,
+        "file of scores",
         DatasetError,
         missing="run the protocol for this view",
         damaged="pass the .npz file that `cocon linear` or `cocon finetune` wrote for this view; "

@@ -91,7 +91,7 @@ def test_different_seeds_cannot_be_compared(metrics: list[Path], relations: list
         gather(metrics[:-2], relations)
     with pytest.raises(DatasetError, match="is not a file of relations"):
         gather(metrics, metrics)
-    with pytest.raises(DatasetError, match="is no ablation"):
+    with pytest.raises(DatasetError, match="is not a file of an ablation"):
         read_ablation(metrics[0])
 
 
