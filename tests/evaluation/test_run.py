@@ -126,5 +126,5 @@ def test_features_of_another_table_are_refused(folder: Path, capsys: pytest.Capt
     for protocol in ("linear", "retrieval"):
         assert _judge(folder, protocol, "rgb") == 2
         assert "features of 1 videos that the manifest does not list" in _error(capsys)
-    assert _fuse(folder, "retrieval", "h5", "--manifest", str(folder / "manifest.csv"), "--split", "1") == 2
+    assert _fuse(folder, "retrieval", ".h5", "--manifest", str(folder / "manifest.csv"), "--split", "1") == 2
     assert "that the manifest does not list" in _error(capsys)
