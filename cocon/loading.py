@@ -38,24 +38,25 @@ def reading(path: Path, what: str, error: type[CoConError], *, missing: str, dam
 
     Args:
         path: the file.
-        what: noun for what it should be, for instance ``file of features``.
+        what: noun for what it should be, for instance ``file of features``; empty where nothing else is likely.
         error: class of the error.
         missing: what to do when there is no such file.
         damaged: what to do when it holds something else.
     """
+    verdict = f"is not a {what}" if what else "cannot be read"
     try:
         yield
     except CoConError:
         raise
     except FileNotFoundError as fault:
-        raise error(f"there is no {what} {path}", missing) from fault
+        raise error(f"there is no {what or 'file'} {path}", missing) from fault
     except OSError as fault:
         if fault.errno:
             hint = "make sure that it is a file, and that you may read it"
             raise error(f"{path} cannot be read: {fault.strerror or fault}", hint) from fault
-        raise error(f"{path} is not a {what} ({in_short(fault)})", damaged) from fault
+        raise error(f"{path} {verdict} ({in_short(fault)})", damaged) from fault
     except Exception as fault:
-        raise error(f"{path} is not a {what} ({in_short(fault)})", damaged) from fault
+        raise error(f"{path} {verdict} ({in_short(fault)})", damaged) from fault
 
 
 def in_short(fault: Exception) -> str:

@@ -91,7 +91,7 @@ class RunState:
                 with another description (the message names the differences).
         """
         hint = f"delete the folder {self.folder} to start this run anew"
-        with reading(path, "checkpoint that can be read", CheckpointError, missing=hint, damaged=hint):
+        with reading(path, "", CheckpointError, missing=hint, damaged=hint):
             _check_sums(path)
             stored = torch.load(path, map_location="cpu", weights_only=True)
             if as_type(dict[str, Any], stored)["version"] != _VERSION:
