@@ -38,7 +38,7 @@ def reading(path: Path, what: str, error: type[CoConError], *, missing: str, dam
 
     Args:
         path: the file.
-        what: noun for what it should be, for instance ``file of features``; empty where nothing else is likely.
+        what: noun for what it should be, for instance ``file of features``; or empty.
         error: class of the error.
         missing: what to do when there is no such file.
         damaged: what to do when it holds something else.
