@@ -21,6 +21,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.download",
     "cocon.errors",
     "cocon.files",
+    "cocon.loading",
     "cocon.shards",
     "cocon.video",
     "cocon.terminal",

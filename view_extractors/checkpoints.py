@@ -13,8 +13,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from cocon.errors import AssetError
-from view_extractors.weights import resolve
+from cocon.loading import reading
+from view_extractors.weights import check_finite, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +33,7 @@ _HARMLESS = {
     ("numpy.core.multiarray", "_reconstruct"),
     ("numpy._core.multiarray", "_reconstruct"),
 }
+_AGAIN = "delete it, and run it again to download it again"
 #: constants that networks have from their configuration, whether or not a checkpoint holds them too
 _CONSTANTS = ("pixel_mean", "pixel_std", "num_batches_tracked")
 
@@ -68,28 +72,40 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """
     import torch
 
-    if path.suffix == ".pkl":
-        with path.open("rb") as file:
-            content = _load(file, encoding="latin1")
-    else:
-        restricted = SimpleNamespace(__name__="restricted", Unpickler=_Unpickler, load=_load)
-        content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=restricted)
-    if isinstance(content, dict):
-        content = content.get("state_dict") or content.get("model") or content
-    if not isinstance(content, dict) or any(isinstance(value, _Placeholder) for value in content.values()):
-        raise AssetError(f"{path} holds no tensors")
-    return {name: torch.as_tensor(value) for name, value in content.items()}
+    with reading(path, "file of weights", AssetError, missing=_AGAIN, damaged=_AGAIN):
+        if path.suffix == ".pkl":
+            with path.open("rb") as file:
+                content = _load(file, encoding="latin1")
+        else:
+            restricted = SimpleNamespace(__name__="restricted", Unpickler=_Unpickler, load=_load)
+            content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=restricted)
+        if isinstance(content, dict):
+            parts = (content.get(key) for key in ("state_dict", "model"))
+            content = next((part for part in parts if isinstance(part, dict) and part), content)
+        if not isinstance(content, dict) or not all(_is_weight(*pair) for pair in content.items()):
+            raise AssetError(f"{path} holds no tensors", _AGAIN)
+        return {name: torch.as_tensor(value) for name, value in content.items()}
+
+
+def _is_weight(name: Any, value: Any) -> bool:
+    import torch
+
+    numbers = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fiub"
+    return isinstance(name, str) and (numbers or isinstance(value, torch.Tensor))
 
 
 def load_published(network: torch.nn.Module, name: str) -> None:
     """Load the weights ``name`` into ``network``.
 
     Raises:
-        AssetError: see :func:`view_extractors.weights.resolve`; or they belong to another network.
+        AssetError: see :func:`view_extractors.weights.resolve`; or they belong to another network, or are not
+            finite.
     """
     path = resolve(name)
+    tensors = read_tensors(path)
+    check_finite(path, tensors)
     try:
-        missing = network.load_state_dict(read_tensors(path), strict=False).missing_keys
+        missing = network.load_state_dict(tensors, strict=False).missing_keys
     except RuntimeError as error:
         raise AssetError(f"{path} belongs to another network: {error}") from error
     missing = [key for key in missing if not key.endswith(_CONSTANTS)]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from cocon.errors import CoConError
-from cocon.shards import ShardSet, VideoInfo
+from cocon.loading import read_npz, reading, require
+from cocon.shards import Shard, ShardSet, VideoInfo
 from cocon.views import COCO_KEYPOINTS
 from view_extractors.flow.base import bytes_to_flow, rescale_flow
 
@@ -18,6 +19,7 @@ Figures = dict[str, float]
 Truth = dict[str, np.ndarray]
 
 PCK_RADIUS = 0.2
+JOINTS = len(COCO_KEYPOINTS)
 _SHOULDERS = [COCO_KEYPOINTS.index("left_shoulder"), COCO_KEYPOINTS.index("right_shoulder")]
 _HIPS = [COCO_KEYPOINTS.index("left_hip"), COCO_KEYPOINTS.index("right_hip")]
 
@@ -105,7 +107,7 @@ def score_flow(shards: ShardSet, pairs: list[tuple[VideoInfo, Path]]) -> Figures
 
     ``still`` is the error of a flow that is zero everywhere, i.e. the mean true motion.
     """
-    bounds = {video_id: shard.parameters["bound"] for shard in shards.shards for video_id in shard.videos}
+    bounds = {video_id: _bound(shard) for shard in shards.shards for video_id in shard.videos}
     sums = np.zeros(6)
     for info, path in pairs:
         truth = _load(path, info, ("flow_index", "flow", "mask_packed", "size"))
@@ -116,13 +118,20 @@ def score_flow(shards: ShardSet, pairs: list[tuple[VideoInfo, Path]]) -> Figures
             error, still = np.linalg.norm(found - true, axis=2), np.linalg.norm(true, axis=2)
             sums[:3] += error.size, error.sum(), still.sum()
             sums[3:] += person.sum(), error[person].sum(), still[person].sum()
-    everywhere, on_person = sums[:3], sums[3:] / max(sums[3], 1)
+    everywhere, on_person = sums[:3] / max(sums[0], 1), sums[3:] / max(sums[3], 1)
     return {
-        "end-point error": float(everywhere[1] / everywhere[0]),
-        "end-point error, still": float(everywhere[2] / everywhere[0]),
+        "end-point error": float(everywhere[1]),
+        "end-point error, still": float(everywhere[2]),
         "end-point error on the person": float(on_person[1]),
         "end-point error on the person, still": float(on_person[2]),
     }
+
+
+def _bound(shard: Shard) -> float:
+    bound = shard.parameters.get("bound")
+    if not isinstance(bound, int | float) or not 0 < bound < math.inf:
+        raise CoConError(f"{shard.path} does not say the bound of its flow", "extract it again")
+    return bound
 
 
 MEASURES: dict[str, Callable[[ShardSet, list[tuple[VideoInfo, Path]]], Figures]] = {
@@ -140,11 +149,10 @@ def _pairs(shards: ShardSet, truth: Path) -> Iterator[tuple[VideoInfo, Path]]:
 
 
 def _load(path: Path, info: VideoInfo, names: tuple[str, ...]) -> Truth:
-    with np.load(path, allow_pickle=False) as archive:
-        missing = [name for name in names if name not in archive]
-        if missing:
-            raise CoConError(f"{path} has no '{missing[0]}'", "render the demo data set again")
-        truth: dict[str, Any] = {name: archive[name] for name in names}
+    again = "render the demo data set again"
+    with reading(path, "file of the truth", CoConError, missing=again, damaged=again):
+        arrays = read_npz(path)
+        truth = {name: _check(name, arrays) for name in names}
     lengths = {len(truth[name]) for name in ("joints", "mask_packed") if name in truth}
     if lengths - {info.frames}:
         raise CoConError(
@@ -152,6 +160,37 @@ def _load(path: Path, info: VideoInfo, names: tuple[str, ...]) -> Truth:
             "the videos were rendered anew: extract their views again",
         )
     return truth
+
+
+def _check(name: str, arrays: Truth) -> np.ndarray:
+    """One array of a truth, if it has the type, shape and range that it should have.
+
+    Raises:
+        KeyError, ValueError: it has not, or is missing.
+    """
+    array = arrays[name]
+    if name == "joints":
+        require(array, name, "f", (None, JOINTS, 2))
+    elif name == "joints_visible":
+        require(array, name, "b", (len(arrays["joints"]), JOINTS))
+    elif name == "size":
+        require(array, name, "iu", (2,))
+        if array.min() < 1:
+            raise ValueError("'size' is not positive")
+    else:
+        height, width = (int(side) for side in _check("size", arrays))
+        frames = len(arrays["mask_packed"])
+        if name == "mask_packed":
+            require(array, name, "u", (None, height, -(-width // 8)))
+        elif name == "flow":
+            require(array, name, "i", (len(arrays["flow_index"]), height, width, 2))
+        elif name == "flow_index":
+            require(array, name, "iu", (None,))
+            if len(array) and not (0 <= array.min() <= array.max() < frames):
+                raise ValueError(f"'flow_index' has frames outside of 0 to {frames - 1}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"'{name}' has numbers that are not finite")
+    return array
 
 
 def _true_masks(truth: Truth, info: VideoInfo) -> np.ndarray:

@@ -8,6 +8,7 @@ sha256 is the pinned one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from cocon.assets import cache_folder, check_cache
 from cocon.download import fetch_rest
 from cocon.errors import AssetError
 from cocon.files import file_lock, sha256_of
+from cocon.loading import reading
 
 if TYPE_CHECKING:
     import torch
@@ -125,11 +127,27 @@ def load_weights(network: torch.nn.Module, name: str) -> None:
     """Load the weights ``name`` into ``network``; nothing of the file is executed.
 
     Raises:
-        AssetError: see :func:`resolve`.
+        AssetError: see :func:`resolve`; or they belong to another network, or are not finite.
     """
     import torch
 
-    network.load_state_dict(torch.load(resolve(name), map_location="cpu", weights_only=True))
+    path = resolve(name)
+    again = f"delete it, and run it again to download {WEIGHTS[name].url} again"
+    with reading(path, "file of weights for this network", AssetError, missing=again, damaged=again):
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        check_finite(path, tensors)
+        network.load_state_dict(tensors)
+
+
+def check_finite(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Refuse weights that are not finite numbers.
+
+    Raises:
+        AssetError: with the name of one.
+    """
+    for name, x in tensors.items():
+        if x.is_floating_point() and not x.isfinite().all():
+            raise AssetError(f"{path} has weights that are not finite numbers: {name}", "delete it")
 
 
 def _download(weights: Weights, path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import lzma
 import os
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -20,6 +22,13 @@ from cocon.files import no_room
 SUFFIXES = (".rar", ".zip", ".tar", ".tar.gz", ".tgz")
 _RAR = b"Rar!\x1a\x07"
 _BLOCK = 1 << 20
+_ENCRYPTED = 1  # bit of a zip member's flags
+_DEEPEST = 4  # archives in archives; some zip files hold themselves
+#: what the libraries raise for damaged, encrypted and unknown kinds of archives
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, LookupError, RuntimeError, MemoryError, OverflowError),
+    *(zlib.error, lzma.LZMAError, struct.error, zipfile.BadZipFile, tarfile.TarError),
+)
 
 Place = Callable[[PurePosixPath], Path | None]
 """From a member's name to where it belongs; None if it is not wanted."""
@@ -86,7 +95,7 @@ def unpack(archive: Path, place: Place, choose: Choose = not_there) -> int:
     """
     try:
         return _unpack(archive, place, choose)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, ValueError) as error:
+    except _DAMAGED as error:
         if no_room(error):
             raise DatasetError(
                 f"the disk is full, {archive} is unpacked in part", "make room and run it again: it goes on"
@@ -103,7 +112,7 @@ def read_members(archive: Path) -> Iterator[Member]:
 
     Raises:
         DatasetError: libarchive is needed and missing.
-        OSError, EOFError, ValueError, zlib.error, BadZipFile, TarError: the archive is damaged.
+        Exception: one of :data:`_DAMAGED`: the archive is damaged or encrypted.
     """
     with archive.open("rb") as handle:
         start = handle.read(len(_RAR))
@@ -112,7 +121,9 @@ def read_members(archive: Path) -> Iterator[Member]:
     return _read_zip(archive) if zipfile.is_zipfile(archive) else _read_tar(archive)
 
 
-def _unpack(archive: Path, place: Place, choose: Choose) -> int:
+def _unpack(archive: Path, place: Place, choose: Choose, depth: int = 0) -> int:
+    if depth > _DEEPEST:
+        raise ValueError(f"there are more than {_DEEPEST} archives within each other")
     count = 0
     for member in read_members(archive):
         if target := place(member.name):
@@ -123,7 +134,7 @@ def _unpack(archive: Path, place: Place, choose: Choose) -> int:
             with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".inner-") as scratch:
                 # Its name is ours: nothing of the member's becomes a path.
                 _write(member, Path(scratch) / "archive")
-                count += _unpack(Path(scratch) / "archive", place, choose)
+                count += _unpack(Path(scratch) / "archive", place, choose, depth + 1)
     return count
 
 
@@ -146,6 +157,8 @@ def _read_zip(path: Path) -> Iterator[Member]:
         for info in archive.infolist():
             # Unix writes the kind of a file into the upper half; others leave that 0.
             kind = stat.S_IFMT(info.external_attr >> 16)
+            if info.flag_bits & _ENCRYPTED:
+                raise ValueError(f"{info.filename} is encrypted, and no password is known here")
             if not info.is_dir() and kind in (0, stat.S_IFREG):
                 with archive.open(info) as handle:
                     yield Member(PurePosixPath(info.filename), info.file_size, _blocks(handle))

@@ -70,7 +70,7 @@ def _take_published(settings: Any, store: Path, keep: bool) -> list[dict[str, An
     videos = _Taking(_video_place(settings), _is_replacement(settings))
     receipts += [_receive(part, store, videos, keep) for part in parts]
     for pair in videos.conflicts:
-        print(f"two files of one name differ, the first is taken: {pair}", flush=True)
+        say(f"two files of one name differ, the first is taken: {pair}")
     return receipts
 
 

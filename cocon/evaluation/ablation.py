@@ -15,10 +15,10 @@ from typing import Any
 
 from cocon.errors import DatasetError
 from cocon.evaluation import PROTOCOLS
-from cocon.evaluation.metrics import Result
 from cocon.evaluation.relations import read_relations
-from cocon.evaluation.summary import aligned, position, rank, read_results
-from cocon.files import read_json, write_csv, write_json
+from cocon.evaluation.summary import aligned, position, rank, read_results, result_of
+from cocon.files import write_csv, write_json
+from cocon.loading import as_type, read_object, reading
 
 AGREEMENT = "agreeing classes"
 
@@ -104,14 +104,14 @@ def read_ablation(path: Path) -> Ablation:
     Raises:
         DatasetError: if the file is missing or something else.
     """
-    try:
-        document = read_json(path)
-        cells = [Cell(**{**cell, "seeds": tuple(cell["seeds"])}) for cell in document["cells"]]
-        for row in document["rows"]:
-            Result.from_row(row)
-        return Ablation(cells, document["rows"], document["relations"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{path} is no ablation ({error})", "give a .json of `cocon ablation`") from error
+    give = "give a .json of `cocon ablation`"
+    with reading(path, "file of an ablation", DatasetError, missing=give, damaged=give):
+        ablation = as_type(Ablation, read_object(path))
+        if not ablation.cells or not all(cell.seeds for cell in ablation.cells):
+            raise ValueError("it is empty")
+        for row in ablation.rows:
+            result_of(path, row)
+        return ablation
 
 
 def format_ablation(ablation: Ablation) -> str:

@@ -9,9 +9,10 @@ from typing import Literal
 from cocon.config.schema import Clip, Network
 from cocon.errors import CheckpointError
 from cocon.evaluation.metrics import Task
+from cocon.loading import as_type, distinct, reading
 from cocon.models.classifier import Classifier
 from cocon.models.network import build_network
-from cocon.training.checkpoint import read_document, read_weights, settings_in, write_network
+from cocon.training.checkpoint import built_with, read_network, settings_in, write_network
 
 _KIND = "classifier"
 
@@ -56,17 +57,25 @@ def load_classifier(path: Path, *, view: str | None = None) -> tuple[Classifier,
         view: the view that is expected; None: any.
 
     Raises:
-        CheckpointError: when the file is missing, damaged, of another kind or of another view.
+        CheckpointError: when the file is missing, damaged, of another kind or of another view, or has weights
+            that are not finite.
     """
-    document = read_document(path, _KIND, "run `cocon finetune` first")
+    document, tensors = read_network(path, _KIND, "run `cocon finetune` first")
     found = document["view"]
     if view is not None and found != view:
         raise CheckpointError(f"{path} is a classifier of the view '{found}', not of '{view}'")
     network = settings_in(document, path, "network", Network)
     clip = settings_in(document, path, "clip", Clip)
-    info = ClassifierInfo(
-        Task(**document["task"]), tuple(document["classes"]), document["head"], network, clip
+    with reading(path, "readable classifier", CheckpointError, missing="", damaged="train it again"):
+        task = as_type(Task, document["task"])
+        classes = tuple(distinct(as_type(list[str], document["classes"]), "its classes"))
+        head: Literal["context", "encoder"] = as_type(Literal["context", "encoder"], document["head"])  # type: ignore[arg-type]
+        if task.view != found or not classes:
+            raise ValueError("its metadata contradict each other")
+    classifier = built_with(
+        path,
+        tensors,
+        network.of(found),
+        lambda: Classifier(build_network(found, network), len(classes), 0.0, head=head),
     )
-    classifier = Classifier(build_network(found, network), len(info.classes), 0.0, head=info.head)
-    read_weights(path, classifier)
-    return classifier.eval(), info
+    return classifier.eval(), ClassifierInfo(task, classes, head, network, clip)

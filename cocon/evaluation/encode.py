@@ -12,6 +12,7 @@ from cocon.datasets.manifest import TEST, TRAIN, Video
 from cocon.errors import DatasetError
 from cocon.evaluation.features import Features
 from cocon.evaluation.windows import mean_over_windows, usable_videos
+from cocon.loading import check_finite
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
 
@@ -45,7 +46,7 @@ def encode_videos(
         workers: Processes that decode; 0: this one.
 
     Raises:
-        DatasetError: No video is left.
+        DatasetError: No video is left, or features are not finite numbers.
     """
     ids = usable_videos(shards, video_ids)
     if not ids:
@@ -66,6 +67,9 @@ def encode_videos(
     arrays, windows = mean_over_windows(
         judge, shards, ids, clip, device=device, batch_size=batch_size, workers=workers
     )
+    for name, values_ND in arrays.items():
+        what = f"the {pretraining} features ({name}) of the view {shards.view}"
+        check_finite(what, ids, values_ND, "look at these videos, or at the loss of the pretraining")
     settings = {"clip": clip.model_dump(mode="json"), "network": network.settings.model_dump(mode="json")}
     return Features(
         ids, **arrays, windows=windows, view=shards.view, pretraining=pretraining, settings=settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -24,7 +25,7 @@ def view_weights(views: Mapping[str, object], weights: Mapping[str, float]) -> d
     """The weights of ``views``, checked.
 
     Raises:
-        ConfigError: A view has no weight or a negative one, or no weight is positive.
+        ConfigError: A view has no weight, or a negative one or no finite number, or no weight is positive.
     """
     missing = [view for view in views if view not in weights]
     if missing:
@@ -33,10 +34,12 @@ def view_weights(views: Mapping[str, object], weights: Mapping[str, float]) -> d
             "add the view there",
         )
     chosen = {view: weights[view] for view in views}
-    if min(chosen.values()) < 0 or max(chosen.values()) == 0:
+    wrong = [view for view, weight in chosen.items() if not 0 <= weight < math.inf]
+    if wrong or not 0 < sum(chosen.values()) < math.inf:
+        whose = f" (look at {', '.join(wrong)})" if wrong else ""
         raise ConfigError(
-            f"evaluation.ensemble: the weights {chosen} are not usable",
-            "no weight may be negative, and one at least must be above 0",
+            f"evaluation.ensemble: the weights {chosen} are not usable{whose}",
+            "every weight is a finite number, none may be negative, and one at least must be above 0",
         )
     return chosen
 
@@ -69,9 +72,11 @@ def fuse_probabilities(scores: Mapping[str, ClassScores], weights: Mapping[str, 
 
     Raises:
         ConfigError: See `view_weights`.
-        DatasetError: The scores belong to different tasks, classes or labels, or share no video.
+        DatasetError: The scores are not finite, are of different tasks, classes or labels, or share no video.
     """
     chosen = view_weights(scores, weights)
+    for of_view in scores.values():
+        of_view.check()
     task = _common("task", {v: replace(s.task, view=VIEW) for v, s in scores.items()})
     classes = _common("classes", {v: s.classes for v, s in scores.items()})
     _common("test list", {v: s.listed for v, s in scores.items()})

@@ -28,6 +28,7 @@ from cocon.evaluation.settings import FinetuneSettings
 from cocon.evaluation.splits import labelled_split
 from cocon.evaluation.windows import mean_over_windows, usable_videos
 from cocon.files import check_output, fingerprint, sha256_of
+from cocon.loading import check_finite
 from cocon.models.classifier import Classifier
 from cocon.shards import ShardSet
 from cocon.training.checkpoint import load_encoder
@@ -153,6 +154,7 @@ def _finetune(job: FinetuneJob, device: torch.device, stack: contextlib.ExitStac
         workers=settings.workers,
         crops=settings.test_crops,
     )
+    write_log(log, rows)
     save_classifier(
         job.output.with_suffix(".safetensors"),
         classifier,
@@ -176,7 +178,11 @@ def class_probabilities(
     workers: int,
     crops: Literal[1, 10] = 1,
 ) -> np.ndarray:
-    """Mean softmax over the half-overlapping windows of each video and their crops, (n, classes)."""
+    """Mean softmax over the half-overlapping windows of each video and their crops, (n, classes).
+
+    Raises:
+        DatasetError: Probabilities are not finite numbers.
+    """
     classifier.eval()
 
     def judge(x_BNCKHW: Tensor) -> dict[str, Tensor]:
@@ -185,6 +191,8 @@ def class_probabilities(
     means, _ = mean_over_windows(
         judge, shards, video_ids, clip, device=device, batch_size=batch_size, workers=workers, crops=crops
     )
+    what = f"the probabilities of the view {shards.view}"
+    check_finite(what, video_ids, means["probabilities"], "look at these videos, or at the training's loss")
     return means["probabilities"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
@@ -11,7 +12,10 @@ from typing import Any
 import numpy as np
 
 from cocon.errors import DatasetError
+from cocon.loading import as_type, number
 
+_RANK = re.compile(r"r[0-9]{1,9}")
+_SHOWN = 300  # characters of what cannot be read
 _FEW = 5  # hits or misses, as many as the normal approximation of a proportion is said to need
 
 
@@ -68,26 +72,29 @@ class Result:
         try:
             low, high = row["ci95"]
             return cls(
-                task=Task(
-                    dataset=str(row["dataset"]),
-                    pretraining=str(row["pretraining"]),
-                    view=str(row["view"]),
-                    protocol=str(row["protocol"]),
-                    split=str(row["split"]),
-                    seed=int(row["seed"]),
-                ),
-                top1=float(row["top1"]),
-                ci95=(float(low), float(high)),
-                coverage=float(row["coverage"]),
-                n=int(row["n"]),
-                chance=float(row["chance"]),
-                recall={int(k[1:]): float(row[k]) for k in row if k[:1] == "r" and k[1:].isdigit()},
+                task=as_type(Task, {key: row[key] for key in Task.__dataclass_fields__}),
+                top1=number(row["top1"], 0, 1),
+                ci95=(number(low, 0, 1), number(high, 0, 1)),
+                coverage=number(row["coverage"], 0, 1),
+                n=as_type(int, row["n"]),
+                chance=number(row["chance"], 0, 1),
+                recall={int(key[1:]): number(row[key], 0, 1) for key in row if is_rank(key)},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
-                f"this is not a row of metrics: {error!r} while reading {dict(row)!r}",
+                f"this is not a row of metrics: {_in_short(error)} while reading {_in_short(row)}",
                 "pass the .json files that `cocon linear`, `retrieval`, `finetune` and `ensemble` write",
             ) from error
+
+
+def is_rank(key: object) -> bool:
+    """Whether a key of a row is an R@k."""
+    return isinstance(key, str) and _RANK.fullmatch(key) is not None
+
+
+def _in_short(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."
 
 
 def interval(hits_N: np.ndarray, resamples: int, seed: int, level: float = 0.95) -> tuple[float, float]:

@@ -6,6 +6,7 @@ share at least 4 of their 5 nearest ones with CoCon, 10 with L_cpc alone.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import comb
@@ -18,7 +19,12 @@ from cocon.config.schema import Relations
 from cocon.errors import DatasetError
 from cocon.evaluation.features import Features
 from cocon.evaluation.splits import Split
-from cocon.files import read_json, write_json
+from cocon.files import write_json
+from cocon.loading import as_type, number, read_object, reading
+
+log = logging.getLogger(__name__)
+_SAME = 1e-9
+"""Cosines that are nearer to 1 say nothing: that is how exactly float32 features can be compared."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,8 @@ class ClassRelations:
         nearest: by view, each class's k nearest other classes, best first, (C, k).
         shared: how many of its nearest classes each class has in common in all views, (C,).
         agreeing: number of classes for which that is at least the number asked for.
+        collapsed: views in which all classes have the same mean: no class is nearer than another, so none has
+            nearest classes in common with other views.
         chance: expectation of ``agreeing`` if every view ordered the classes at random.
     """
 
@@ -40,6 +48,7 @@ class ClassRelations:
     shared: np.ndarray
     agreeing: int
     chance: float
+    collapsed: tuple[str, ...] = ()
 
 
 def relate(split: Split, features: Mapping[str, Features], settings: Relations) -> ClassRelations:
@@ -68,7 +77,11 @@ def relate(split: Split, features: Mapping[str, Features], settings: Relations) 
         means_CD = class_means(table.select("encoder", ids), labels_N)
         cosines[view] = means_CD @ means_CD.T
         nearest[view] = nearest_classes(cosines[view], settings.neighbours)
+    collapsed = tuple(view for view, cosines_CC in cosines.items() if cosines_CC.min() > 1 - _SAME)
     shared_C = shared_neighbours(list(nearest.values()))
+    if collapsed:
+        log.warning("all classes have the same features in %s: nothing is nearest", ", ".join(collapsed))
+        shared_C = np.zeros_like(shared_C)
     return ClassRelations(
         classes=tuple(split.classes[number] for number in present),
         cosines=cosines,
@@ -77,6 +90,7 @@ def relate(split: Split, features: Mapping[str, Features], settings: Relations) 
         agreeing=int((shared_C >= settings.shared).sum()),
         chance=len(present)
         * chance_of_sharing(len(present) - 1, len(features), settings.neighbours, settings.shared),
+        collapsed=collapsed,
     )
 
 
@@ -110,13 +124,13 @@ def read_relations(path: Path) -> dict[str, Any]:
     Raises:
         DatasetError: if the file is missing or something else.
     """
-    try:
-        document: dict[str, Any] = read_json(path)
-        missing = {"agreeing", "chance", "pretraining", "seed"} - document.keys()
-        if missing:
-            raise KeyError(", ".join(sorted(missing)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"{path} holds no relations ({error})", "run `cocon relations` first") from error
+    hint = "run `cocon relations` for it"
+    with reading(path, "file of relations", DatasetError, missing=hint, damaged=hint):
+        document = read_object(path)
+        for key in ("agreeing", "chance"):
+            number(document[key], low=0)
+        as_type(str, document["pretraining"])
+        as_type(int, document["seed"])
     return document
 
 

@@ -11,13 +11,13 @@ from cocon.config.schema import Relations, Section
 from cocon.datasets.manifest import read_manifest
 from cocon.errors import ConfigError, DatasetError
 from cocon.evaluation import PROTOCOLS
-from cocon.evaluation.ensemble import VIEW, fuse_probabilities, fuse_retrieval
-from cocon.evaluation.features import read_features
+from cocon.evaluation.ensemble import VIEW, fuse_probabilities, fuse_retrieval, view_weights
+from cocon.evaluation.features import Features, check_known, read_features
 from cocon.evaluation.metrics import Result, Task
 from cocon.evaluation.relations import ClassRelations, relate, write_relations
 from cocon.evaluation.scores import ClassScores, write_result
 from cocon.evaluation.settings import EnsembleSettings
-from cocon.evaluation.splits import labelled_split
+from cocon.evaluation.splits import Split, labelled_split
 from cocon.files import check_output, output_file
 
 
@@ -70,7 +70,7 @@ def evaluate_features(
     check_output(output.with_suffix(".npz"))
     table = read_features(features)
     task = Task(dataset_name(manifest), table.pretraining, table.view, name or protocol, split, seed)
-    chosen = labelled_split(read_manifest(manifest), split)
+    chosen = _split(manifest, split, {features: table})
     evaluate = import_module(f"cocon.evaluation.{protocol}").evaluate
     return write_result(evaluate(task, chosen, table, settings), output, bootstrap)
 
@@ -102,7 +102,7 @@ def evaluate_ensemble(
         ConfigError: The weights or arguments do not fit.
         DatasetError: The inputs are missing or do not belong together.
     """
-    weights: dict[str, float] = dict(settings.ensemble.items())
+    weights = view_weights(inputs, dict(settings.ensemble.items()))
     if PROTOCOLS[protocol].fused_from == "scores":
         loaded = {view: ClassScores.load(path) for view, path in inputs.items()}
         _check_views({view: scores.task.view for view, scores in loaded.items()})
@@ -112,7 +112,7 @@ def evaluate_ensemble(
     tables = {view: read_features(path) for view, path in inputs.items()}
     _check_views({view: features.view for view, features in tables.items()})
     task = Task(dataset_name(manifest), "", VIEW, name or protocol, split, seed)
-    chosen = labelled_split(read_manifest(manifest), split)
+    chosen = _split(manifest, split, {inputs[view]: table for view, table in tables.items()})
     scores = fuse_retrieval(task, chosen, tables, weights, settings.retrieval)
     return write_result(scores, output, settings.bootstrap)
 
@@ -139,11 +139,21 @@ def evaluate_relations(
             f"the views come from different pretrainings: {', '.join(sorted(names))}",
             "give features of the same encoders",
         )
-    found = relate(labelled_split(read_manifest(manifest), split), tables, settings)
+    chosen = _split(manifest, split, {features[view]: table for view, table in tables.items()})
+    found = relate(chosen, tables, settings)
     write_relations(
         output, found, dataset=dataset_name(manifest), pretraining=names.pop(), split=split, seed=seed
     )
     return found
+
+
+def _split(manifest: Path, name: str, tables: Mapping[Path, Features]) -> Split:
+    """The labelled videos of a split; features of videos that the manifest does not list are refused."""
+    videos = read_manifest(manifest)
+    ids = {video.id for video in videos}
+    for path, table in tables.items():
+        check_known(path, table, ids)
+    return labelled_split(videos, name)
 
 
 def _check_views(found: Mapping[str, str]) -> None:

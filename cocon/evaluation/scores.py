@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import zipfile
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,21 @@ from cocon.errors import DatasetError
 from cocon.evaluation.metrics import Result, Task, interval
 from cocon.evaluation.splits import Split
 from cocon.files import atomic_path, write_json
+from cocon.loading import (
+    CHECKSUM,
+    as_type,
+    check_finite,
+    checksum_of_arrays,
+    distinct,
+    number,
+    parse_object,
+    read_npz,
+    reading,
+    require,
+)
+
+_DIVERGED = "the training diverged, or the encoder is damaged: look at its loss, and lower the learning rate"
+_SUM_OF_ROW = 1e-3  # how far the probabilities of a video may be from 1 in all
 
 
 class Scores(Protocol):
@@ -40,6 +56,10 @@ class Scores(Protocol):
 
     def recall(self) -> dict[int, float]:
         """R@k by k, for protocols that have it."""
+        ...
+
+    def check(self) -> None:
+        """Refuse numbers that are not finite, with the name of a video."""
         ...
 
     def save(self, path: Path) -> None:
@@ -76,6 +96,15 @@ class ClassScores:
         """Nothing: a classifier has no R@k."""
         return {}
 
+    def check(self) -> None:
+        """Refuse probabilities that are not finite numbers.
+
+        Raises:
+            DatasetError: With a video that has such.
+        """
+        what = f"the probabilities of {self.task.protocol}, {self.task.pretraining}, {self.task.view},"
+        check_finite(what, self.ids, self.probabilities, _DIVERGED)
+
     def save(self, path: Path) -> None:
         """Write ids, classes, labels, probabilities and what was judged to ``path``."""
         _save_arrays(
@@ -89,21 +118,23 @@ class ClassScores:
 
     @classmethod
     def load(cls, path: Path) -> ClassScores:
-        """Read what `save` wrote.
+        """Read what `save` wrote, and check all of it.
 
         Raises:
-            DatasetError: The file is missing or holds no class probabilities.
+            DatasetError: The file is missing, damaged or holds no class probabilities.
         """
-        arrays = _load_arrays(path, ("ids", "classes", "labels", "probabilities"))
-        return cls(
-            task=arrays["task"],
-            ids=[str(video) for video in arrays["ids"]],
-            classes=tuple(str(name) for name in arrays["classes"]),
-            labels=arrays["labels"],
-            probabilities=arrays["probabilities"],
-            listed=int(arrays["listed"]),
-            chance=float(arrays["chance"]),
-        )
+        with _reading(path):
+            arrays = _read(path)
+            probabilities_NC = _probabilities(arrays)
+            return cls(
+                task=as_type(Task, parse_object(str(arrays["task"]))),
+                ids=[str(video) for video in arrays["ids"]],
+                classes=tuple(str(name) for name in arrays["classes"]),
+                labels=arrays["labels"],
+                probabilities=probabilities_NC,
+                listed=int(arrays["listed"]),
+                chance=float(arrays["chance"]),
+            )
 
 
 @dataclass(frozen=True)
@@ -138,6 +169,15 @@ class NeighbourScores:
         """R@k for every reported k but 1: a video of the right class is among the k nearest."""
         return {k: float(self._found_within(k).mean()) for k in self.ranks if k > 1}
 
+    def check(self) -> None:
+        """Refuse similarities that are not finite numbers.
+
+        Raises:
+            DatasetError: With a video that has such.
+        """
+        what = f"the similarities of {self.task.protocol}, {self.task.pretraining}, {self.task.view},"
+        check_finite(what, self.ids, self.similarity, _DIVERGED)
+
     def save(self, path: Path) -> None:
         """Write the neighbours, both lists of ids and labels and what was judged to ``path``."""
         _save_arrays(
@@ -160,7 +200,11 @@ def write_result(scores: Scores, output: Path, bootstrap: int) -> Result:
         scores: What a protocol returned.
         output: Path of the ``.json`` file.
         bootstrap: Number of resamples for the 95 % interval.
+
+    Raises:
+        DatasetError: Scores are not finite; nothing is written then.
     """
+    scores.check()
     hits_N = scores.hits()
     result = Result(
         task=scores.task,
@@ -176,25 +220,81 @@ def write_result(scores: Scores, output: Path, bootstrap: int) -> Result:
     return result
 
 
+def read_scores(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file of scores, of a classifier or of neighbours, all of them checked.
+
+    Raises:
+        DatasetError: The file is missing, damaged or holds something else.
+    """
+    with _reading(path):
+        arrays = _read(path)
+        if "neighbours" in arrays:
+            _neighbours(arrays)
+        else:
+            _probabilities(arrays)
+    return arrays
+
+
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return reading(
+        path,
+        "file of scores",
+        DatasetError,
+        missing="run the protocol for this view",
+        damaged="pass the .npz file that `cocon linear` or `cocon finetune` wrote for this view; "
+        "if it is one, delete it and run the protocol again",
+    )
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays that all scores have, checked, and the others as they are."""
+    arrays = read_npz(path)
+    for name in ("ids", "classes"):
+        texts = arrays[name]
+        arrays[name] = np.char.decode(texts, "utf-8", "replace") if texts.dtype.kind == "S" else texts
+        distinct(require(arrays[name], name, "U", (None,)), f"the {name}")
+    count = len(arrays["ids"])
+    if not count:
+        raise ValueError("it has no videos")
+    _require_numbers(arrays, "labels", (count,), len(arrays["classes"]))
+    number(arrays["listed"].item(), low=count)
+    number(arrays["chance"].item(), 0, 1)
+    as_type(Task, parse_object(str(arrays["task"])))
+    return arrays
+
+
+def _probabilities(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    shape = len(arrays["ids"]), len(arrays["classes"])
+    probabilities_NC = require(arrays["probabilities"], "probabilities", "f", shape)
+    in_range = (probabilities_NC >= 0) & (probabilities_NC <= 1 + _SUM_OF_ROW)
+    if not in_range.all() or not (abs(probabilities_NC.sum(1, dtype=np.float64) - 1) <= _SUM_OF_ROW).all():
+        raise ValueError("'probabilities' are no probabilities")
+    return probabilities_NC
+
+
+def _neighbours(arrays: Mapping[str, np.ndarray]) -> None:
+    gallery = len(distinct(require(arrays["gallery_ids"], "gallery_ids", "US", (None,)), "the gallery_ids"))
+    _require_numbers(arrays, "gallery_labels", (gallery,), len(arrays["classes"]))
+    _require_numbers(arrays, "neighbours", (len(arrays["ids"]), None), gallery)
+    similarity = require(arrays["similarity"], "similarity", "f", arrays["neighbours"].shape)
+    if not np.isfinite(similarity).all():
+        raise ValueError("'similarity' has numbers that are not finite")
+
+
+def _require_numbers(
+    arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int | None, ...], below: int
+) -> None:
+    numbers = require(arrays[name], name, "iu", shape)
+    if numbers.size and (numbers.min() < 0 or numbers.max() >= below):
+        raise ValueError(f"'{name}' has numbers outside of 0 to {below - 1}")
+
+
 def _save_arrays(path: Path, scores: Scores, **arrays: np.ndarray) -> None:
+    scores.check()
     arrays["listed"] = np.array(scores.listed)
     arrays["coverage"] = np.array(len(arrays["ids"]) / scores.listed)
     arrays["chance"] = np.array(scores.chance)
     arrays["task"] = np.array(json.dumps(asdict(scores.task)))
+    arrays[CHECKSUM] = np.array(checksum_of_arrays(arrays))
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **arrays)
-
-
-def _load_arrays(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays: dict[str, Any] = {key: archive[key] for key in (*needed, "listed", "chance")}
-            arrays["task"] = Task(**json.loads(str(archive["task"])))
-    except FileNotFoundError as error:
-        raise DatasetError(f"there is no file of scores {path}", "run the protocol for this view") from error
-    except (KeyError, ValueError, TypeError, OSError, zipfile.BadZipFile) as error:
-        raise DatasetError(
-            f"{path} does not hold class probabilities ({error})",
-            "pass the .npz file that `cocon linear` or `cocon finetune` wrote for this view",
-        ) from error
-    return arrays

@@ -13,9 +13,11 @@ from cocon.errors import DatasetError
 from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.ensemble import VIEW
 from cocon.evaluation.metrics import Result, Task
-from cocon.files import read_json, write_csv, write_json
+from cocon.files import write_csv, write_json
+from cocon.loading import read_object, reading
 from cocon.views import VIEWS
 
+_OURS = "pass a .json file that CoCon wrote; if it is one, delete it and run the evaluation again"
 _IDENTITY = ["dataset", "pretraining", "view", "protocol", "split"]
 _FIGURES = ["top1", "ci95_low", "ci95_high", "coverage", "n", "chance", "seed"]
 _ORDERS = {
@@ -34,7 +36,7 @@ def read_results(paths: Iterable[Path]) -> list[Result]:
     sources: dict[object, Path] = {}
     results = []
     for path in paths:
-        result = Result.from_row(read_document(path))
+        result = result_of(path, read_document(path))
         if result.task in sources:
             raise DatasetError(
                 f"{sources[result.task]} and {path} hold the same row ({result.task})", "pass one of them"
@@ -93,7 +95,19 @@ def read_summary(path: Path) -> list[Result]:
     rows = read_document(path).get("rows")
     if not isinstance(rows, list):
         raise DatasetError(f"{path} is not a summary", "pass the .json file that `cocon summary` wrote")
-    return [Result.from_row(row) for row in rows]
+    return [result_of(path, row) for row in rows]
+
+
+def result_of(path: Path, row: Mapping[str, Any]) -> Result:
+    """A row that was read from a file.
+
+    Raises:
+        DatasetError: The mapping is not a row of metrics; the message names the file.
+    """
+    try:
+        return Result.from_row(row)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error.message}", error.hint) from error
 
 
 def format_tables(results: Sequence[Result]) -> str:
@@ -168,12 +182,5 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises:
         DatasetError: The file is missing or something else.
     """
-    try:
-        document = read_json(path)
-    except FileNotFoundError as error:
-        raise DatasetError(f"there is no file {path}", "run the evaluation first") from error
-    except ValueError as error:
-        raise DatasetError(f"{path} is not JSON: {error}", "pass files that CoCon wrote") from error
-    if not isinstance(document, dict):
-        raise DatasetError(f"{path} holds no row of metrics", "pass files that CoCon wrote")
-    return document
+    with reading(path, "file of metrics", DatasetError, missing="run the evaluation first", damaged=_OURS):
+        return read_object(path)

@@ -96,7 +96,7 @@ def model_card(config: EncoderConfig, results: Sequence[Result], name: str, lice
         stride="every frame" if stride == 1 else f"one in {stride} frames",
         pooled=_POOLED[config.embedding],
         pretraining=config.pretraining,
-        method=_METHODS[config.pretraining],
+        method=_METHODS.get(config.pretraining, "not known to this version"),
         run=_run(config),
         versions=", ".join(f"{program} {version}" for program, version in config.exported_with.items()),
         accuracy=f"```\n{format_tables(results)}\n```" if results else "Not stated at the export.",
@@ -112,7 +112,7 @@ def _row(view: str, exported: ExportedView, config: EncoderConfig) -> str:
         f"{'-'.join(map(str, network.layers))}, {network.width}",
         str(network.features),
         f"{crop} px of {extraction['short_side']}",
-        str(extraction["backend"]),
+        str(extraction.get("backend", "decoder")),
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from cocon.config.schema import Clip, Network, PositiveInt, Section
 from cocon.errors import CheckpointError
-from cocon.files import read_json
+from cocon.loading import in_short, read_object, reading
 from cocon.views import VIEWS
 
 NAME, CARD = "config.json", "README.md"
@@ -69,22 +69,30 @@ def read_config(folder: Path) -> EncoderConfig:
         raise CheckpointError(
             f"{folder} is no exported encoder: it has no {NAME}", "run `cocon export` first"
         )
-    try:
-        document = read_json(path)
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not JSON: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is not the configuration of an exported encoder")
+    again = "export the encoder again"
+    with reading(path, "readable configuration", CheckpointError, missing=again, damaged=again):
+        document = read_object(path)
+    if document.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not the configuration of an exported encoder", again)
     if document.get("version") != VERSION:
+        found = str(document.get("version"))[:40]
         raise CheckpointError(
-            f"{path} has version {document.get('version')} of the format; this program reads {VERSION}",
+            f"{path} has version {found} of the format; this program reads {VERSION}",
             "use the version of cocon that exported it, or a later one",
         )
     try:
         config = EncoderConfig.model_validate(document)
     except ValidationError as error:
-        raise CheckpointError(f"{path} has settings that this version does not know: {error}") from error
+        raise CheckpointError(
+            f"{path} has settings that this version does not know: {in_short(error)}",
+            "use the version of cocon that exported it, or a later one",
+        ) from error
     for view, exported in config.views.items():
         if view not in VIEWS or exported.normalisation != Normalisation.of(view):
-            raise CheckpointError(f"{path} has a view '{view}' that is unknown here, or another one here")
+            raise CheckpointError(
+                f"{path} has a view '{view}' that is unknown here, or another one here",
+                "use the version of cocon that exported it",
+            )
+        if Path(exported.file).name != exported.file:
+            raise CheckpointError(f"{path}: the file of '{view}' is not in this folder", again)
     return config

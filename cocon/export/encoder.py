@@ -7,23 +7,26 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from cocon.config.schema import Clip
+from cocon.config.schema import Clip, Network
 from cocon.data.sampling import eval_windows
 from cocon.errors import CheckpointError, ConfigError
 from cocon.evaluation.windows import judge_windows, usable_videos
+from cocon.export.config import NAME as CONFIG
 from cocon.export.config import EncoderConfig, Pooling, read_config
 from cocon.export.embeddings import Embeddings, Status, joined
 from cocon.export.extraction import Machine, extracted
 from cocon.files import sha256_of
+from cocon.loading import check_finite, parse_object, reading
 from cocon.models.network import ViewNetwork, aggregate_blocks, build_network, encode_blocks
 from cocon.shards import ShardSet, VideoInfo
 from cocon.terminal import say
+from cocon.training.checkpoint import built_with, check_weights, read_tensors
 from cocon.training.launch import resolve_device
 
 Videos = Sequence[str | os.PathLike[str]] | Mapping[str, Path]
@@ -126,7 +129,11 @@ class Encoder:
         per_window: bool = False,
         batch_size: int = 16,
     ) -> Embeddings:
-        """Embeddings of videos whose views are extracted already; arguments as of :meth:`embed`."""
+        """Embeddings of videos whose views are extracted already; arguments as of :meth:`embed`.
+
+        Raises:
+            DatasetError: embeddings are not finite numbers.
+        """
         clip = self.config.clip
         usable = set.intersection(*(set(usable_videos(part, video_ids)) for part in shards.values()))
         ids = [video for video in video_ids if video in usable]
@@ -144,7 +151,9 @@ class Encoder:
             dimensions = self.config.views[view].network.features
             # The mean is taken as `cocon features` takes it.
             means = of_videos if per_window else [w.mean(0, np.float64)[None] for w in of_videos]
-            vectors[view] = l2_normalised(np.concatenate([np.zeros((0, dimensions)), *means]))
+            x_ND = np.concatenate([np.zeros((0, dimensions)), *means])
+            check_finite(f"the embeddings of the view {view}", rows, x_ND, "leave these videos out")
+            vectors[view] = l2_normalised(x_ND)
         statuses = {video: _status(shards, video) for video in video_ids}
         return Embeddings(rows, spans_N2[:, 0], spans_N2[:, 1], vectors, statuses)
 
@@ -195,17 +204,59 @@ def load_encoder(folder: str | os.PathLike[str], device: str = "auto") -> Encode
                 f"{path} is not the file that was exported (its sha256 is another)",
                 "export the encoder again",
             )
-        with torch.random.fork_rng(devices=[]):  # weights are drawn, and then replaced
-            network = Embedder(build_network(view, exported.network), config.embedding)
-        try:
-            with safe_open(path, framework="pt") as file:
-                network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-        except (SafetensorError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{path} does not fit the network of {view} in config.json: {error}"
-            ) from error
-        networks[view] = network
+        networks[view] = _embedder(path, view, config)
     return Encoder(config, networks, resolve_device(device))
+
+
+def _embedder(path: Path, view: str, config: EncoderConfig) -> Embedder:
+    """The network of a view, if weights and ``config.json`` belong together."""
+    again = "export the encoder again"
+    exported = config.views[view]
+    text, tensors = read_tensors(path, again)
+    check_weights(str(path), tensors)
+    with reading(path, "readable encoder", CheckpointError, missing=again, damaged=again):
+        meant = about(view, exported.network, config.clip, config.embedding, exported.extraction)
+        different = _different(parse_object(text), meant)
+    if different:
+        raise CheckpointError(
+            f"{path} does not fit the network of {view} in {CONFIG}: other {', '.join(sorted(different))}",
+            again,
+        )
+    network = exported.network
+    with torch.random.fork_rng(devices=[]):  # weights are drawn, and then replaced
+        return built_with(
+            path, tensors, network.of(view), lambda: Embedder(build_network(view, network), config.embedding)
+        )
+
+
+def about(
+    view: str, network: Network, clip: Clip, pooling: Pooling, extraction: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the file of a view's weights says of itself: all that an embedding depends on beside them.
+
+    There it has a checksum, unlike in ``config.json``, which people may edit.
+    """
+    document = clip.model_dump(mode="json")
+    return {
+        "format": 1,
+        "kind": "exported encoder",
+        "view": view,
+        "embedding": pooling,
+        "network": network.model_dump(mode="json"),
+        "clip": {**document, "crop": document["crop"][view]},
+        "extraction": dict(extraction),
+    }
+
+
+def _different(told: Mapping[str, Any], meant: Mapping[str, Any]) -> list[str]:
+    """Keys of ``told`` that ``meant`` has with another value; what a later version adds does not count."""
+    found = []
+    for key in told.keys() & meant.keys():
+        if isinstance(told[key], dict) and isinstance(meant[key], dict):
+            found += [f"{key}.{inner}" for inner in _different(told[key], meant[key])]
+        elif told[key] != meant[key]:
+            found.append(key)
+    return found
 
 
 def videos_by_id(videos: Videos) -> dict[str, Path]:

@@ -21,6 +21,7 @@ from cocon.config.schema import Extraction, ViewExtraction
 from cocon.config.settings import dump_settings
 from cocon.errors import CheckpointError, ShardError
 from cocon.files import write_csv
+from cocon.loading import in_short
 from cocon.shards import ShardSet
 from cocon.shards.parameters import VERSIONS, differences
 
@@ -57,7 +58,10 @@ def settings_of(view: str, parameters: Mapping[str, Any]) -> str:
     try:
         settings = section.model_validate({key: parameters[key] for key in names & parameters.keys()})
     except ValidationError as error:
-        raise CheckpointError(f"the extraction of {view} has unknown settings: {error}") from error
+        raise CheckpointError(
+            f"the extraction of {view} has unknown settings: {in_short(error)}",
+            "use the version of cocon that it was extracted with, or extract it again",
+        ) from error
     missing = settings.in_use().keys() - parameters.keys()
     if missing:
         raise CheckpointError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +20,13 @@ from cocon.evaluation.metrics import Result
 from cocon.evaluation.summary import read_summary
 from cocon.export.card import model_card
 from cocon.export.config import CARD, NAME, EncoderConfig, ExportedView, Normalisation, Pooling
-from cocon.export.encoder import Embedder
+from cocon.export.encoder import Embedder, about
 from cocon.export.extraction import settings_of
 from cocon.files import full_disk_named, sha256_of, sync_folder, write_json, write_text
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
 from cocon.shards.parameters import VERSIONS, common_parameters, differences
-from cocon.training.checkpoint import EncoderInfo, load_encoder
+from cocon.training.checkpoint import EncoderInfo, load_encoder, metadata_of
 from cocon.training.provenance import provenance
 from cocon.views import VIEWS
 
@@ -77,7 +76,8 @@ def export(job: ExportJob) -> EncoderConfig:
         views = {}
         for view, (_, network, info) in loaded.items():
             path = folder / f"{view}.safetensors"
-            _save(path, network, view, job.pooling)
+            document = about(view, info.network, clip, job.pooling, extraction[view])
+            _save(path, Embedder(network, job.pooling), document)
             views[view] = ExportedView(
                 file=path.name,
                 sha256=sha256_of(path),
@@ -180,10 +180,9 @@ def _results(summary: Path | None, pretraining: str, views: Sequence[str]) -> li
     return kept
 
 
-def _save(path: Path, network: ViewNetwork, view: str, pooling: Pooling) -> None:
-    tensors = {name: x.contiguous() for name, x in Embedder(network, pooling).state_dict().items()}
-    about = {"format": 1, "kind": "exported encoder", "view": view, "embedding": pooling}
-    path.write_bytes(save(tensors, {"cocon": json.dumps(about, sort_keys=True)}))
+def _save(path: Path, network: Embedder, document: Mapping[str, Any]) -> None:
+    tensors = {name: x.contiguous() for name, x in network.state_dict().items()}
+    path.write_bytes(save(tensors, metadata_of(tensors, document)))
 
 
 def _check_output(output: Path) -> None:

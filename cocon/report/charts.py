@@ -15,6 +15,10 @@ Scale = Literal["number", "percent", "log"]
 _WIDTH, _HEIGHT = 370.0, 210.0
 _LEFT, _TOP, _BOTTOM = 42.0, 8.0, 26.0
 _LABEL_HEIGHT = 13.0
+_FARTHEST = 1e12  # of x, which counts epochs
+_SAME = 1e-9  # values that differ by less, relatively, are drawn as one
+HUGE = 1e100
+"""From here on a number is left out of a chart, like what is no number."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,13 @@ class Series:
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
     """About ``count`` round numbers from at or below ``low`` to at or above ``high``."""
-    if high <= low:
-        high = low + (abs(low) or 1.0)
+    if high - low <= max(_SAME * max(abs(low), abs(high)), 1 / HUGE):
+        high = low + (abs(low) if abs(low) > 1 / HUGE else 1.0)
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12) for index in range(first, last + 1)]
+    return [float(f"{index * step:.12g}") for index in range(first, last + 1)]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -57,7 +61,7 @@ def line_chart(series: Sequence[Series], *, scale: Scale = "number", x_label: st
     """Draw lines over a common x axis, each with its name at its right end.
 
     Args:
-        series: at least one line; points that are not finite are left out.
+        series: at least one line; points that are not finite, or absurdly far away, are left out.
         scale: numbers, fractions shown as per cent, or a logarithmic axis.
         x_label: what x counts.
     """
@@ -94,9 +98,15 @@ def line_chart(series: Sequence[Series], *, scale: Scale = "number", x_label: st
     )  # fmt: skip
 
 
+def has_points(line: Series, scale: Scale) -> bool:
+    """Whether a line has a point that a chart can show."""
+    return bool(_finite(line, scale).x)
+
+
 def _finite(line: Series, scale: Scale) -> Series:
-    lowest = 0.0 if scale == "log" else -math.inf
-    kept = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y) and y > lowest]
+    lowest = 1 / HUGE if scale == "log" else -math.inf
+    points = zip(line.x, line.y, strict=True)
+    kept = [(x, y) for x, y in points if abs(x) < _FARTHEST and abs(y) < HUGE and y > lowest]
     return Series(line.name, [x for x, _ in kept], [y for _, y in kept], line.styles, line.dashed)
 
 

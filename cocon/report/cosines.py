@@ -18,7 +18,8 @@ class Cosines:
     """Shares of pairs per bin of [-1, 1], of one class and of different classes.
 
     ``separation`` is the probability that a pair of one class is more alike than a pair of different
-    classes: .5 says nothing, 1 tells them apart (the area under the ROC curve).
+    classes: .5 says nothing, 1 tells them apart (the area under the ROC curve). It is NaN where all pairs are
+    of one kind.
     """
 
     same: np.ndarray
@@ -36,7 +37,8 @@ def compare(x_ND: np.ndarray, labels_N: np.ndarray) -> Cosines:
     from scipy.stats import rankdata
 
     first, second = np.triu_indices(len(x_ND), 1)
-    cosines_P = np.clip((x_ND @ x_ND.T)[first, second], -1, 1)
+    # Rounded, so that the last bits of a matrix product put no order into pairs that are equally alike.
+    cosines_P = np.clip((x_ND @ x_ND.T)[first, second], -1, 1).round(9)
     same_P = labels_N[first] == labels_N[second]
     same, other = (
         np.histogram(cosines_P[chosen], _BINS, (-1, 1))[0] / max(1, chosen.sum())

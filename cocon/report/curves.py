@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +10,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from cocon.report.charts import Scale, Series, line_chart
-from cocon.report.inputs import Inputs, Section, order_pretrainings, read_lines
+from cocon.report.charts import HUGE, Scale, Series, has_points, line_chart
+from cocon.report.inputs import Inputs, Section, order_pretrainings, read_lines, reason
 
 _TITLES: dict[str, tuple[str, Scale, str]] = {
     "cpc": ("L_cpc", "number", "dense predictive coding, per view"),
@@ -64,14 +65,21 @@ class Log:
     def read(self, path: Path, view: str = "") -> None:
         """Add the lines of a log; ``view`` names lines that do not name their view themselves."""
         for number, line in enumerate(read_lines(path), start=1):
-            epoch = line.get("epoch", number)
-            if not isinstance(epoch, int | float):
+            epoch = _number(line.get("epoch", number))
+            if not math.isfinite(epoch):
                 continue
             for key, value in line.items():
                 validation = key.startswith("validation/")
                 term, _, name = key.removeprefix("validation/").partition("/")
                 if term in _TITLES and isinstance(value, int | float):
-                    self.terms[term][name or view, validation].append((float(epoch), float(value)))
+                    self.terms[term][name or view, validation].append((epoch, _number(value)))
+
+
+def _number(value: object) -> float:
+    """A number of a log; NaN in place of what is none, or too large for a chart."""
+    if not isinstance(value, int | float) or not abs(value) < HUGE:
+        return math.nan
+    return float(value)
 
 
 def section(inputs: Inputs) -> Curves:
@@ -80,7 +88,10 @@ def section(inputs: Inputs) -> Curves:
     folder = inputs.pretrained
     stage1 = Log()
     for path in sorted((folder / "stage1").glob("*.log.jsonl")):
-        stage1.read(path, view=path.name.removesuffix(".log.jsonl"))
+        try:
+            stage1.read(path, view=path.name.removesuffix(".log.jsonl"))
+        except OSError as error:
+            page.missing.append(f"The log {path} cannot be read ({reason(error)}).")
     stage1.terms.pop("loss", None)  # a single term: the same as L_cpc
     if stage1.terms:
         page.runs.append(_run(inputs, "Stage 1: every view alone", stage1, first=True))
@@ -92,7 +103,11 @@ def section(inputs: Inputs) -> Curves:
     names = order_pretrainings(set(logs))
     for name in sorted(names, key=lambda name: name != inputs.pretraining):
         log = Log()
-        log.read(logs[name])
+        try:
+            log.read(logs[name])
+        except OSError as error:
+            page.missing.append(f"The log {logs[name]} cannot be read ({reason(error)}).")
+            continue
         if log.terms:
             shown = name == inputs.pretraining or len(names) == 1
             page.runs.append(_run(inputs, f"Stage 2: all views together, {name}", log, first=shown))
@@ -105,7 +120,7 @@ def _run(inputs: Inputs, name: str, log: Log, *, first: bool) -> Run:
     panels, epochs, dashed = [], 0, False
     for term, (title, scale, note) in _TITLES.items():
         lines = _lines(log.terms.get(term, {}), inputs.views)
-        if not any(y == y for line in lines for y in line.y):
+        if not any(has_points(line, scale) for line in lines):
             continue
         panels.append(Panel(title, note, line_chart(lines, scale=scale)))
         epochs = max(epochs, *(len(line.x) for line in lines))

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from cocon.report.charts import ticks
 
 _WIDTH, _LEAF, _TOP = 560.0, 17.0, 8.0
+_SHORTEST = 1e-6  # of the axis: below that, distances are rounding errors
 
 
 def draw_tree(cosines_CC: np.ndarray, names: Sequence[str]) -> Markup:
@@ -28,7 +29,7 @@ def draw_tree(cosines_CC: np.ndarray, names: Sequence[str]) -> Markup:
     tree = dendrogram(joints, no_plot=True)
     leaves = [names[int(leaf)] for leaf in tree["leaves"]]
     right = _WIDTH - 10 - 7.0 * max(len(name) for name in names)
-    marks = ticks(0.0, float(joints[:, 2].max()))
+    marks = ticks(0.0, max(float(joints[:, 2].max()), _SHORTEST))
     scale = (right - 10) / marks[-1]
     bottom = _TOP + _LEAF * len(leaves)
     parts = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,7 @@ from markupsafe import Markup
 
 from cocon.report.cosines import Cosines, compare, draw_cosines
 from cocon.report.inputs import ENSEMBLE, UNREADABLE, Inputs, Section, reason
-from cocon.report.maps import colours, draw_map, embed
+from cocon.report.maps import collapsed, colours, draw_map, embed
 
 #: at most so many test videos: t-SNE of 2,000 takes about 10 s per view, pairs grow with the square
 _VIDEOS = 2000
@@ -23,7 +24,7 @@ class View:
     name: str
     map: Markup
     cosines: Markup
-    separation: float
+    separation: float | None
     baseline: float | None
 
 
@@ -71,11 +72,24 @@ def section(inputs: Inputs) -> FeatureSpace:
                 name,
                 draw_map(embed(x_ND), labels_N, names, styles, f"t-SNE of {name}"),
                 draw_cosines([*rows, (inputs.pretraining, after)], style, f"Cosines of {name}"),
-                after.separation,
-                untrained.separation if untrained else None,
+                _known(after.separation),
+                _known(untrained.separation) if untrained else None,
             )
         )
+        if collapsed(x_ND):
+            page.missing.append(
+                f"All {len(ids)} test videos have the same features in {name}: the map is one point, and the "
+                "cosines say nothing. Either the videos are copies of each other, or the encoder collapsed."
+            )
+    if any(view.separation is None for view in page.views):
+        page.missing.append(
+            "No two of these videos are of one class, or all of them are, so there is no separation."
+        )
     return page
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _test_videos(inputs: Inputs, views: Sequence[str]) -> tuple[list[str], np.ndarray, list[str], int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from cocon.evaluation.metrics import is_rank
 from cocon.evaluation.published import SOURCES, Published, published
 from cocon.report.charts import Dot, interval_plot
 from cocon.report.inputs import ENSEMBLE, PROTOCOLS, RANDOM, Inputs, Section, order_pretrainings
@@ -112,11 +113,6 @@ def section(inputs: Inputs) -> Headline:
     ]
     page.sources = [SOURCES[key] for key in dict.fromkeys(figure.source for _, figure in page.published)]
     return page
-
-
-def is_rank(key: str) -> bool:
-    """Whether a column of the summary is an R@k."""
-    return key[:1] == "r" and key[1:].isdigit()
 
 
 def _style(pretraining: str) -> tuple[str, str]:

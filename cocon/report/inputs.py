@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,12 @@ import numpy as np
 
 from cocon.config.schema import PRETRAININGS
 from cocon.datasets.manifest import TEST, Video, read_manifest
-from cocon.errors import CoConError
+from cocon.errors import CoConError, DatasetError
 from cocon.evaluation.features import Features, read_features
+from cocon.evaluation.metrics import is_rank
+from cocon.evaluation.scores import read_scores
 from cocon.evaluation.splits import Split, labelled_split
-from cocon.files import read_json
+from cocon.loading import as_type, number, read_object, reading
 from cocon.report.settings import ReportSettings
 from cocon.shards import ShardSet, VideoInfo
 from cocon.views import VIEWS
@@ -25,7 +28,10 @@ ENSEMBLE = "ensemble"
 RANDOM = "random"
 PROTOCOLS = {"linear": "Linear probe", "finetune": "Fine-tuning", "retrieval": "Retrieval"}
 
-UNREADABLE = (CoConError, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+UNREADABLE = (
+    *(CoConError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
+    *(RuntimeError, MemoryError, zipfile.BadZipFile, csv.Error),
+)
 """What reading a missing or damaged file of results raises; a section turns it into a sentence."""
 
 
@@ -97,14 +103,14 @@ class Inputs:
             The split's name and the arrays by name, strings decoded.
 
         Raises:
-            FileNotFoundError: when there is no such file; other errors when it is damaged.
+            FileNotFoundError: when there is no such file.
+            DatasetError: when it is damaged.
         """
         folder = self.results / "evaluation" / pretraining / view
         paths = sorted(folder.glob(f"{protocol}_split*.npz"))
         if not paths:
             raise FileNotFoundError(f"there is no {protocol}_split*.npz in {folder}")
-        with np.load(paths[0], allow_pickle=False) as file:
-            return paths[0].stem.split("_split", 1)[1], {key: _decoded(file[key]) for key in file.files}
+        return paths[0].stem.split("_split", 1)[1], read_scores(paths[0])
 
     def split(self) -> Split:
         """The first split that has labelled training and test videos.
@@ -144,16 +150,12 @@ class Inputs:
         return "" if self.pretraining == RANDOM else RANDOM
 
 
-def _decoded(array: np.ndarray) -> np.ndarray:
-    return np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
-
-
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a JSON lines file; a line that a killed run left unfinished is passed over."""
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             value = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             yield value
@@ -221,15 +223,27 @@ def _read_videos(path: Path, missing: dict[str, str]) -> dict[str, Video]:
 
 def _read_rows(path: Path, missing: dict[str, str]) -> list[dict[str, Any]]:
     try:
-        rows = read_json(path)["rows"]
-        needed = {"pretraining", "view", "protocol", "top1"}
-        complete = [row for row in rows if needed <= row.keys() and row["top1"] is not None]
-    except (*UNREADABLE, TypeError, AttributeError) as error:
+        with reading(path, "summary", DatasetError, missing="", damaged=""):
+            rows = as_type(list[dict[str, Any]], read_object(path)["rows"])
+            complete = [_checked(row) for row in rows if row.get("top1", 0) is not None]
+    except UNREADABLE as error:
         missing["summary"] = f"The summary {path} cannot be read ({reason(error)})."
         return []
     if not complete:
         missing["summary"] = f"The summary {path} has no accuracies yet."
     return complete
+
+
+def _checked(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the summary whose entries, as far as it has them, are what they should be."""
+    for key in ("pretraining", "view", "protocol"):
+        as_type(str, row[key])
+    for key in ("top1", "coverage", "chance", *filter(is_rank, row)):
+        number(row.get(key, 0) if key != "top1" else row[key], 0, 1)
+    for bound in as_type(tuple[Any, Any], row.get("ci95") or (0, 1)):
+        number(bound, 0, 1)
+    number(row.get("n", 0), 0)
+    return row
 
 
 def _read_shards(folder: Path, views: Sequence[str], missing: dict[str, str]) -> dict[str, ShardSet]:

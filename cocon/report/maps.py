@@ -10,6 +10,7 @@ from markupsafe import Markup
 COLOURS = 12
 """More classes than these are drawn in grey, but for so many that are spaced evenly."""
 
+_SAME = 1e-6  # coordinates of unit rows
 _SIZE, _MARGIN = 320.0, 8.0
 _PERPLEXITY = 30.0
 _DIMENSIONS = 50
@@ -17,14 +18,23 @@ _DIMENSIONS = 50
 _EXACT = 300
 
 
+def collapsed(x_ND: np.ndarray) -> bool:
+    """Whether all rows are the same, as exactly as unit rows of float32 can be: there is nothing to map."""
+    return bool(np.ptp(x_ND, axis=0).max(initial=0.0) <= _SAME)
+
+
 def embed(x_ND: np.ndarray) -> np.ndarray:
     """Places in the plane, (N, 2) in [0, 1]; the same features have the same places.
 
-    As its authors do, the features are reduced to 50 principal components first.
+    As its authors do, the features are reduced to 50 principal components first. Features that are all the
+    same (see :func:`collapsed`) have one place, the middle.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
+    if collapsed(x_ND):
+        return np.full((len(x_ND), 2), 0.5)
+    x_ND = np.pad(x_ND, ((0, 0), (0, max(0, 2 - x_ND.shape[1]))))  # t-SNE begins with two components
     n, dimensions = x_ND.shape
     if n < 4:
         places_N2 = np.stack([np.arange(n), np.zeros(n)], axis=1).astype(np.float64)
@@ -37,7 +47,8 @@ def embed(x_ND: np.ndarray) -> np.ndarray:
             x_ND
         )
     low, high = places_N2.min(0), places_N2.max(0)
-    return np.asarray((places_N2 - (low + high) / 2) / max(float((high - low).max()), 1e-12) + 0.5)
+    centred_N2 = (places_N2 - (low + high) / 2) / max(float((high - low).max()), 1e-12)
+    return np.asarray(np.clip(centred_N2 + 0.5, 0, 1))
 
 
 def colours(classes: int) -> list[str]:

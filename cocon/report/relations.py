@@ -66,6 +66,11 @@ def section(inputs: Inputs) -> Relations:
         )
         return page
     page.classes, page.chance = len(found.classes), found.chance
+    if found.collapsed:
+        page.missing.append(
+            f"All classes have the same features in {', '.join(found.collapsed)}, so no class is nearer than "
+            "another there, and the views agree about none."
+        )
     page.rows, page.tree = _rows(found), _tree(inputs, found)
     for name in order_pretrainings({path.name for path in (inputs.results / "features").glob("*")}):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,8 +93,11 @@ def read_benchmarks(folder: Path) -> list[Job]:
     jobs = []
     for path in sorted(folder.rglob("*.tsv")):
         parts = path.relative_to(folder).with_suffix("").parts
-        with path.open(newline="", encoding="utf-8", errors="replace") as handle:
-            rows = list(csv.DictReader(handle, delimiter="\t"))
+        try:
+            with path.open(newline="", encoding="utf-8", errors="replace") as handle:
+                rows = list(csv.DictReader(handle, delimiter="\t"))
+        except (OSError, csv.Error):
+            continue
         seconds = [_number(row.get("s")) for row in rows]
         if seconds:
             memory = max(_number(row.get("max_rss")) for row in rows)
@@ -122,9 +126,10 @@ def stage_of(parts: tuple[str, ...]) -> str:
 
 def _number(text: str | None) -> float:
     try:
-        return float(text or 0)
-    except ValueError:
+        value = float(text or 0)
+    except (ValueError, TypeError):
         return 0.0
+    return value if math.isfinite(value) else 0.0
 
 
 def _storage(inputs: Inputs) -> list[Storage]:

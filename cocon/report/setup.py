@@ -15,7 +15,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from cocon.config.schema import Recipe
+from cocon.config.schema import Clip, Network, Recipe
+from cocon.loading import parse_object
 from cocon.report.inputs import UNREADABLE, Inputs, Section, order_pretrainings
 from cocon.report.resources import read_benchmarks
 from cocon.report.settings import differences
@@ -140,10 +141,14 @@ def read_checkpoint_info(path: Path) -> dict[str, Any]:
 
     Raises:
         SafetensorError: when the file is damaged.
+        ValueError: when its metadata are not those of a checkpoint.
     """
     with safe_open(path, framework="numpy") as file:
-        info = json.loads((file.metadata() or {}).get("cocon", "{}"))
-    return info if isinstance(info, dict) else {}
+        info = parse_object((file.metadata() or {}).get("cocon", "{}"))
+    for key, section in (("clip", Clip), ("network", Network)):
+        if key in info:
+            section.model_validate(info[key])
+    return info
 
 
 def _checkpoints(inputs: Inputs) -> dict[str, dict[str, Any]]:

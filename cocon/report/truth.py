@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cocon.files import read_json
+from cocon.errors import DatasetError
+from cocon.loading import number, read_object, reading
 from cocon.report.inputs import UNREADABLE, Inputs, Section, reason
 
 #: what ``view-extractors score`` measured on the shards of this run
@@ -63,13 +64,18 @@ def section(inputs: Inputs) -> Truth | None:
         path = inputs.results / name
         if path.exists():
             try:
-                found[name] = read_json(path)
+                with reading(path, "file of figures", DatasetError, missing="", damaged=""):
+                    found[name] = read_object(path)
             except UNREADABLE as error:
                 page.missing.append(f"The figures {path} cannot be read ({reason(error)}).")
     if not found and not page.missing:
         return None
     for view in inputs.views:
-        table = _table(view, found.get(SCORES, {}), found.get(BACKENDS, {}).get("backends", []))
+        try:
+            table = _table(view, found.get(SCORES, {}), found.get(BACKENDS, {}).get("backends", []))
+        except UNREADABLE as error:
+            page.missing.append(f"The figures of {view} cannot be shown ({reason(error)}).")
+            continue
         if table.rows or table.absent:
             page.tables.append(table)
     return page
@@ -80,14 +86,15 @@ def _table(view: str, scores: Mapping[str, Any], backends: list[dict[str, Any]])
     table = Table(view, tuple(measures.values()))
     if view in scores and measures:
         figures = scores[view]
-        table.rows.append(Row(THIS_RUN, tuple(figures[key] for key in measures)))
+        table.rows.append(Row(THIS_RUN, tuple(number(figures[key]) for key in measures)))
         if view == "flow":
-            still = tuple(figures[f"{key}, still"] for key in measures)
+            still = tuple(number(figures[f"{key}, still"]) for key in measures)
             table.rows.insert(0, Row("no flow at all", still))
     for entry in backends:
         if entry["view"] == view and entry["absent"]:
-            table.absent.append((entry["backend"], entry["absent"]))
+            table.absent.append((str(entry["backend"]), str(entry["absent"])))
         elif entry["view"] == view:
-            values = tuple(entry["figures"][key] for key in measures)
-            table.rows.append(Row(entry["backend"], values, entry["ms_per_frame"]))
+            values = tuple(number(entry["figures"][key]) for key in measures)
+            cost = None if entry["ms_per_frame"] is None else number(entry["ms_per_frame"])
+            table.rows.append(Row(str(entry["backend"]), values, cost))
     return table

@@ -1,31 +1,38 @@
 """Networks on disk: a safetensors file whose metadata say what it holds and how that came about.
 
-A file knows its kind: an encoder (here) or a classifier (:mod:`cocon.evaluation.classifier_file`).
+A file knows its kind: an encoder (here) or a classifier (:mod:`cocon.evaluation.classifier_file`), and has a
+checksum of all that is in it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from cocon.config.schema import Clip, Network
 from cocon.errors import CheckpointError
 from cocon.files import atomic_path
+from cocon.loading import CHECKSUM, checksum, in_short, parse_object, reading
 from cocon.models.network import ViewNetwork, build_network
 from cocon.views import VIEWS
 
 _METADATA = "cocon"
 _FORMAT = 1
 _ENCODER = "encoder"
+_FIRST = "run `cocon init` or `cocon pretrain` first"
+_AGAIN = "delete it and run the command that wrote it again"
+_SHOWN = 5
 SectionT = TypeVar("SectionT", bound=BaseModel)
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -71,15 +78,12 @@ def save_encoder(
 
 
 def read_info(path: Path) -> EncoderInfo:
-    """Read the metadata only.
+    """Read the metadata only; the checksum is compared by :func:`load_encoder`.
 
     Raises:
         CheckpointError: when the file is missing, no safetensors file, or no encoder of this project.
     """
-    document = read_document(path, _ENCODER, "run `cocon init` or `cocon pretrain` first")
-    network = settings_in(document, path, "network", Network)
-    clip = settings_in(document, path, "clip", Clip)
-    return EncoderInfo(document.pop("view"), network, clip, document.pop("pretraining"), document)
+    return _encoder_info(read_document(path, _ENCODER, _FIRST), path)
 
 
 def load_encoder(
@@ -94,9 +98,11 @@ def load_encoder(
         network: the architecture that is expected; None: any.
 
     Raises:
-        CheckpointError: as :func:`read_info`, and when view or architecture are not those expected.
+        CheckpointError: as :func:`read_info`, when the file is damaged or has weights that are not finite,
+            and when view or architecture are not those expected.
     """
-    info = read_info(path)
+    document, tensors = read_network(path, _ENCODER, _FIRST)
+    info = _encoder_info(document, path)
     if view is not None and info.view != view:
         raise CheckpointError(f"{path} is an encoder of the view '{info.view}', not of '{view}'")
     if network is not None and info.network != network.of(info.view):
@@ -108,24 +114,57 @@ def load_encoder(
             f"{path} holds another network: {differences}",
             "use the network settings that it was trained with",
         )
-    model = build_network(info.view, info.network)
-    read_weights(path, model)
+    model = built_with(path, tensors, info.network, lambda: build_network(info.view, info.network))
     return model.to(device), info
+
+
+def _encoder_info(document: dict[str, Any], path: Path) -> EncoderInfo:
+    network = settings_in(document, path, "network", Network)
+    clip = settings_in(document, path, "clip", Clip)
+    view, pretraining = document.pop("view"), document.pop("pretraining", None)
+    if not isinstance(pretraining, str) or not isinstance(document.get("extraction", {}), dict):
+        raise CheckpointError(f"{path} does not say how it was trained", _AGAIN)
+    return EncoderInfo(view, network.of(view), clip, pretraining, document)
 
 
 # ------------------------------------------------------------------------ what all kinds have in common
 
 
 def write_network(path: Path, model: nn.Module, kind: str, document: dict[str, Any]) -> None:
-    """Write weights, kind and a JSON-like document about them, atomically."""
+    """Write weights, kind, a JSON-like document about them, and the checksum of all that, atomically.
+
+    Raises:
+        CheckpointError: when weights are not finite; nothing is written then.
+    """
     document = {"format": _FORMAT, "kind": kind, **document}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    check_weights(f"the {kind} of the view {document['view']}", tensors)
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {_METADATA: json.dumps(document, sort_keys=True)})
+        save_file(tensors, temporary, metadata_of(tensors, document))
+
+
+def metadata_of(tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> dict[str, str]:
+    """The metadata of a safetensors file of this project: a document and the checksum of everything."""
+    text = json.dumps(document, sort_keys=True)
+    return {_METADATA: text, CHECKSUM: _checksum(text, tensors)}
+
+
+def check_weights(whose: str, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are not finite.
+
+    Raises:
+        CheckpointError: with the names of some.
+    """
+    bad = [name for name, x in tensors.items() if x.is_floating_point() and not x.isfinite().all()]
+    if bad:
+        raise CheckpointError(
+            f"{whose} has weights that are not finite numbers: {_some(bad)}",
+            "its training diverged: lower the learning rate and train it again",
+        )
 
 
 def read_document(path: Path, kind: str, hint: str) -> dict[str, Any]:
-    """The document of :func:`write_network`.
+    """The document of :func:`write_network`, without its weights and without comparing the checksum.
 
     Args:
         path: the file.
@@ -135,28 +174,74 @@ def read_document(path: Path, kind: str, hint: str) -> dict[str, Any]:
     Raises:
         CheckpointError: when it is missing, no file of this project, of another kind, or of no known view.
     """
-    if not Path(path).is_file():
-        raise CheckpointError(f"there is no checkpoint {path}", hint)
-    try:
+    return _document(path, read_tensors(path, hint, only_metadata=True)[0], kind)
+
+
+def read_network(path: Path, kind: str, hint: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Document and weights of :func:`write_network`; arguments as of :func:`read_document`.
+
+    Raises:
+        CheckpointError: as :func:`read_document`, and when the file is damaged or has weights that are not
+            finite.
+    """
+    text, tensors = read_tensors(path, hint)
+    document = _document(path, text, kind)
+    check_weights(str(path), tensors)
+    return document, tensors
+
+
+def read_tensors(path: Path, hint: str, *, only_metadata: bool = False) -> tuple[str, dict[str, Tensor]]:
+    """The text of the metadata and the tensors of a safetensors file of this project.
+
+    The checksum is compared; a file of an earlier version has none.
+
+    Raises:
+        CheckpointError: when the file is missing, damaged, or of another program.
+    """
+    with reading(path, "readable safetensors file", CheckpointError, missing=hint, damaged=_AGAIN):
+        if not Path(path).is_file():
+            raise CheckpointError(f"there is no checkpoint {path}", hint)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file ({error})") from error
-    if _METADATA not in metadata:
-        raise CheckpointError(f"{path} is a safetensors file of another program")
-    document: dict[str, Any] = json.loads(metadata[_METADATA])
+            names = [] if only_metadata else list(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names}
+        if _METADATA not in metadata:
+            raise CheckpointError(f"{path} is a safetensors file of another program", hint)
+        text = metadata[_METADATA]
+        if not only_metadata and metadata.get(CHECKSUM, found := _checksum(text, tensors)) != found:
+            raise CheckpointError(f"{path} is damaged: its checksum is wrong", _AGAIN)
+        return text, tensors
+
+
+def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
+    return checksum(
+        text,
+        (
+            (name, str(x.dtype), x.shape, x.contiguous().reshape(-1).view(torch.uint8).numpy())
+            for name, x in sorted(tensors.items())
+        ),
+    )
+
+
+def _document(path: Path, text: str, kind: str) -> dict[str, Any]:
+    with reading(path, f"readable {kind}", CheckpointError, missing="", damaged=_AGAIN):
+        document = parse_object(text)
     found, version = document.pop("kind", "file of an unknown kind"), document.pop("format", 0)
     if found != kind:
         raise CheckpointError(
-            f"{path} is {_with_article(found)} ({document.get('view')}), not {_with_article(kind)}",
+            f"{path} is {_with_article(str(found)[:40])} ({document.get('view')}), not {_with_article(kind)}",
             "encoders lie in pretrain/<pretraining>/, classifiers in evaluation/<pretraining>/<view>/",
         )
-    if version > _FORMAT:
-        raise CheckpointError(f"{path} is not {_with_article(kind)} that this version can read")
-    if document["view"] not in VIEWS:
+    if not isinstance(version, int) or version > _FORMAT:
+        raise CheckpointError(
+            f"{path} is not {_with_article(kind)} that this version can read", "use a later version"
+        )
+    view = document.get("view")
+    if view not in list(VIEWS):
         known = ", ".join(VIEWS)
         raise CheckpointError(
-            f"{path} is {_with_article(kind)} of the view '{document['view']}'; known are {known}"
+            f"{path} is {_with_article(kind)} of the view '{str(view)[:40]}'; known are {known}",
+            "use the version of cocon that wrote it, or a later one",
         )
     return document
 
@@ -168,28 +253,54 @@ def settings_in(document: dict[str, Any], path: Path, key: str, section: type[Se
         CheckpointError: when this version does not understand it.
     """
     try:
-        return section.model_validate(document.pop(key))
+        return section.model_validate(document.pop(key, None))
     except ValidationError as error:
-        raise CheckpointError(f"{path} has settings that this version does not know: {error}") from error
+        raise CheckpointError(
+            f"{path} has settings that this version does not know: {key}: {in_short(error)}",
+            "use the version of cocon that wrote it, or a later one",
+        ) from error
 
 
-def read_weights(path: Path, model: nn.Module) -> None:
-    """Give ``model`` the weights of a file.
+def built_with(
+    path: Path, tensors: Mapping[str, Tensor], network: Network, build: Callable[[], ModuleT]
+) -> ModuleT:
+    """A module with the weights of a file.
+
+    Args:
+        path: where the weights come from.
+        tensors: the weights.
+        network: settings of the network, as the file gives them; they have to fit its size before anything is
+            built.
+        build: makes the module.
 
     Raises:
-        CheckpointError: when they have other names or shapes.
+        CheckpointError: when the weights have other names, shapes or types than those of the module.
     """
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    if _fewest_weights(network) > sum(tensor.numel() for tensor in tensors.values()):
+        raise CheckpointError(f"{path} does not fit the network it describes: it has too few weights", _AGAIN)
+    model = build()
     own = model.state_dict()
     wrong = own.keys() ^ tensors.keys() | {
-        n for n in own.keys() & tensors.keys() if own[n].shape != tensors[n].shape
+        name
+        for name in own.keys() & tensors.keys()
+        if own[name].shape != tensors[name].shape or own[name].dtype != tensors[name].dtype
     }
     if wrong:
-        names = ", ".join(sorted(wrong)[:5])
-        raise CheckpointError(f"{path} does not fit the network it describes: {names}")
-    model.load_state_dict(tensors)
+        raise CheckpointError(f"{path} does not fit the network it describes: {_some(sorted(wrong))}", _AGAIN)
+    model.load_state_dict(dict(tensors))
+    return model
+
+
+def _fewest_weights(network: Network) -> int:
+    """Weights of the second convolutions of all blocks of an encoder, most of what it has."""
+    channels = (network.width, 2 * network.width, 4 * network.width, network.features)
+    taps = (9, 9, 27, 27)
+    return sum(n * c * c * k for n, c, k in zip(network.layers, channels, taps, strict=True))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
 
 
 def _with_article(kind: str) -> str:
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+    return f"{'an' if kind[:1] in tuple('aeiou') else 'a'} {kind}"

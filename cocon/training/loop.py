@@ -24,7 +24,8 @@ from cocon.config.schema import Training
 from cocon.data.batches import EpochBatches
 from cocon.data.clips import Key
 from cocon.data.loader import Loader, workers_watched
-from cocon.errors import CoConError
+from cocon.errors import CheckpointError, CoConError
+from cocon.loading import reading
 from cocon.training.interrupt import StopRequest, TrainingInterruptedError, stop_requests
 from cocon.training.launch import World, autocast
 from cocon.training.log import Averages, Reporter, Row, Stopwatch, Timing
@@ -378,11 +379,13 @@ class Loop(ABC, Generic[BatchT]):
                     self.reporter.say(f"    {change}")
             return
         stored = self.state.load(path)
-        self.module.load_state_dict(stored["module"])
-        self.optimiser.load_state_dict(stored["optimiser"])
-        self.scaler.load_state_dict(stored["scaler"])
-        self.schedule.load_state_dict(stored["schedule"])
-        self.epoch, self.step = stored["epoch"], stored["step"]
-        self.averages = Averages(stored["sums"], self.step)
-        self.timing, self.rows, self.best = Timing(stored["seconds"]), stored["rows"], stored["best"]
+        hint = f"delete {path} to go on from an earlier one"
+        with reading(path, "checkpoint of this run", CheckpointError, missing=hint, damaged=hint):
+            self.module.load_state_dict(stored["module"])
+            self.optimiser.load_state_dict(stored["optimiser"])
+            self.scaler.load_state_dict(stored["scaler"])
+            self.schedule.load_state_dict(stored["schedule"])
+            self.epoch, self.step = stored["epoch"], stored["step"]
+            self.averages = Averages(stored["sums"], self.step)
+            self.timing, self.rows, self.best = Timing(stored["seconds"]), stored["rows"], stored["best"]
         self.reporter.say(f"going on after epoch {self.epoch}, step {self.step}, from {path}")

@@ -20,7 +20,7 @@ from cocon.models.network import ViewNetwork
 from cocon.pretrainings import WITHOUT_STAGE1
 from cocon.shards import ShardSet
 from cocon.shards.parameters import common_parameters
-from cocon.training.checkpoint import load_encoder, save_encoder
+from cocon.training.checkpoint import check_weights, load_encoder, save_encoder
 from cocon.training.initialise import initial_network
 from cocon.training.launch import World
 from cocon.training.log import Reporter, write_log
@@ -155,6 +155,8 @@ def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> No
     rows = trainer.fit(job.resume)
     if world.leads:
         epoch = trainer.load_best() if schedule.result == "best" else stage.epochs
+        for view, network in networks.items():
+            check_weights(f"the encoder of the view {view}", network.state_dict())
         for view, network in networks.items():
             path = job.output / f"{view}.safetensors"
             data = state.description["data"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import pickle
 import shutil
 import time
 import zipfile
@@ -16,6 +15,7 @@ import torch
 
 from cocon.errors import CheckpointError, CoConError
 from cocon.files import atomic_path, file_lock, fingerprint
+from cocon.loading import as_type, reading
 from cocon.terminal import printable
 from cocon.training.provenance import provenance
 
@@ -23,11 +23,9 @@ _VERSION = 2
 _PREFIX, _BEST, _DAMAGED, _LOCK = "step_", "best.pt", ".damaged", "lock"
 #: seconds: the workers of a killed process hold its lock until they notice, which they look for every 5 s
 PATIENCE, _LOOK = 12.0, 0.2
-_UNREADABLE = (
-    *(RuntimeError, EOFError, OSError, ValueError, KeyError),
-    *(pickle.UnpicklingError, zipfile.BadZipFile),
-)
 _SHOWN = 8
+#: a setting that a description leaves out
+_DEFAULT = "(default)"
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +79,8 @@ class RunState:
             try:
                 self.load(path)
             except CheckpointError as error:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno:
+                    raise  # not damaged: the system does not hand it out
                 faults.append(error)
                 path.rename(path.with_name(path.name + _DAMAGED))
                 log.warning("%s; going back to the one before", printable(error.message))
@@ -98,21 +98,19 @@ class RunState:
                 with another description (the message names the differences).
         """
         hint = f"delete the folder {self.folder} to start this run anew"
-        try:
+        with reading(path, "", CheckpointError, missing=hint, damaged=hint):
             _check_sums(path)
             stored = torch.load(path, map_location="cpu", weights_only=True)
-            version, theirs = stored["version"], stored.get("description")
-        except _UNREADABLE as error:
-            raise CheckpointError(f"the checkpoint {path} cannot be read ({error})", hint) from error
-        if version != _VERSION:
-            raise CheckpointError(f"{path} was written by another version of this program", hint)
+            if as_type(dict[str, Any], stored)["version"] != _VERSION:
+                raise CheckpointError(f"{path} was written by another version of this program", hint)
+            theirs = as_type(dict[str, Any], stored["description"])
+            content = as_type(dict[str, Any], stored["content"])
         if theirs != self.description:
             listed = "".join(f"\n    {line}" for line in differences(theirs, self.description))
             raise CheckpointError(
                 f"{path} belongs to a run with other settings or data (theirs -> ours):{listed}",
                 "give the settings and data that it was trained with, or leave --resume out",
             )
-        content: dict[str, Any] = stored["content"]
         return content
 
     def relatives(self) -> Iterator[tuple[Path, list[str]]]:
@@ -126,10 +124,10 @@ class RunState:
             if folder == self.folder or not paths:
                 continue
             try:
-                theirs = torch.load(paths[-1], map_location="cpu", weights_only=True, mmap=True)[
-                    "description"
-                ]
-            except _UNREADABLE:
+                with reading(paths[-1], "checkpoint", CheckpointError, missing="", damaged=""):
+                    stored = torch.load(paths[-1], map_location="cpu", weights_only=True, mmap=True)
+                    theirs = as_type(dict[str, Any], as_type(dict[str, Any], stored)["description"])
+            except CheckpointError:
                 continue
             if theirs.get("run") == self.description.get("run"):
                 yield folder, differences(theirs, self.description)
@@ -189,8 +187,8 @@ class RunState:
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
     """Lines ``key: theirs -> ours`` for the leaves in which two documents differ."""
     first, second = dict(_leaves(theirs)), dict(_leaves(ours))
-    keys = [key for key in {**first, **second} if first.get(key, "(none)") != second.get(key, "(none)")]
-    lines = [f"{key}: {first.get(key, '(none)')} -> {second.get(key, '(none)')}" for key in keys[:_SHOWN]]
+    keys = [key for key in {**first, **second} if first.get(key, _DEFAULT) != second.get(key, _DEFAULT)]
+    lines = [f"{key}: {first.get(key, _DEFAULT)} -> {second.get(key, _DEFAULT)}" for key in keys[:_SHOWN]]
     return lines + [f"and {len(keys) - _SHOWN} more"] * (len(keys) > _SHOWN)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from cocon.datasets.archives import unpack
 from cocon.errors import DatasetError
+from tests.damage import flips, mutants, refused
 from tests.datasets.rar import rar
 
 FILES = {"wave/a (1) & b's #2;_wave.avi": b"first" * 1000, "wave/ü_wave.avi": b"", "notes.txt": b"no"}
@@ -120,3 +121,47 @@ def test_without_libarchive_the_error_says_what_to_do(
     with pytest.raises(DatasetError, match="read by libarchive") as error:
         unpack(tmp_path / "a.rar", by_name(tmp_path))
     assert "apt install" in error.value.hint
+
+
+def test_an_encrypted_zip_gets_a_sentence(tmp_path: Path) -> None:
+    content = bytearray(make("zip", {"x.avi": b"abc" * 50}))
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(header) + flags] |= 1
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"a\.zip cannot be unpacked: x\.avi is encrypted") as error:
+        unpack(tmp_path / "a.zip", by_name(tmp_path / "out"))
+    assert "another tool" in error.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", [6, 14, 97])
+def test_a_compression_that_is_not_known_gets_a_sentence(tmp_path: Path, method: int) -> None:
+    content = bytearray(make("zip", {"x.avi": b"abc" * 50}))
+    for header, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        content[content.index(header) + place] = method
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"a\.zip cannot be unpacked"):
+        unpack(tmp_path / "a.zip", by_name(tmp_path / "out"))
+
+
+def test_archives_without_end_in_each_other_are_refused(tmp_path: Path) -> None:
+    content = make("zip", FILES)
+    for _ in range(9):
+        content = make("zip", {"inner.zip": content})
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DatasetError, match="more than 4 archives within each other"):
+        unpack(tmp_path / "a.zip", by_name(tmp_path / "out"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_damage_of_any_kind_gets_a_sentence(tmp_path: Path) -> None:
+    path, out = tmp_path / "a.zip", tmp_path / "x.avi"
+    path.write_bytes(content := make("zip", {"x.avi": b"abc" * 50}))
+
+    def read() -> bytes:
+        out.unlink(missing_ok=True)
+        unpack(path, lambda name: out if name.suffix == ".avi" else None)
+        return out.read_bytes() if out.exists() else b""
+
+    for damaged in (*flips(content, 100), *mutants(content, 100)):
+        refused(path, damaged, read, lambda found: found in (b"", b"abc" * 50))

@@ -10,7 +10,14 @@ import pytest
 from cocon.cli import main
 from cocon.datasets.manifest import Video, write_manifest
 from cocon.errors import DatasetError
-from cocon.evaluation.ablation import AGREEMENT, Ablation, format_ablation, gather, read_ablation
+from cocon.evaluation.ablation import (
+    AGREEMENT,
+    Ablation,
+    format_ablation,
+    gather,
+    read_ablation,
+    write_ablation,
+)
 from cocon.evaluation.features import Features, write_features
 from cocon.evaluation.metrics import Result, Task
 from cocon.files import read_csv, read_json, write_json
@@ -82,9 +89,9 @@ def test_one_seed_has_no_deviation(metrics: list[Path]) -> None:
 def test_different_seeds_cannot_be_compared(metrics: list[Path], relations: list[Path]) -> None:
     with pytest.raises(DatasetError, match=r"cannot be|different seeds|has the seeds \(0,\)"):
         gather(metrics[:-2], relations)
-    with pytest.raises(DatasetError, match="holds no relations"):
+    with pytest.raises(DatasetError, match="is not a file of relations"):
         gather(metrics, metrics)
-    with pytest.raises(DatasetError, match="is no ablation"):
+    with pytest.raises(DatasetError, match="is not a file of an ablation"):
         read_ablation(metrics[0])
 
 
@@ -112,3 +119,35 @@ def test_relations_on_the_command_line(
     # Three classes have two others: five nearest ones are not there to be found.
     assert main([*arguments, *given]) == 2
     assert "lower evaluation.relations.neighbours" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cells": []},
+        {"cells": 3},
+        {"cells": [{"measure": "linear"}]},
+        {"rows": [{"top1": 2}]},
+        {"relations": "none"},
+    ],
+)
+def test_another_document_is_no_ablation(
+    metrics: list[Path], tmp_path: Path, change: dict[str, object]
+) -> None:
+    path = tmp_path / "a.json"
+    write_ablation(gather(metrics, []), path, tmp_path / "a.csv")
+    read_ablation(path)
+    write_json(path, read_json(path) | change)
+    with pytest.raises(DatasetError, match=r"a\.json"):
+        read_ablation(path)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1]", '{"agreeing": 1}', '{"agreeing": NaN, "chance": 1, "pretraining": "a", "seed": 0}',
+                '{"agreeing": 1, "chance": 1, "pretraining": ["a"], "seed": 0}']
+)  # fmt: skip
+def test_damaged_relations_get_a_sentence(metrics: list[Path], tmp_path: Path, content: str) -> None:
+    (tmp_path / "r.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"r\.json is not a file of relations") as error:
+        gather(metrics, [tmp_path / "r.json"])
+    assert "cocon relations" in error.value.hint

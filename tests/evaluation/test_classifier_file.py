@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from cocon.config.schema import Clip, Network
 from cocon.errors import CheckpointError
@@ -12,6 +16,7 @@ from cocon.evaluation.metrics import Task
 from cocon.models.classifier import Classifier
 from cocon.training.checkpoint import load_encoder, save_encoder
 from cocon.training.initialise import initial_network
+from tests.damage import flips, mutants, refused
 
 NETWORK = Network(layers=(1, 1, 1, 1), width=4, features=8)
 CLIP = Clip(blocks=2, frames_per_block=2, predicted_blocks=1, crop={"flow": 32})
@@ -52,3 +57,52 @@ def test_missing_or_of_another_view(path: Path, tmp_path: Path) -> None:
         load_classifier(tmp_path / "none.safetensors")
     with pytest.raises(CheckpointError, match="classifier of the view 'flow', not of 'pose'"):
         load_classifier(path, view="pose")
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_is(path: Path) -> None:
+    model, info = load_classifier(path)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def same(found: tuple[Classifier, ClassifierInfo]) -> bool:
+        tensors = found[0].state_dict()
+        return found[1] == info and all(torch.equal(tensors[name], before[name]) for name in before)
+
+    content = path.read_bytes()
+    for damaged in (*flips(content, 60), *mutants(content, 20)):
+        refused(path, damaged, lambda: load_classifier(path), same)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("classes", []),
+        ("classes", ["a", "b", "a"]),
+        ("classes", {"a": 1}),
+        ("head", "neck"),
+        ("task", {"dataset": "demo"}),
+        ("task", None),
+        ("task", {**asdict(TASK), "view": "rgb"}),
+        ("task", {**asdict(TASK), "seed": "five"}),
+    ],
+)
+def test_metadata_of_another_kind(path: Path, key: str, value: object) -> None:
+    with safe_open(path, "pt") as file:
+        document = json.loads(file.metadata()["cocon"])
+    save_file(load_file(path), path, {"cocon": json.dumps(document | {key: value})})
+    with pytest.raises(CheckpointError, match=r"split2\.safetensors is not a readable classifier") as error:
+        load_classifier(path)
+    assert error.value.hint
+
+
+def test_weights_that_are_not_finite_are_neither_written_nor_loaded(path: Path) -> None:
+    model, info = load_classifier(path)
+    with torch.no_grad():
+        model.linear.weight[1, 1] = torch.nan
+    with pytest.raises(CheckpointError, match=r"classifier of the view flow .*linear\.weight"):
+        save_classifier(path.with_name("new.safetensors"), model, info)
+    assert not path.with_name("new.safetensors").exists()
+    with safe_open(path, "pt") as file:
+        document = {"cocon": file.metadata()["cocon"]}
+    save_file(load_file(path) | {"linear.weight": model.linear.weight.detach()}, path, document)
+    with pytest.raises(CheckpointError, match="not finite"):
+        load_classifier(path)

@@ -15,7 +15,8 @@ from cocon.evaluation.encode import encode_videos, labelled_ids
 from cocon.evaluation.features import read_features
 from cocon.files import read_json
 from cocon.shards import ShardSet
-from cocon.training.checkpoint import load_encoder
+from cocon.training import checkpoint
+from cocon.training.checkpoint import load_encoder, save_encoder
 
 
 def _features(root: Path, *more: str, view: str = "mask", checkpoint: str = "mask.safetensors") -> int:
@@ -99,3 +100,22 @@ def test_labelled_videos_of_any_split_are_encoded() -> None:
         video("d", "", one="train", two="train"),
     ]
     assert labelled_ids(videos) == ["a", "b"]
+
+
+def test_features_that_are_not_finite_are_refused_before_anything_is_written(
+    striped: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, info = load_encoder(striped / "mask.safetensors")
+    shards = ShardSet.of_folder(striped / "shards" / "mask")
+    with torch.no_grad():
+        next(network.aggregator.parameters())[0] = torch.inf
+    with pytest.raises(DatasetError, match=r"random features \(context\) of the view mask .* 'jump/train0'"):
+        encode_videos(
+            network, shards, ["jump/train0"], info.clip, pretraining="random", device=torch.device("cpu")
+        )
+    monkeypatch.setattr(checkpoint, "check_weights", lambda whose, tensors: None)
+    save_encoder(striped / "mask.safetensors", network, "mask", info.clip, "random")
+    monkeypatch.undo()
+    assert _features(striped) == 2
+    assert "mask.safetensors has weights that are not finite" in capsys.readouterr().err
+    assert not (striped / "features.h5").exists()

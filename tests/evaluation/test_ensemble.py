@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cocon.cli import main
 from cocon.config.schema import Retrieval
 from cocon.datasets.manifest import Video
 from cocon.errors import ConfigError, DatasetError
@@ -103,6 +104,9 @@ def test_scores_that_do_not_belong_together_are_refused() -> None:
         ({"rgb": 1.0}, "no weight for: flow"),
         ({"rgb": 1.0, "flow": -1.0}, "not usable"),
         ({"rgb": 0.0, "flow": 0.0}, "not usable"),
+        ({"rgb": 1.0, "flow": float("nan")}, r"not usable \(look at flow\)"),
+        ({"rgb": float("inf"), "flow": 1.0}, r"not usable \(look at rgb\)"),
+        ({"rgb": 1e308, "flow": 1e308}, "not usable"),
     ],
 )
 def test_weights_that_make_no_sense(weights: dict[str, float], message: str) -> None:
@@ -168,3 +172,22 @@ def test_retrieval_refuses_features_of_two_pretrainings(
             {"rgb": 1.0, "flow": 1.0},
             Retrieval(),
         )
+
+
+def test_views_whose_scores_are_not_finite_are_named() -> None:
+    rgb, flow = _scores("rgb", RGB), _scores("flow", FLOW)
+    flow.probabilities[1] = np.nan
+    with pytest.raises(DatasetError, match=r"cocon, flow, are not finite numbers for 1 of 4 videos, 'v1'"):
+        fuse_probabilities({"rgb": rgb, "flow": flow}, {"rgb": 1.0, "flow": 0.0})
+
+
+@pytest.mark.parametrize("weight", ["NaN", "Infinity", "-1", "0"])
+def test_the_command_refuses_weights_before_it_writes(
+    tmp_path: Path, weight: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _scores("rgb", RGB).save(tmp_path / "rgb.npz")
+    arguments = ["ensemble", "--protocol", "linear", "--inputs", f"rgb={tmp_path / 'rgb.npz'}"]
+    arguments += ["--output", str(tmp_path / "x.json"), "--settings", f'{{"ensemble": {{"rgb": {weight}}}}}']
+    assert main(arguments) == 2
+    assert "ensemble" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["rgb.npz"]

@@ -112,3 +112,15 @@ def test_class_with_one_training_video(
     features = make_features(videos, 5 * np.eye(3, 8), 0.1)
     scores = linear.evaluate(make_task(), labelled_split(videos, "1"), features, Linear())
     assert scores.hits().all()
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 3e38])
+def test_a_collapsed_encoder_gives_chance(
+    make_videos: MakeVideos, make_features: MakeFeatures, make_task: MakeTask, scale: float
+) -> None:
+    videos = make_videos(6, 4)
+    features = make_features(videos, np.full((3, 5), scale), 0.0)
+    scores = linear.evaluate(make_task(), labelled_split(videos, "1"), features, Linear())
+    scores.check()
+    np.testing.assert_allclose(scores.probabilities, 1 / 3, rtol=1e-3)
+    assert scores.hits().mean() == pytest.approx(1 / 3)

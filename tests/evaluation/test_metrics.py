@@ -87,3 +87,36 @@ def test_row_has_the_documented_keys_and_survives_json() -> None:
 def test_something_else_than_a_row_is_named(broken: dict[str, object]) -> None:
     with pytest.raises(DatasetError, match="not a row of metrics"):
         Result.from_row(broken)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"top1": None},
+        {"top1": float("nan")},
+        {"top1": 1.5},
+        {"top1": 10**400},
+        {"top1": True},
+        {"ci95": 3},
+        {"ci95": [0.1]},
+        {"ci95": [0.1, "x"]},
+        {"coverage": -0.1},
+        {"chance": float("inf")},
+        {"n": 0.5},
+        {"n": "many"},
+        {"seed": [1]},
+        {"view": ["rgb"]},
+        {"dataset": None},
+        {"r5": 2},
+    ],
+)
+def test_a_row_with_something_else_in_it_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(DatasetError, match="not a row of metrics") as error:
+        Result.from_row(RESULT.row() | change)
+    assert len(error.value.message) < 1000
+
+
+@pytest.mark.parametrize("row", [[], None, 3, "text"])
+def test_something_else_in_place_of_a_row(row: object) -> None:
+    with pytest.raises(DatasetError, match="not a row of metrics"):
+        Result.from_row(row)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from cocon.cli import main
+from cocon.errors import DatasetError
 from cocon.evaluation.classifier_file import ClassifierInfo, load_classifier, save_classifier
 from cocon.evaluation.finetune import class_probabilities
 from cocon.evaluation.metrics import Task
@@ -65,3 +66,23 @@ def test_mistakes_get_a_sentence(striped: Path, classifier: Path, capsys: pytest
     assert _predict(striped, "--settings", '{"ensemble": {"mask": 0}}') == 2
     assert "one at least must be above 0" in capsys.readouterr().err
     assert not (striped / "labels.csv").exists()
+
+
+@pytest.mark.parametrize("weight", ["NaN", "Infinity", "-1"])
+def test_weights_that_make_no_sense_are_refused(
+    striped: Path, classifier: Path, weight: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _predict(striped, "--settings", f'{{"ensemble": {{"mask": {weight}}}}}') == 2
+    assert "ensemble" in capsys.readouterr().err
+    assert not (striped / "labels.csv").exists()
+
+
+def test_probabilities_that_are_not_finite_name_the_video(striped: Path, classifier: Path) -> None:
+    loaded, info = load_classifier(classifier)
+    with torch.no_grad():
+        loaded.linear.bias[0] = torch.nan
+    shards = ShardSet.of_folder(striped / "shards" / "mask")
+    with pytest.raises(DatasetError, match=r"probabilities of the view mask .* 'run/test0' for one"):
+        class_probabilities(
+            loaded, shards, ["run/test0"], info.clip, device=torch.device("cpu"), batch_size=5, workers=0
+        )

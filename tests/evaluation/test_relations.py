@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 
 import numpy as np
@@ -60,3 +61,15 @@ def test_chance_counts_all_possible_orders(others: int, views: int, k: int, leas
     subsets = list(combinations(range(others), k))
     hits = [len(set.intersection(*map(set, chosen))) >= least for chosen in product(subsets, repeat=views)]
     assert chance_of_sharing(others, views, k, least) == pytest.approx(np.mean(hits))
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-7])
+def test_views_agree_about_nothing_where_all_classes_are_the_same(noise: float) -> None:
+    """Ties would be broken by number, the same in all views, and count as agreement."""
+    x = 1 + noise * np.random.default_rng(0).standard_normal((len(IDS), 8))
+    collapsed = replace(features("rgb", ANGLES), encoder=x.astype(np.float32))
+    for other in (collapsed, features("flow", ANGLES)):
+        found = relate(SPLIT, {"rgb": collapsed, "flow": other}, Relations(neighbours=2, shared=1))
+        assert found.agreeing == 0
+        assert found.shared.tolist() == [0] * 5
+    assert found.collapsed == ("rgb",)

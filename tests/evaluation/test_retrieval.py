@@ -95,3 +95,15 @@ def test_scores_on_disk_with_a_gallery_smaller_than_k(
         assert (np.diff(arrays["similarity"], axis=1) <= 0).all()
         nearest = arrays["gallery_ids"][arrays["neighbours"][:, 0]]
         assert [video.split("/")[0] for video in nearest] == [video.split("/")[0] for video in arrays["ids"]]
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_a_collapsed_encoder_gives_chance(
+    make_videos: MakeVideos, make_features: MakeFeatures, make_task: MakeTask, scale: float
+) -> None:
+    videos = make_videos(6, 4)
+    features = make_features(videos, np.full((3, 5), scale), 0.0)
+    scores = retrieval.evaluate(make_task("retrieval"), labelled_split(videos, "1"), features, Retrieval())
+    scores.check()
+    assert scores.hits().mean() == pytest.approx(1 / 3)
+    np.testing.assert_allclose(scores.similarity, min(scale, 1.0), rtol=1e-6)

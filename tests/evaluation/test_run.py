@@ -85,7 +85,7 @@ def test_mistakes_get_a_sentence(folder: Path, capsys: pytest.CaptureFixture[str
     assert _fuse(folder, "linear", "/linear.npz") == 2
     assert "there is no file of scores" in _error(capsys)
     assert _fuse(folder, "linear", ".h5") == 2
-    assert "does not hold class probabilities" in _error(capsys)
+    assert "is not a file of scores" in _error(capsys)
     assert _judge(folder, "linear", "rgb") == 0
     swapped = f"flow={folder}/rgb/linear.npz"
     assert main(["ensemble", "--protocol", "linear", "--inputs", swapped, "--output", "x.json"]) == 2
@@ -118,3 +118,13 @@ def test_protocols_on_features_do_not_load_torch() -> None:
         "assert 'torch' not in sys.modules and 'cv2' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_features_of_another_table_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = (folder / "manifest.csv").read_text().splitlines()
+    (folder / "manifest.csv").write_text("\n".join([lines[0], *lines[2:]]) + "\n")
+    for protocol in ("linear", "retrieval"):
+        assert _judge(folder, protocol, "rgb") == 2
+        assert "features of 1 videos that the manifest does not list" in _error(capsys)
+    assert _fuse(folder, "retrieval", ".h5", "--manifest", str(folder / "manifest.csv"), "--split", "1") == 2
+    assert "that the manifest does not list" in _error(capsys)

@@ -144,3 +144,29 @@ def test_command_explains_what_is_missing(
     assert "give --output and --csv" in capsys.readouterr().err
     assert main(["summary", "--show", str(tmp_path / "none.json")]) == 2
     assert "there is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"3",
+        b"\xff\xfe",
+        b'{"a": ' + b"[" * 100_000,
+        b'{"rows": [{"top1": NaN}]}',
+        b'{"rows": [1]}',
+    ],
+)
+def test_damaged_files_get_a_sentence(
+    files: list[Path], tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files[1].write_bytes(content)
+    output = ["--output", str(tmp_path / "s.json"), "--csv", str(tmp_path / "s.csv")]
+    for arguments in (["--metrics", *map(str, files), *output], ["--show", str(files[1])]):
+        assert main(["summary", *arguments]) == 2
+        message = capsys.readouterr().err
+        assert str(files[1]) in message
+        assert "hint: " in message
+    assert not (tmp_path / "s.json").exists()

@@ -117,6 +117,9 @@ def test_a_changed_file_is_refused(exported: Path, tmp_path: Path) -> None:
         ({"clips": 1}, "has settings that this version does not know"),
         ({"views.rgb.normalisation.mean": [0, 0, 0]}, "has a view 'rgb' that is unknown here"),
         ({"views.rgb.network.width": 8}, "does not fit the network of rgb"),
+        ({"views.rgb.file": "../rgb.safetensors"}, "the file of 'rgb' is not in this folder"),
+        ({"embedding": "context"}, r"in config\.json: other embedding"),
+        ({"clip.stride": 2}, r"in config\.json: other clip\.stride"),
     ],
 )
 def test_a_configuration_that_is_not_understood(exported: Path, tmp_path: Path, change, message) -> None:
@@ -139,7 +142,10 @@ def test_a_configuration_that_is_not_understood(exported: Path, tmp_path: Path, 
     ("parameters", "message"),
     [
         ({"weights": "x.tflite"}, r"extracts rgb otherwise.*\n    weights: x.tflite -> \(none\)"),
-        ({"short_side": None}, "the extraction of rgb has unknown settings"),
+        (
+            {"short_side": 30},
+            r"does not fit the network of rgb in config\.json: other extraction\.short_side",
+        ),
     ],
 )
 def test_views_that_cannot_be_extracted_as_in_training(

@@ -7,7 +7,17 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cocon.report.charts import Dot, Series, interval_plot, line_chart, show, spread, ticks
+from cocon.report.charts import (
+    Dot,
+    Scale,
+    Series,
+    has_points,
+    interval_plot,
+    line_chart,
+    show,
+    spread,
+    ticks,
+)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.013, 0.0131), (-3, 17), (2.5, 2.5), (0, 0), (1e4, 9e6)])
@@ -98,3 +108,27 @@ def test_interval_plot_places_values_between_their_limits() -> None:
     assert centre == pytest.approx((low + high) / 2, abs=0.1)
     chance = float(re.search(r'class="chance" x1="([\d.]+)"', svg)[1])
     assert chance < low
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", ["number", "percent", "log"])
+@pytest.mark.parametrize(
+    "values",
+    [(3.0, 3.0), (3.0, 3.0000000000000004), (1e-300, 2e-300), (5e-324, 1.0), (9e99, 1.0), (1.0, 1e300)],
+)
+@pytest.mark.parametrize("x", [(1, 1), (1, 2), (-1, 1e9), (1, 1e300), (math.nan, 1)])
+def test_ranges_of_zero_and_absurd_ones_have_a_chart(
+    scale: Scale, values: tuple[float, float], x: tuple[float, float]
+) -> None:
+    line = Series("rgb", x, values, ("view-rgb",))
+    if has_points(line, scale):
+        svg = line_chart([line], scale=scale)
+        ElementTree.fromstring(svg)
+        assert "nan" not in svg
+    else:
+        with pytest.raises(ValueError, match="finite"):
+            line_chart([line], scale=scale)
+
+
+def test_small_numbers_keep_their_ticks() -> None:
+    assert ticks(1e-15, 2e-15) == [1e-15, 1.25e-15, 1.5e-15, 1.75e-15, 2e-15]

@@ -47,3 +47,17 @@ def test_the_axis_covers_the_cosines_and_names_are_escaped() -> None:
     assert ticks[0] == pytest.approx(0, abs=0.05)
     assert ticks[-1] == pytest.approx(1, abs=0.05)
     assert ticks == sorted(ticks)
+
+
+@pytest.mark.parametrize("x", [1.0, 0.0, 0.1 + 1e-16 * np.arange(50).reshape(10, 5)])
+def test_identical_features_do_not_separate_whatever_their_last_bits(x: np.ndarray | float) -> None:
+    features = unit(np.broadcast_to(x, (10, 5))) if np.any(x) else np.zeros((10, 5))
+    found = compare(features, np.arange(10) % 3)
+    assert found.separation == 0.5
+    ElementTree.fromstring(draw_cosines([("a", found)], "view-rgb", "cosines"))
+
+
+def test_one_video_has_no_pairs() -> None:
+    found = compare(np.ones((1, 1)), np.zeros(1))
+    assert np.isnan(found.separation)
+    ElementTree.fromstring(draw_cosines([("a", found)], "view-rgb", "cosines"))

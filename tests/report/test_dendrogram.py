@@ -28,3 +28,14 @@ def test_400_classes_have_a_tree() -> None:
     svg = draw_tree(x @ x.T, [f"class {number}" for number in range(400)])
     assert svg.count('class="branch"') == 399
     assert len(svg) < 200_000
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("noise", [0.0, 1e-17, 1e-16, 1e-12])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_classes_that_are_all_the_same_have_a_tree(classes: int, noise: float) -> None:
+    cosines = 1 - noise * np.random.default_rng(0).random((classes, classes))
+    svg = draw_tree(cosines, [str(number) for number in range(classes)])
+    ElementTree.fromstring(svg)
+    assert svg.count('class="branch"') == classes - 1
+    assert "nan" not in svg

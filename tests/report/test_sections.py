@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import re
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from safetensors import SafetensorError
 
 from cocon.datasets.manifest import Video
+from cocon.evaluation.features import read_features, write_features
 from cocon.files import write_json, write_text
 from cocon.report import (
     alignment,
@@ -25,6 +27,7 @@ from cocon.report import (
     truth,
     wording,
 )
+from cocon.report.build import render
 from cocon.report.inputs import ENSEMBLE, Inputs, load_inputs, order_pretrainings
 from cocon.report.settings import ReportSettings
 
@@ -369,3 +372,132 @@ def test_truth_names_a_damaged_file(tmp_path: Path) -> None:
     page = truth.section(inputs_with([], tmp_path))
     assert page is not None
     assert "scores.json" in page.missing[0]
+
+
+def with_features(
+    results: Path, inputs: Inputs, folder: Path, change: Callable[[np.ndarray], np.ndarray]
+) -> Inputs:
+    """The results with other features of rgb."""
+    for source in (results / "features").rglob("*.h5"):
+        target = folder / source.relative_to(results)
+        features = read_features(source)
+        if target.stem == "rgb":
+            features = dataclasses.replace(features, encoder=change(features.encoder))
+        write_features(target, features)
+    return dataclasses.replace(inputs, results=folder)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-8])
+def test_a_collapsed_encoder_has_a_sentence_in_place_of_a_map(
+    results: Path, inputs: Inputs, tmp_path: Path, noise: float
+) -> None:
+    rng = np.random.default_rng(0)
+    changed = with_features(
+        results, inputs, tmp_path, lambda x: np.float32(1 + noise * rng.normal(size=x.shape))
+    )
+    space = feature_space.section(changed)
+    assert [view.name for view in space.views] == ["rgb", "flow", "mask", "pose", ENSEMBLE]
+    assert space.views[0].separation == 0.5
+    assert "All 8 test videos have the same features in rgb" in space.missing[0]
+    page = relations.section(changed)
+    assert "All classes have the same features in rgb" in page.missing[0]
+    assert [row.agreeing for row in page.agreements] == [0, 0, 0]
+    assert page.tree is not None
+    html = render(changed)
+    assert "All 8 test videos have the same features in rgb" in html
+    assert not re.search(r"\bnan\b", html)
+
+
+def test_test_videos_of_one_class_have_no_separation(inputs: Inputs) -> None:
+    kept = {
+        name: video
+        if video.label == "box" or video.splits["1"] == "train"
+        else dataclasses.replace(video, label="")
+        for name, video in inputs.videos.items()
+    }
+    page = feature_space.section(dataclasses.replace(inputs, videos=kept))
+    assert [view.separation for view in page.views] == [None] * 5
+    assert "there is no separation" in page.missing[-1]
+    html = render(dataclasses.replace(inputs, videos=kept))
+    assert not re.search(r"\bnan\b", html)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"view": ["rgb"]},
+        {"pretraining": None},
+        {"top1": "high"},
+        {"top1": 10**400},
+        {"ci95": [1]},
+        {"ci95": ["a", "b"]},
+        {"n": "many"},
+        {"coverage": [1]},
+        {"r5": None},
+        {"chance": {}},
+    ],
+)
+def test_a_summary_with_something_else_in_it_is_a_sentence(tmp_path: Path, change: dict[str, object]) -> None:
+    write_json(tmp_path / "summary.json", {"rows": [row(), row(split="2") | change]})
+    inputs = load_inputs(tmp_path)
+    assert inputs.rows == []
+    assert "summary.json" in headline.section(inputs).missing[0]
+
+
+@pytest.mark.parametrize("content", ["[]", '{"rows": 3}', "[" * 100_000, '{"rows": [{"top1": NaN}]}'])
+def test_a_damaged_summary_is_a_sentence(tmp_path: Path, content: str) -> None:
+    write_text(tmp_path / "summary.json", content)
+    assert "summary.json" in load_inputs(tmp_path).missing["summary"]
+
+
+def test_curves_survive_hostile_lines(tmp_path: Path) -> None:
+    lines = [
+        '{"epoch": 1, "loss": 2.5}',
+        '{"epoch": NaN, "loss": 1}',
+        '{"epoch": 1e300, "loss": 1}',
+        f'{{"epoch": {10**400}, "loss": 1}}',
+        f'{{"epoch": 2, "loss": {10**400}}}',
+        '{"epoch": 2, "loss": 1e300, "learning_rate": 5e-324}',
+        "[" * 100_000,
+        "3",
+        '{"epoch": "x", "loss": "y"}',
+        '{"epoch": 3, "loss": 2.0}',
+    ]
+    write_text(tmp_path / "pretrain" / "cocon" / "log.jsonl", "\n".join(lines))
+    with (tmp_path / "pretrain" / "cocon" / "log.jsonl").open("ab") as log:
+        log.write(b'\n{"epoch": 4, "\xff')
+    (run,) = curves.section(inputs_with([row()], tmp_path)).runs
+    assert [panel.title for panel in run.panels] == ["Total loss"]
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        {"flow": 3},
+        {"flow": {"end-point error": "small"}},
+        {"flow": {"end-point error": None, "end-point error on the person": 1}},
+        {"mask": {}},
+        {"pose": []},
+    ],
+)
+def test_figures_of_another_kind_are_a_sentence(tmp_path: Path, scores: dict[str, object]) -> None:
+    inputs = inputs_with([], tmp_path)
+    inputs.views = ("flow", "mask", "pose")
+    write_json(tmp_path / "scores.json", scores)
+    page = truth.section(inputs)
+    assert page is not None
+    assert f"The figures of {next(iter(scores))} cannot be shown" in page.missing[0]
+    write_text(tmp_path / "scores.json", "[" * 100_000)
+    write_json(tmp_path / "backends.json", {"backends": [{"view": "flow"}]})
+    page = truth.section(inputs)
+    assert page is not None
+    assert "scores.json cannot be read" in page.missing[0]
+
+
+def test_damaged_scores_are_a_sentence(results: Path, inputs: Inputs, tmp_path: Path) -> None:
+    name = "evaluation/cocon/rgb/linear_split1.npz"
+    (tmp_path / name).parent.mkdir(parents=True)
+    content = (results / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    page = confusion.section(dataclasses.replace(inputs, results=tmp_path))
+    assert any("linear_split1.npz is not a file of scores" in sentence for sentence in page.missing)

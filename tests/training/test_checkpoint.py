@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from cocon.config.schema import Clip, Network
@@ -12,6 +13,7 @@ from cocon.errors import CheckpointError
 from cocon.training.checkpoint import load_encoder, read_info, save_encoder
 from cocon.training.initialise import initial_network, write_initial_encoders
 from cocon.training.settings import InitSettings
+from tests.damage import flips, mutants, refused
 
 NETWORK = Network(layers=(1, 1, 1, 1), width=8, features=16)
 CLIP = Clip(stride=2)
@@ -26,8 +28,6 @@ def path(tmp_path: Path) -> Path:
 
 def edited(path: Path, **changes: object) -> Path:
     """The same checkpoint with other metadata."""
-    from safetensors import safe_open
-
     with safe_open(path, "pt") as file:
         document = json.loads(file.metadata()["cocon"])
     save_file(load_file(path), path, {"cocon": json.dumps(document | changes)})
@@ -101,3 +101,87 @@ def test_initialising_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(0)
     initial_network("rgb", NETWORK, 0)
     assert torch.equal(torch.rand(1), expected)
+
+
+def rewritten(path: Path, metadata: dict[str, str] | None = None, **changes: torch.Tensor) -> Path:
+    """The same checkpoint with other tensors, or other metadata, and without a checksum, as by hand."""
+    with safe_open(path, "pt") as file:
+        metadata = metadata or {"cocon": file.metadata()["cocon"]}
+    save_file(load_file(path) | changes, path, metadata)
+    return path
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_is(path: Path) -> None:
+    model, info = load_encoder(path)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def same(found: tuple[torch.nn.Module, object]) -> bool:
+        tensors = found[0].state_dict()
+        return found[1] == info and all(torch.equal(tensors[name], before[name]) for name in before)
+
+    content = path.read_bytes()
+    errors = [refused(path, flipped, lambda: load_encoder(path), same) for flipped in flips(content, 150)]
+    assert sum(error is not None for error in errors) > 140
+    assert "its checksum is wrong" in str(errors[-1])
+    assert "delete it and run" in str(errors[-1])
+    for damaged in mutants(content, 40):
+        refused(path, damaged, lambda: load_encoder(path), same)
+
+
+def test_a_file_of_an_earlier_version_has_no_checksum(path: Path) -> None:
+    _, info = load_encoder(path)
+    assert load_encoder(rewritten(path))[1] == info
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("no JSON", "not a readable encoder"),
+        ("[1, 2]", "a list in place of a JSON object"),
+        ('{"kind": "encoder", "a": NaN}', "not a finite number"),
+        ('{"kind": ' + "[" * 100_000, "nested too deeply"),
+        ('{"kind": ["encoder"], "format": 1}', "not an encoder"),
+        ('{"kind": "encoder", "format": "1"}', "that this version can read"),
+        ('{"kind": "encoder", "format": 1}', "of the view 'None'"),
+        ('{"kind": "encoder", "format": 1, "view": ["rgb"]}', "known are rgb"),
+        ('{"kind": "encoder", "format": 1, "view": "rgb"}', "settings that this version does not know"),
+        ('{"kind": "encoder", "format": 1, "view": "rgb", "network": {}, "clip": {}}', "how it was trained"),
+    ],
+)
+def test_metadata_of_another_kind(path: Path, text: str, message: str) -> None:
+    rewritten(path, {"cocon": text})
+    for read in (read_info, load_encoder):
+        with pytest.raises(CheckpointError, match=message) as error:
+            read(path)
+        assert str(path) in error.value.message
+        assert "\n" not in error.value.message
+        assert error.value.hint
+
+
+@pytest.mark.parametrize("changes", [{"width": 10**6}, {"layers": (1, 1, 1, 10**9)}, {"features": 10**15}])
+def test_a_network_larger_than_its_file_is_never_built(path: Path, changes: dict[str, object]) -> None:
+    edited(path, network=NETWORK.model_dump() | changes)
+    with pytest.raises(CheckpointError, match="too few weights"):
+        load_encoder(path)
+
+
+def test_weights_of_another_type_are_refused(path: Path) -> None:
+    name, tensor = next(iter(load_file(path).items()))
+    with pytest.raises(CheckpointError, match=f"does not fit the network it describes: {name}"):
+        load_encoder(rewritten(path, **{name: tensor.half()}))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_neither_written_nor_loaded(path: Path, value: float) -> None:
+    model = initial_network("flow", NETWORK, 3)
+    with torch.no_grad():
+        model.aggregator.update.bias[2] = value
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match=r"view flow has weights .*aggregator\.update\.bias") as error:
+        save_encoder(path, model, "flow", CLIP, "cocon")
+    assert "learning rate" in error.value.hint
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    rewritten(path, **{"aggregator.update.bias": model.aggregator.update.bias.detach()})
+    with pytest.raises(CheckpointError, match=r"flow.safetensors has weights that are not finite"):
+        load_encoder(path)

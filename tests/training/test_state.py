@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from cocon.errors import CheckpointError, CoConError
 from cocon.training import state as module
 from cocon.training.provenance import provenance
 from cocon.training.state import RunState, differences
+from tests.damage import flips, mutants, refused
 
 OURS = {"run": {"stage": "stage1"}, "pretraining": {"loss": {"temperature": 0.005}}, "data": {"rgb": "ab"}}
 
@@ -66,7 +68,7 @@ def test_another_run_is_refused_with_the_differences(tmp_path: Path) -> None:
 
 
 def test_differences_of_missing_keys_and_of_many() -> None:
-    assert differences({"a": 1}, {"a": 1, "b": {"c": None}}) == ["b.c: (none) -> None"]
+    assert differences({"a": 1}, {"a": 1, "b": {"c": None}}) == ["b.c: (default) -> None"]
     assert differences({}, {}) == []
     many = differences({str(i): i for i in range(20)}, {})
     assert many[-1] == "and 12 more"
@@ -149,3 +151,66 @@ def test_a_full_disk_costs_nothing_that_was_saved(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)
     assert "disk is full" in error.value.hint
     assert [path.name for path in state.folder.iterdir()] == ["step_000000001.pt"]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        [1, 2],
+        "text",
+        torch.zeros(3),
+        {},
+        {"version": 2, "description": OURS},
+        {"version": 2, "description": [1], "content": {}},
+        {"version": 2, "description": OURS, "content": [1]},
+    ],
+)
+def test_another_object_in_place_of_a_checkpoint(tmp_path: Path, stored: object) -> None:
+    state = RunState(tmp_path, OURS)
+    path = state.save({}, 1)
+    torch.save(stored, path)
+    with pytest.raises(CheckpointError, match="cannot be read") as error:
+        state.load(path)
+    assert str(path) in error.value.message
+    assert "delete the folder" in error.value.hint
+    list(RunState(tmp_path, OURS | {"data": {}}).relatives())  # passes over what it cannot read
+
+
+def test_a_pickle_is_not_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    state = RunState(tmp_path, OURS)
+    path = state.save({}, 1)
+    torch.save(Evil(), path)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        state.load(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
+    state = RunState(tmp_path, OURS)
+    path = state.save({"weights": torch.arange(50.0), "epoch": 3}, 1)
+    content = path.read_bytes()
+
+    def same(found: dict[str, object]) -> bool:
+        return found["epoch"] == 3 and torch.equal(found["weights"], torch.arange(50.0))  # type: ignore[arg-type]
+
+    for damaged in (*flips(content, 100), *mutants(content, 40)):
+        refused(path, damaged, lambda: state.load(path), same)
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = RunState(tmp_path, OURS)
+    path = state.save({}, 1)
+
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", denied)
+    with pytest.raises(CheckpointError, match="cannot be read: Permission denied"):
+        state.newest()
+    assert path.exists()

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cocon.errors import AssetError
+from tests.damage import mutants, refused
 from view_extractors import checkpoints
 from view_extractors.checkpoints import load_published, read_tensors
 
@@ -89,4 +90,38 @@ def test_weights_of_another_network_are_named(network, tmp_path, monkeypatch):
         load_published(network, "any")
     published(monkeypatch, tmp_path / "a.pth", {"0.weight": torch.zeros(9, 3, 3, 3)})
     with pytest.raises(AssetError, match="another network"):
+        load_published(network, "any")
+
+
+@pytest.mark.parametrize(
+    "content", [[1, 2], {}, "text", {"a": "b"}, {"a": [1.0]}, {1: np.ones(2)}, {"a": np.array(["x"])}]
+)
+@pytest.mark.parametrize("suffix", [".pth", ".pkl"])
+def test_something_else_in_place_of_weights(tmp_path, content, suffix):
+    path = tmp_path / f"a{suffix}"
+    torch.save(content, path) if suffix == ".pth" else path.write_bytes(pickle.dumps(content))
+    if content == {}:
+        assert read_tensors(path) == {}
+        return
+    with pytest.raises(AssetError, match=f"a{suffix}") as error:
+        read_tensors(path)
+    assert "delete it" in error.value.hint
+
+
+@pytest.mark.parametrize("kind", ["zip", "legacy", "pkl"])
+def test_damaged_checkpoints_get_a_sentence(tmp_path, kind):
+    path = tmp_path / ("a.pkl" if kind == "pkl" else "a.pth")
+    if kind == "pkl":
+        path.write_bytes(pickle.dumps({"model": {"a": np.ones((3, 4), np.float32)}}, protocol=2))
+    else:
+        tensors = {"state_dict": {"a": torch.ones(3, 4)}}
+        torch.save(tensors, path, _use_new_zipfile_serialization=kind == "zip")
+    for damaged in mutants(path.read_bytes(), 60):
+        # Its sha256 is compared before; here it only must not end with another error than ours.
+        refused(path, damaged, lambda: read_tensors(path), lambda found: True)
+
+
+def test_weights_that_are_not_finite_are_refused(network, tmp_path, monkeypatch):
+    published(monkeypatch, tmp_path / "a.pth", network.state_dict() | {"0.bias": torch.full((4,), torch.nan)})
+    with pytest.raises(AssetError, match=r"weights that are not finite numbers: 0\.bias"):
         load_published(network, "any")

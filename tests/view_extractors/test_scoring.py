@@ -132,3 +132,54 @@ def test_truth_of_another_rendering_is_explained(tmp_path, truth):
     write_pose(tmp_path, [persons(standing())] * (FRAMES - 1))
     with pytest.raises(CoConError, match="rendered anew"):
         score(tmp_path / "shards", truth)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("joints", None),
+        ("joints", np.zeros((FRAMES, 16, 2), np.float32)),
+        ("joints", np.full((FRAMES, 17, 2), np.nan, np.float32)),
+        ("joints_visible", np.ones((FRAMES, 17), np.uint8)),
+        ("joints_visible", np.ones((FRAMES + 1, 17), bool)),
+        ("size", np.array([SIZE])),
+        ("size", np.array([-SIZE, SIZE])),
+        ("size", np.array([SIZE, 2**40])),
+        ("mask_packed", np.zeros((FRAMES, SIZE, SIZE), np.uint8)),
+        ("mask_packed", np.zeros((FRAMES, SIZE, SIZE // 8), np.float32)),
+        ("flow_index", np.array([0, FRAMES])),
+        ("flow_index", np.array([0, -1])),
+        ("flow_index", np.array([0])),
+        ("flow", np.zeros((2, SIZE, SIZE), np.int16)),
+        ("flow", np.array([[None]], dtype=object)),
+    ],
+)
+def test_a_hostile_truth_is_a_sentence(tmp_path, truth, name, value):
+    path = truth / "walk" / "a.npz"
+    with np.load(path) as file:
+        arrays = {key: file[key] for key in file.files} | {name: value}
+    np.savez(path, **{key: array for key, array in arrays.items() if array is not None})
+    if name.startswith("joints"):
+        write_pose(tmp_path, [persons(standing())] * FRAMES)
+    else:
+        still = encode(np.full((STORED, STORED, 2), 128, np.uint8), 100)
+        write(tmp_path, "flow", parameters={"bound": 4}, frames=[still] * FRAMES)
+    with pytest.raises(CoConError, match=r"a\.npz is not a file of the truth") as error:
+        score(tmp_path / "shards", truth)
+    assert "render the demo data set again" in error.value.hint
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x05\x06" + bytes(18)])
+def test_a_truth_that_is_no_npz_is_a_sentence(tmp_path, truth, content):
+    (truth / "walk" / "a.npz").write_bytes(content)
+    write_pose(tmp_path, [persons(standing())] * FRAMES)
+    with pytest.raises(CoConError, match=r"a\.npz is not a file of the truth"):
+        score(tmp_path / "shards", truth)
+
+
+@pytest.mark.parametrize("parameters", [{}, {"bound": "x"}, {"bound": 0}])
+def test_flow_without_its_bound_is_a_sentence(tmp_path, truth, parameters):
+    still = encode(np.full((STORED, STORED, 2), 128, np.uint8), 100)
+    write(tmp_path, "flow", parameters=parameters, frames=[still] * FRAMES)
+    with pytest.raises(CoConError, match="does not say the bound of its flow"):
+        score(tmp_path / "shards", truth)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +13,7 @@ import torch
 
 from cocon.errors import AssetError
 from view_extractors import weights
-from view_extractors.weights import WEIGHTS, Weights, load_weights, resolve, weights_folder
+from view_extractors.weights import WEIGHTS, Weights, check_finite, load_weights, resolve, weights_folder
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 
@@ -161,9 +160,17 @@ def test_loads_tensors_and_executes_nothing(tmp_path, monkeypatch):
     network = torch.nn.Linear(3, 2)
     load_weights(network, "good")
     torch.testing.assert_close(network.weight, saved.weight)
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(AssetError, match=r"bad\.pth is not a file of weights for this network") as error:
         load_weights(network, "bad")
+    assert "delete it" in error.value.hint
     assert not Trap.sprung
+    with pytest.raises(AssetError, match="size mismatch"):
+        load_weights(torch.nn.Linear(4, 2), "good")
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    with pytest.raises(AssetError, match=r"a\.pth has weights that are not finite numbers: bias"):
+        check_finite(tmp_path / "a.pth", {"weight": torch.ones(2), "bias": torch.tensor([1, torch.inf])})
 
 
 class Trap:
