@@ -54,6 +54,17 @@ def _name(value: Any) -> Any:
     return value
 
 
+def _place(value: Any) -> Any:
+    if isinstance(value, str | Path) and not re.fullmatch(r"[^-{}<>\x00-\x1f][^{}<>\x00-\x1f]*", str(value)):
+        raise ValueError(
+            "a folder that Snakemake and its commands write to must not be empty, begin with '-', or have "
+            "'{', '}', '<', '>' or control characters in its path"
+        )
+    return value
+
+
+#: a folder that is part of the paths of rules
+Place = Annotated[Path, BeforeValidator(_place)]
 #: of a data set, a recipe, an ablation, a protocol or a split
 Name = Annotated[str, Field(pattern=_NAME, max_length=_NAME_LENGTH), BeforeValidator(_name)]
 
@@ -703,7 +714,7 @@ class DemoDataset(_Dataset):
     """Rendered human actions: made on the spot, nothing to download."""
 
     kind: Literal["demo"]
-    root: Path = Field(Path("data/demo"), description="where the videos and their truth are rendered to")
+    root: Place = Field(Path("data/demo"), description="where the videos and their truth are rendered to")
     train_subjects: PositiveInt = Field(8, description="people in the training split")
     test_subjects: PositiveInt = Field(4, description="other people, in the test split")
     takes: PositiveInt = Field(2, description="clips per person and action")
@@ -857,7 +868,7 @@ class Jobs(Section):
 class Config(Section):
     """The whole of ``config.yaml``."""
 
-    results: Path = Field(Path("results"), description="folder for everything that is computed")
+    results: Place = Field(Path("results"), description="folder for everything that is computed")
     shard_storage: str = Field(
         "",
         pattern=r"^(s3://[^/{}]+(/[^/{}]+)*)?$",

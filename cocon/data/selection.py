@@ -12,6 +12,9 @@ from cocon.datasets.manifest import TRAIN, Video, videos_of
 from cocon.errors import DatasetError
 from cocon.shards import ShardSet
 
+#: batches of videos; with more, the search for those that are held out takes longer than it is worth
+_PLENTY = 100
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -91,10 +94,12 @@ def check_batches(
     candidates = videos_of(videos, split, TRAIN)
     if not candidates:
         raise DatasetError(f"split '{split}' has no training videos", "look at the lists, or at the table")
+    batches = {stage: count * getattr(pretraining, stage).batch_size for stage, count in processes.items()}
+    if len(candidates) > _PLENTY * max(batches.values()):
+        return
     held_out = _held_out_groups(candidates, pretraining.validation_fraction, seed)
     left = sum(_group(video) not in held_out for video in candidates)
-    for stage, count in processes.items():
-        batch = count * getattr(pretraining, stage).batch_size
+    for stage, batch in batches.items():
         if left < batch:
             without = f", {len(candidates) - left} held out," if held_out else ""
             raise DatasetError(

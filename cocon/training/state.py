@@ -175,13 +175,7 @@ class RunState:
     def _write(self, path: Path, content: Mapping[str, Any]) -> None:
         document = {"version": _VERSION, "description": self.description, "provenance": provenance()}
         with atomic_path(path) as temporary:
-            try:
-                torch.save(document | {"content": dict(content)}, temporary)
-            except RuntimeError as error:  # PyTorch's own words for a full disk
-                raise CheckpointError(
-                    f"the checkpoint {path} cannot be written ({str(error.__context__ or error).strip()})",
-                    "see whether the disk is full; the same command goes on from the checkpoint before",
-                ) from error
+            torch.save(document | {"content": dict(content)}, temporary)
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:

@@ -7,14 +7,16 @@ groups belong to the fingerprints of the tables that training and evaluation rea
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 from cocon.config.schema import Config, Dataset
+from cocon.data.selection import check_batches
 from cocon.datasets.manifest import Video
 from cocon.datasets.registry import check_labels, list_videos
 from cocon.datasets.sources import check_videos
@@ -40,6 +42,8 @@ class VideoLists:
         self.videos = cache(self._videos)
         self.shards = cache(self._shards)
         self.members = cache(self._members)
+        self.check_labels = cache(self._check_labels)
+        self.check_batches = cache(self._check_batches)
         self._identity = cache(file_identity)
 
     def _videos(self, dataset: str) -> list[Video]:
@@ -49,12 +53,10 @@ class VideoLists:
             CoConError: the list is missing or contradicts itself, or too many files are missing.
         """
         settings = self.config.datasets[dataset]
-        try:
+        with _named(dataset):
             videos = list_videos(settings)
             if settings.kind != "demo" and self.look:
                 check_videos(dataset, settings, videos, max_failed_fraction(self.config, dataset))
-        except CoConError as error:
-            raise CoConError(f"data set '{dataset}': {error.message}", error.hint) from error
         # They stay to the end: the search for cycles, while jobs are planned, need not look at them.
         gc.freeze()
         return videos
@@ -80,16 +82,37 @@ class VideoLists:
             for v in self.videos(dataset)
         )
 
-    def check_labels(self, dataset: str) -> None:
+    def _check_labels(self, dataset: str) -> None:
         """Look whether the labels are good for an evaluation.
 
         Raises:
             CoConError: a split has no labelled videos to train or to test with, or a class lacks one of them.
         """
-        try:
+        with _named(dataset):
             check_labels(self.config.datasets[dataset], self.videos(dataset))
-        except CoConError as error:
-            raise CoConError(f"data set '{dataset}': {error.message}", error.hint) from error
+
+    def _check_batches(self, dataset: str) -> None:
+        """Look whether the videos of a data set fill the batches of its trainings.
+
+        Raises:
+            CoConError: there are too few of them.
+        """
+        settings, jobs = self.config.datasets[dataset], self.config.jobs
+        processes = {"stage1": jobs.pretrain_stage1.processes, "stage2": jobs.pretrain_stage2.processes}
+        pretraining = self.config.recipe_of(dataset).pretraining
+        with _named(dataset):
+            check_batches(
+                self.videos(dataset), settings.pretrain_split, pretraining, self.config.seed, processes
+            )
+
+
+@contextlib.contextmanager
+def _named(dataset: str) -> Iterator[None]:
+    """Name the data set in errors."""
+    try:
+        yield
+    except CoConError as error:
+        raise CoConError(f"data set '{dataset}': {error.message}", error.hint) from error
 
 
 def tracked(settings: Dataset) -> bool:

@@ -32,12 +32,8 @@ DOCUMENT: dict[str, Any] = {
 
 
 def video_files(folder: Path) -> list[tuple[str, str, str]]:
-    """Twelve videos: id, label and role."""
-    rows = [
-        (f"{label}{number}", label, "test" if number > 3 else "train")
-        for label in "ab"
-        for number in range(6)
-    ]
+    """Enough videos for batches of 34: id, label and role."""
+    rows = [(f"{label}{n}", label, "test" if n > 19 else "train") for label in "ab" for n in range(22)]
     (folder / "videos").mkdir()
     for name, _, _ in rows:
         write_video(folder, name)
@@ -346,8 +342,8 @@ def one_shard(*views: str) -> dict[str, int]:
 
 
 def add_video(project: Project) -> None:
-    write_video(project.folder, "a6")
-    write_table(project.folder, [*project.rows, ("a6", "a", "train")])
+    write_video(project.folder, "a99")
+    write_table(project.folder, [*project.rows, ("a99", "a", "train")])
 
 
 def remove_video(project: Project) -> None:
@@ -363,9 +359,9 @@ def relabel(project: Project) -> None:
 
 
 def relabel_and_add(project: Project) -> None:
-    write_video(project.folder, "a6")
+    write_video(project.folder, "a99")
     rows = [(project.rows[0][0], "b", "train"), *project.rows[1:]]
-    write_table(project.folder, [*rows, ("a6", "a", "train")])
+    write_table(project.folder, [*rows, ("a99", "a", "train")])
 
 
 def replace_by_a_newer_file(project: Project) -> None:

@@ -30,7 +30,8 @@ def test_as_many_jobs_as_the_workflow_has(workflow, tmp_path: Path, views: list[
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
     mine = {"kind": "folder", "recipe": "r", "shards": 3, "videos": ".", "table": "table.csv"}
-    recipes = {"r": {"evaluation": evaluation}}
+    stages = {"stage1": {"batch_size": 1}, "stage2": {"batch_size": 1}}
+    recipes = {"r": {"evaluation": evaluation, "pretraining": {"validation_fraction": 0, **stages}}}
     workflow.configure({"views": views, "datasets": {"mine": mine}, "recipes": recipes})
 
     config = load_config(tmp_path / "config.yaml")

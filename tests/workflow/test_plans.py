@@ -19,6 +19,10 @@ from tests.datasets.rar import hmdb51_archives
 from tests.tiny import HMDB51
 
 VIEWS = ("rgb", "flow", "mask", "pose")
+#: for data sets of two or three videos
+FEW_VIDEOS: dict[str, Any] = {
+    "pretraining": {"stage1": {"batch_size": 1}, "stage2": {"batch_size": 1}, "validation_fraction": 0}
+}
 
 
 def whole_plan(dataset: str, shards: int, splits: int) -> dict[str, int]:
@@ -84,7 +88,7 @@ def public(workflow, tmp_path: Path):
             ("kinetics400", 2, ["1"]),
         )
     }
-    workflow.configure({"datasets": datasets, "recipes": {"r": {}}})
+    workflow.configure({"datasets": datasets, "recipes": {"r": FEW_VIDEOS}})
     config = load_config(tmp_path / "config.yaml")
     for settings in config.datasets.values():
         absolute = settings.model_copy(
@@ -148,7 +152,7 @@ def test_the_official_lists_give_the_whole_plan(
     workflow.configure(
         {
             "datasets": {dataset: common | {"shards": 40, "videos": "videos"}},
-            "recipes": {"r": {}},
+            "recipes": {"r": FEW_VIDEOS},
         }
     )
     assert workflow.plan(f"eval_{dataset}") == whole_plan(dataset, 40, 3)
@@ -162,13 +166,13 @@ def test_a_folder_of_the_users_own(workflow, tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": "my videos", "table": "table.csv"}
-    workflow.configure({"datasets": {"mine": mine}, "recipes": {"r": {}}})
+    workflow.configure({"datasets": {"mine": mine}, "recipes": {"r": FEW_VIDEOS}})
     assert workflow.plan("eval_mine") == whole_plan("mine", 1, 1)
     assert workflow.plan("extract_mine") == {"extract": 2, "extract_persons": 1, "extract_mine": 1}
     assert workflow.plan("results/mine/shards/flow/00000.h5") == {"extract": 1}
     assert workflow.plan("results/mine/shards/pose/00000.h5") == {"extract_persons": 1}
 
-    workflow.configure({"views": ["rgb"], "datasets": {"mine": mine}, "recipes": {"r": {}}})
+    workflow.configure({"views": ["rgb"], "datasets": {"mine": mine}, "recipes": {"r": FEW_VIDEOS}})
     one_view = workflow.plan("eval_mine")
     assert one_view["extract"] == 1
     assert "ensemble_scores" not in one_view
@@ -180,11 +184,58 @@ def test_only_evaluations_need_labels(workflow, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
     mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": ".", "table": "table.csv"}
-    workflow.configure({"views": ["rgb", "flow"], "datasets": {"my-own.2": mine}, "recipes": {"r": {}}})
-    trained = {"index": 1, "extract": 2, "pretrain_stage1": 2, "pretrain_stage2": 1, "pretrain_my-own.2": 1}
-    assert workflow.plan("pretrain_my-own.2") == trained
+    workflow.configure(
+        {"views": ["rgb", "flow"], "datasets": {"my-own.2": mine}, "recipes": {"r": FEW_VIDEOS}}
+    )
+    trained = {"index_for_pretraining": 1, "extract": 2, "pretrain_stage1": 2, "pretrain_stage2": 1}
+    assert workflow.plan("pretrain_my-own.2") == trained | {"encoder": 2, "pretrain_my-own.2": 1}
     output = workflow.fail("--dry-run", "eval_my-own.2")
     assert "data set 'my-own.2': split '1' has no labelled train video" in output
+
+
+def test_a_batch_that_no_data_set_fills_ends_the_run_before_it_begins(workflow, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("video,label,split\na.mp4,x,train\nb.mp4,x,test\n")
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": ".", "table": "table.csv"}
+    recipes = {"r": {"pretraining": {"validation_fraction": 0}}}
+    workflow.configure({"datasets": {"mine": mine}, "recipes": recipes})
+    assert "data set 'mine': 1 training videos do not fill one batch of 16" in workflow.fail(
+        "-n", "eval_mine"
+    )
+    assert workflow.plan("extract_mine")["extract"] == 2, "which needs no batch"
+
+
+def test_names_with_characters_of_snakemake(workflow, tmp_path: Path) -> None:
+    """Braces are wildcards to it, and words in angle brackets variables; neither reaches it."""
+    names = ("<a>.mp4", "{b}.mp4", "c d'e\".mp4", "$(touch f).mp4")
+    rows = [f'"{name.replace(chr(34), chr(34) * 2)}",x,{role}' for name in names for role in ["train"]]
+    (tmp_path / "{my} <table>.csv").write_text("video,label,split\n" + "\n".join(rows))
+    (tmp_path / "<my> {videos}").mkdir()
+    for name in names:
+        (tmp_path / "<my> {videos}" / name).touch()
+    mine = {"kind": "folder", "recipe": "r", "shards": 1}
+    mine |= {"videos": "<my> {videos}", "table": "{my} <table>.csv"}
+    workflow.configure({"datasets": {"mine": mine}, "recipes": {"r": FEW_VIDEOS}})
+    assert workflow.plan("pretrain_mine")["extract"] == 2
+    workflow.run("results/mine/manifest.csv")
+    listed = [video.path.name for video in read_manifest(tmp_path / "results" / "mine" / "manifest.csv")]
+    assert sorted(listed) == sorted(names)
+
+
+@pytest.mark.parametrize("results", ["my results; touch seen", "it's $(touch seen) `touch seen`"])
+def test_results_are_quoted(workflow, tmp_path: Path, results: str) -> None:
+    demo = {"kind": "demo", "recipe": "r", "shards": 1, "train_subjects": 1, "test_subjects": 1, "takes": 1}
+    workflow.configure({"results": results, "datasets": {"demo": demo}, "recipes": {"r": {}}})
+    workflow.run(f"{results}/demo/pretrain/random/mask.safetensors")
+    assert (tmp_path / results / "demo" / "pretrain" / "random" / "mask.safetensors").is_file()
+    assert not (tmp_path / "seen").exists()
+
+
+@pytest.mark.parametrize("results", ["{a}", "<a>", "-rf", "a\nb", ""])
+def test_results_that_snakemake_or_a_shell_would_misread(workflow, results: str) -> None:
+    workflow.configure({"results": results, "datasets": {}, "recipes": {}})
+    assert "'results': " in workflow.fail("-n", "extract_demo")
 
 
 def test_a_config_typo_is_named(workflow) -> None:
@@ -208,7 +259,7 @@ def test_exports(workflow, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).touch()
     mine = {"kind": "folder", "recipe": "r", "shards": 1, "videos": ".", "table": "table.csv"}
-    workflow.configure({"views": ["rgb", "flow"], "datasets": {"mine": mine}, "recipes": {"r": {}}})
+    workflow.configure({"views": ["rgb", "flow"], "datasets": {"mine": mine}, "recipes": {"r": FEW_VIDEOS}})
     trained = {"index_for_pretraining": 1, "extract": 2, "pretrain_stage1": 2, "pretrain_stage2": 1}
     exported = trained | {"encoder": 2, "export": 1, "export_mine": 1}
     assert workflow.plan("export_mine") == exported
@@ -221,7 +272,9 @@ def test_exports(workflow, tmp_path: Path) -> None:
     (tmp_path / "results" / "mine" / "summary.json").write_text("{}")
     assert workflow.plan("export_mine") == exported
     with_accuracies = mine | {"card_accuracies": True}
-    workflow.configure({"views": ["rgb"], "datasets": {"mine": with_accuracies}, "recipes": {"r": {}}})
+    workflow.configure(
+        {"views": ["rgb"], "datasets": {"mine": with_accuracies}, "recipes": {"r": FEW_VIDEOS}}
+    )
     assert workflow.plan("export_mine")["summary"] == 1
     commands = " ".join(workflow.run("--dry-run", "--printshellcmds", "export_mine").split())
     assert "--summary results/mine/summary.json --output results/mine/export/cocon" in commands
@@ -250,7 +303,7 @@ def test_ablations(workflow, tmp_path: Path) -> None:
             "seed": 5,
             "views": ["rgb", "flow"],
             "datasets": {"mine": mine},
-            "recipes": {"r": {}},
+            "recipes": {"r": FEW_VIDEOS},
             "ablations": {"few": few},
         }
     )
@@ -297,7 +350,7 @@ def test_from_archives_to_the_whole_plan(workflow, tmp_path: Path) -> None:
     for name, content in zip(HMDB51["from_archives"], hmdb51_archives(names, splits), strict=True):
         (tmp_path / name).write_bytes(content)
     section = HMDB51 | {"recipe": "r", "shards": 2}
-    workflow.configure({"datasets": {"hmdb51": section}, "recipes": {"r": {}}})
+    workflow.configure({"datasets": {"hmdb51": section}, "recipes": {"r": FEW_VIDEOS}})
     assert "cocon data get" in workflow.fail("--dry-run", "eval_hmdb51"), "advised, not started"
     workflow.run("get_hmdb51")
     workflow.run("results/hmdb51/manifest.csv")
@@ -316,6 +369,8 @@ def test_the_paper_s_table_is_one_plan(workflow, repository: Path, tmp_path: Pat
         if settings["kind"] != "demo":
             kind = settings["kind"]
             settings |= {"shards": 1, "lists": kind, "videos": f"videos/{kind}"}
+    for recipe in document["recipes"].values():
+        recipe["pretraining"] = FEW_VIDEOS["pretraining"]
     workflow.configure(document)
     for name, settings in load_config(tmp_path / "config.yaml").datasets.items():
         if settings.kind != "demo" and name == settings.kind:
@@ -360,7 +415,7 @@ def test_protocols_of_the_users_own(workflow, tmp_path: Path) -> None:
         "protocols": ["retrieval", "near", "linear_sgd", "short"],
         "own": {"near": {"like": "retrieval", "ranks": [1]}, "short": {"like": "finetune_dpc", "epochs": 3}},
     }
-    recipes = {"r": {"evaluation": evaluation}}
+    recipes = {"r": FEW_VIDEOS | {"evaluation": evaluation}}
     workflow.configure({"views": ["rgb", "flow"], "datasets": {"mine": mine}, "recipes": recipes})
     plan = workflow.plan("eval_mine")
     found = {name: plan.get(name) for name in ("linear", "retrieval", "finetune")}

@@ -35,7 +35,7 @@ for name, settings in CONFIG.ablations.items():
         name:
             f"ablation_{name}"
         input:
-            metrics=PATHS.ablation_metrics(name),
+            metrics=ablation_metrics(name),
             relations=PATHS.ablation_relations(name),
         output:
             json=f"{RESULTS}/{settings.dataset}/ablation_{name}.json",

@@ -301,6 +301,12 @@ def folder_of_shards(wildcards, input):
 # ---- Encoders and what is made of them.
 
 
+def training_videos(wildcards):
+    """The table that pretraining reads, after a look whether its videos fill a batch."""
+    said(LISTS.check_batches, wildcards.dataset)
+    return PATHS.training_videos(wildcards.dataset)
+
+
 def pretrain_split(wildcards):
     """The split whose training videos are pretrained on."""
     return dataset_of(wildcards).pretrain_split
@@ -370,7 +376,18 @@ def all_metrics(wildcards):
 
 def paper_cells(wildcards):
     """The metrics behind the cells of the paper's table that belong to a data set."""
+    said(LISTS.check_labels, wildcards.dataset)
     return paper_metrics(PATHS, wildcards.dataset)
+
+
+def ablation_metrics(name):
+    """A function from wildcards to the metrics that an ablation compares."""
+
+    def metrics(wildcards):
+        said(LISTS.check_labels, CONFIG.ablations[name].dataset)
+        return PATHS.ablation_metrics(name)
+
+    return metrics
 
 
 def features_of_views(wildcards):

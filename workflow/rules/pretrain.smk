@@ -27,7 +27,7 @@ rule initialise:
 
 rule pretrain_stage1:
     input:
-        videos=PATHS.training_videos(),
+        videos=training_videos,
         shards=view_shards,
     output:
         encoder=f"{RUN}pretrain/stage1/{{view}}.safetensors",
@@ -76,7 +76,7 @@ rule pretrain_stage1:
 # Which views there are differs between data sets, and outputs cannot: the encoders go into a folder.
 rule pretrain_stage2:
     input:
-        videos=PATHS.training_videos(),
+        videos=training_videos,
         shards=all_shards,
         start=start_of,
     output:
