@@ -24,7 +24,7 @@ from view_extractors import comparison, estimate
 from view_extractors.arguments import add_machine_arguments, extractor_of, resources_of
 from view_extractors.base import Output
 from view_extractors.console import ConsoleProgress
-from view_extractors.inputs import from_manifest, from_names
+from view_extractors.inputs import from_names, read_list
 from view_extractors.overview import VIEWS, backends_table, settings_help, views_in_short
 from view_extractors.registry import EXTRACTORS
 from view_extractors.run import extract
@@ -110,6 +110,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     score = commands.add_parser("score", help="compare shards with the truth of the demo data set")
     score.add_argument("--shards", type=Path, required=True, help="folder with one folder per view")
+    score.add_argument(
+        "--shard-count", type=int, metavar="N", help="shards that a view has: 00000.h5 and so on; default: all"
+    )
     score.add_argument("--truth", type=Path, required=True, help="folder with one .npz file per video")
     score.add_argument("--output", type=Path, help="write the figures to this JSON file as well")
     score.set_defaults(run=_score)
@@ -175,7 +178,7 @@ def _extract(options: argparse.Namespace) -> None:
     if not 0 <= options.shard < options.shards:
         raise CoConError(f"--shard {options.shard} is not one of {options.shards} (they count from 0)")
     resources = resources_of(options)
-    videos = from_manifest(options.manifest) if options.manifest else from_names(options.videos)
+    videos, checksums = read_list(options.manifest) if options.manifest else (from_names(options.videos), {})
     outputs = _outputs(options)
     with contextlib.closing(ConsoleProgress()) as progress:
         extract(
@@ -185,6 +188,7 @@ def _extract(options: argparse.Namespace) -> None:
             resources=resources,
             batch_size=options.batch_size,
             progress=progress,
+            checksums=checksums,
         )
 
 
@@ -209,7 +213,7 @@ def _backends(options: argparse.Namespace) -> None:
 def _score(options: argparse.Namespace) -> None:
     from view_extractors.scoring import score, table
 
-    figures = score(options.shards, options.truth)
+    figures = score(options.shards, options.truth, options.shard_count)
     print(table(figures))
     if options.output:
         write_json(options.output, figures)

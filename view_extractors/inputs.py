@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cocon.errors import CoConError
 from cocon.files import read_csv
+from cocon.shards.source import sha256_in
 
 SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
@@ -54,9 +55,18 @@ def from_manifest(table: Path) -> Mapping[str, Path]:
     Raises:
         CoConError: the table is missing, a cell is empty, or an id stands there twice.
     """
+    return read_list(table)[0]
+
+
+def read_list(table: Path) -> tuple[Mapping[str, Path], Mapping[str, str]]:
+    """The paths of a table as :func:`from_manifest`, and the sha256 of those videos that have it there.
+
+    Both by id. A column ``checksum`` that holds something else than sha256 is not used.
+    """
     if not table.is_file():
         raise CoConError(f"there is no manifest {table}")
     videos: dict[str, Path] = {}
+    checksums: dict[str, str] = {}
     for line, row in enumerate(read_csv(table), start=2):
         video_id, path = row.get("id"), row.get("path")
         if not video_id or not path:
@@ -64,7 +74,9 @@ def from_manifest(table: Path) -> Mapping[str, Path]:
         if video_id in videos:
             raise CoConError(f"{table}, line {line}: the id '{video_id}' stands there twice")
         videos[video_id] = Path(path)
-    return videos
+        if checksum := sha256_in(row.get("checksum")):
+            checksums[video_id] = checksum
+    return videos, checksums
 
 
 def _of_folder(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:

@@ -30,6 +30,8 @@ def run(args: argparse.Namespace) -> None:
     """Read the official lists (or the table) and write the manifest."""
     settings = parse_settings(args.settings, _DatasetSettings).root
     videos = list_videos(settings)
-    write_manifest(args.output, videos, {video.id: glance(video.path) for video in videos})
+    # Hundreds of thousands of files on a network are not asked for what nobody compares.
+    facts = {video.id: glance(video.path) for video in videos} if settings.track_videos else {}
+    write_manifest(args.output, videos, facts)
     labels = {video.label for video in videos if video.label}
     print(f"{args.output}: {len(videos):,} videos, {len(labels)} classes")

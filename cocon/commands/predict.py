@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from cocon.commands.arguments import add_shards
 from cocon.commands.ensemble import parse_inputs
 from cocon.config.settings import parse_settings
 from cocon.evaluation.settings import EnsembleSettings
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("--classifiers", required=True, nargs="+", metavar="VIEW=FILE", help="what `cocon finetune` wrote")
-    add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
+    add_shards(parser)
     add("--output", type=Path, required=True, help="the .csv to write")
     add("--settings", default="{}", help="ensemble, the weights of the views: JSON or a file")
     add("--batch-size", type=int, default=16, help="windows per forward pass")
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> None:
             device=process.device,
             batch_size=args.batch_size,
             workers=args.workers,
+            shard_count=args.shard_count,
         )
     write_predictions(args.output, found)
     if found.left_out:

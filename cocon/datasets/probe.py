@@ -13,13 +13,17 @@ from pathlib import Path
 
 from cocon.datasets.manifest import Facts, Video
 from cocon.files import file_lock, sha256_of
+from cocon.shards.source import Source
 
 OK, MISSING = "ok", "missing"
 
 
 def glance(path: Path) -> Facts:
     """What the folder says of a file, without opening it."""
-    return Facts(size=path.stat().st_size) if path.is_file() else Facts(status=MISSING)
+    if not path.is_file():
+        return Facts(status=MISSING)
+    source = Source.of(path)
+    return Facts(size=source.size, modified=source.modified)
 
 
 def probe(path: Path) -> Facts:
@@ -54,7 +58,7 @@ def probe(path: Path) -> Facts:
         status = f"undecodable: {fault or 'it has no frame'}"
     else:
         status = f"damaged: {fault}" if fault else OK
-    return Facts(frames, round(rate, 3), facts.size, sha256_of(path), status)
+    return Facts(frames, round(rate, 3), facts.size, facts.modified, sha256_of(path), status)
 
 
 def probe_all(videos: Sequence[Video], memory: Path, processes: int = 1) -> Iterator[tuple[str, Facts]]:
@@ -111,5 +115,6 @@ def _recall(memory: Path) -> dict[str, Facts]:
             with contextlib.suppress(json.JSONDecodeError):  # the last line of a killed run
                 row = json.loads(line)
                 key = row.pop("key")
-                known[key] = Facts(**row)
+                # older programs did not write the time down; the key ends with it
+                known[key] = Facts(**{"modified": int(key.rpartition("|")[2]), **row})
     return known

@@ -28,7 +28,7 @@ from cocon.evaluation.splits import labelled_split
 from cocon.evaluation.windows import mean_over_windows, usable_videos
 from cocon.files import fingerprint, sha256_of
 from cocon.models.classifier import Classifier
-from cocon.shards import ShardSet
+from cocon.shards import ShardSet, membership
 from cocon.training.checkpoint import load_encoder
 from cocon.training.log import Reporter, write_log
 from cocon.training.loggers import Loggers, Run
@@ -57,6 +57,7 @@ class FinetuneJob:
         seed: Of everything random.
         preset: Whose section of the settings counts.
         protocol: Name of the row in the table; empty: that of the preset.
+        shard_count: Shards of the view; None: all that are there.
     """
 
     manifest: Path
@@ -70,6 +71,7 @@ class FinetuneJob:
     seed: int
     preset: str = "finetune"
     protocol: str = ""
+    shard_count: int | None = None
 
     @property
     def name(self) -> str:
@@ -91,14 +93,17 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
         CheckpointError: The encoder is missing, something else or of another view.
         ConfigError: Frames are smaller than the crop.
         DatasetError: Too few videos or classes, see `Split.available`.
+        ShardError: The shards are missing or damaged, or hold other videos than the manifest.
         TrainingInterruptedError: After a signal, with the state saved.
         TrainingDivergedError: The loss is not finite.
     """
     settings = job.schedule
     network, info = load_encoder(job.checkpoint, view=job.view)
     clip = job.settings.clip or info.clip
-    shards = ShardSet.of_folder(job.shards / job.view)
-    split = labelled_split(read_manifest(job.manifest), job.split)
+    shards = ShardSet.of_folder(job.shards / job.view, job.shard_count)
+    videos = read_manifest(job.manifest)
+    membership.check(shards, videos)
+    split = labelled_split(videos, job.split)
     train, test = split.available(set(usable_videos(shards, [*split.train, *split.test])))
     _check_sizes(shards, test, clip)
 

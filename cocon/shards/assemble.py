@@ -6,14 +6,13 @@ import json
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 
-from cocon.shards.format import FORMAT, VERSION, Codec, VideoInfo
+from cocon.shards.format import FORMAT, VERSION, Codec, VideoInfo, columns
 from cocon.shards.header import SIZE, ShardHeader, checksum
 from cocon.shards.sparse import SparseFile
 
@@ -28,6 +27,7 @@ def write_tables(
     parameters: dict[str, Any],
     rows: Sequence[VideoInfo],
     offsets: np.ndarray,
+    checksums: np.ndarray,
 ) -> int:
     """Write everything but the frames and the user block; returns where in the file the frames belong."""
     tables = SparseFile()
@@ -43,6 +43,7 @@ def write_tables(
             parameters=json.dumps(parameters, sort_keys=True),
         )
         file["frames/offsets"] = offsets
+        file["frames/xxh64"] = checksums
         data = _reserve(file["frames"], int(offsets[-1]))
         _write_table(file, rows)
         position = int(data.get_offset()) if offsets[-1] else SIZE  # an empty data set lies nowhere
@@ -63,7 +64,7 @@ def _reserve(group: h5py.Group, size: int) -> h5py.h5d.DatasetID:
 
 def _write_table(file: h5py.File, rows: Sequence[VideoInfo]) -> None:
     """Store the rows column by column under ``videos/``, strings as fixed-length UTF-8 bytes."""
-    for column in fields(VideoInfo):
+    for column in columns(VERSION):
         values = [getattr(row, column.name) for row in rows]
         if column.type == "int":
             array = np.array(values, np.int64)

@@ -20,11 +20,11 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_facts_stand_beside_the_videos_and_are_not_needed(tmp_path: Path) -> None:
-    facts = {"a/x": Facts(40, 29.97, 1234, "ab" * 32, "ok")}
+    facts = {"a/x": Facts(40, 29.97, 1234, 1_700_000_000_123_456_789, "ab" * 32, "ok")}
     write_manifest(tmp_path / "m.csv", VIDEOS, facts)
     lines = (tmp_path / "m.csv").read_text(errors="surrogateescape").splitlines()
-    assert lines[0] == "id,path,label,split_1,split_2,group,frames,fps,size,checksum,status"
-    assert lines[1] == f"a/x,v/a/x.mp4,a,train,test,g1,40,29.97,1234,{'ab' * 32},ok"
+    assert lines[0] == "id,path,label,split_1,split_2,group,frames,fps,size,modified,checksum,status"
+    assert lines[1] == f"a/x,v/a/x.mp4,a,train,test,g1,40,29.97,1234,1700000000123456789,{'ab' * 32},ok"
     assert read_manifest(tmp_path / "m.csv") == VIDEOS
 
 

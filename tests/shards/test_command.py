@@ -75,6 +75,7 @@ def test_info(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert documents[0]["videos"][0] | {"crc32": 0} == {
         "id": "a b", "frames": FRAMES, "height": HEIGHT, "width": WIDTH, "source_height": 60,
         "source_width": 80, "fps": 25.0, "status": "ok", "reason": "", "crc32": 0,
+        "source_bytes": 0, "source_modified": 0, "source_sha256": "",
     }  # fmt: skip
 
 

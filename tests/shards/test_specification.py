@@ -70,7 +70,7 @@ def test_user_block(tmp_path: Path) -> None:
     size, position, of_data = np.frombuffer(content, "<u8", 3, 16).tolist()
     version, crc = np.frombuffer(content, "<u4", 2, 8).tolist()
     assert content[:8] == b"CoConSh\n"
-    assert (version, size) == (2, len(content))
+    assert (version, size) == (3, len(content))
     assert not any(content[40:512])
     assert crc == zlib.crc32(content[:12] + content[16:position] + content[position + of_data :])
     with h5py.File(path) as file:
