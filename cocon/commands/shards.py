@@ -95,22 +95,32 @@ def shard_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def verify_all(paths: Sequence[Path]) -> None:
-    """Print a line per shard and a summary; raises ShardError when one is bad."""
+    """Print a line per shard and a summary; raises ShardError when one is bad or cannot be read."""
+    from cocon.shards.header import DamagedShardError
     from cocon.shards.verify import verify
 
-    bad = 0
+    bad = unread = 0
     for path in paths:
         try:
             rows = verify(path)
-        except ShardError as error:
+        except DamagedShardError as error:
             bad += 1
             print(f"BAD    {error.message}", flush=True)
+        except ShardError as error:
+            unread += 1
+            print(f"?      {error.message}{f' ({error.hint})' if error.hint else ''}", flush=True)
         else:
             print(f"whole  {path}: {_count(rows)}", flush=True)
+    if unread:
+        also = f", and {bad} are bad" if bad else ""
+        raise ShardError(
+            f"{unread} of {len(paths)} files cannot be read as shards{also}",
+            "nothing is known of their content: see who may read them, and that they are shards",
+        )
     if bad:
         raise ShardError(
             f"{bad} of {len(paths)} shards are bad",
-            "delete them and run the workflow again; it makes them anew",
+            "delete them and run the workflow again; it makes them again",
         )
     print(f"{len(paths)} shards, all whole")
 
@@ -119,6 +129,14 @@ def _count(rows: Sequence[Any]) -> str:
     statuses = Counter(row.status for row in rows)
     parts = [f"{statuses[name]} {name}" for name in ("ok", "repaired", "skipped") if statuses[name]]
     return f"{len(rows)} videos ({', '.join(parts) or 'none'})"
+
+
+def _sources(rows: Sequence[Any]) -> str:
+    known = [row.source for row in rows if row.source.known]
+    if not known:
+        return "files that it does not describe"
+    total, read = sum(source.size for source in known), sum(bool(source.sha256) for source in known)
+    return f"{len(known)} files of {total:,} bytes" + (f", {read} with a sha256" if read else "")
 
 
 def info(paths: Sequence[Path], *, as_json: bool) -> None:
@@ -135,6 +153,7 @@ def info(paths: Sequence[Path], *, as_json: bool) -> None:
                 "path": str(path),
                 "view": shard.view,
                 "codec": shard.codec,
+                "version": shard.version,
                 "bytes": size,
                 "frames": frames,
             }
@@ -142,6 +161,8 @@ def info(paths: Sequence[Path], *, as_json: bool) -> None:
             documents.append({**head, "parameters": shard.parameters, "videos": videos})
             continue
         print(f"{path}\n  view        {shard.view}, coded as {shard.codec}\n  videos      {_count(rows)}")
+        print(f"  format      version {shard.version}{'' if shard.version > 2 else ', frames without checksums'}")
+        print(f"  made from   {_sources(rows)}")
         print(
             f"  frames      {frames:,}, {size / max(frames, 1):,.0f} bytes each\n  size        {size:,} bytes"
         )

@@ -35,13 +35,10 @@ def write_tables(
     with h5py.File(
         path.name, "w", libver="earliest", userblock_size=SIZE, driver="fileobj", fileobj=tables
     ) as file:
-        file.attrs.update(
-            format=FORMAT,
-            version=VERSION,
-            view=view,
-            codec=codec,
-            parameters=json.dumps(parameters, sort_keys=True),
-        )
+        texts = {"format": FORMAT, "view": view, "codec": codec, "parameters": json.dumps(parameters, sort_keys=True)}
+        for name, text in texts.items():
+            file.attrs[name] = np.bytes_(text.encode())
+        file.attrs["version"] = VERSION
         file["frames/offsets"] = offsets
         file["frames/xxh64"] = checksums
         data = _reserve(file["frames"], int(offsets[-1]))
@@ -95,5 +92,5 @@ def seal(path: Path, position: int, size: int) -> None:
             file.seek(0)
             file.write(header.to_bytes())
             file.flush()
-            header = header._replace(crc32=checksum(file.fileno(), header))
+            header = header._replace(crc32=checksum(*header.around_frames(file.fileno())))
         os.fsync(file.fileno())

@@ -87,8 +87,11 @@ class ShardHeader(NamedTuple):
     size: int
 
     @classmethod
-    def read(cls, path: Path, versions: Sequence[int]) -> Self:
+    def read(cls, path: Path, versions: Sequence[int]) -> tuple[Self, bytes, bytes]:
         """Read and check the user block and everything else but the frames.
+
+        Returns:
+            What the user block says, and the bytes of the file before and after its frames.
 
         Raises:
             ShardError: when the file is missing or cannot be read, is no shard, is of none of these versions,
@@ -98,7 +101,7 @@ class ShardHeader(NamedTuple):
             return cls._read(descriptor, path, versions)
 
     @classmethod
-    def _read(cls, descriptor: int, path: Path, versions: Sequence[int]) -> Self:
+    def _read(cls, descriptor: int, path: Path, versions: Sequence[int]) -> tuple[Self, bytes, bytes]:
         block = os.pread(descriptor, SIZE, 0)
         if block.startswith(_HDF5):
             raise NotAShardError(f"{path} is an HDF5 file, but not a shard of {_named(versions)}")
@@ -119,9 +122,16 @@ class ShardHeader(NamedTuple):
             raise DamagedShardError(f"{path} is damaged: its frames lie outside of the file")
         if size - header.size > _TABLES:
             raise DamagedShardError(f"{path} is damaged: {size - header.size} of its bytes are no frames")
-        if checksum(descriptor, header) != header.crc32:
+        front, back = header.around_frames(descriptor)
+        if checksum(front, back) != header.crc32:
             raise DamagedShardError(f"{path} is damaged: the checksum of its tables is wrong")
-        return header
+        return header, front, back
+
+    def around_frames(self, descriptor: int) -> tuple[bytes, bytes]:
+        """The bytes of a file before and after its frames."""
+        end = self.position + self.size
+        front, back = pieces(descriptor, 0, self.position), pieces(descriptor, end, self.file_size)
+        return b"".join(front), b"".join(back)
 
     def to_bytes(self) -> bytes:
         """The user block."""
@@ -132,24 +142,13 @@ def _named(versions: Sequence[int]) -> str:
     return "version " + " or ".join(map(str, versions))
 
 
-def checksum(descriptor: int, header: ShardHeader) -> int:
-    """CRC-32 of the user block that ``header`` stands for, and of the rest of the file without the frames.
-
-    The user block's own bytes are read from the file, with its checksum left out.
-    """
-    block = os.pread(descriptor, SIZE, 0)
-    crc = zlib.crc32(block[:12])
-    crc = zlib.crc32(block[16:], crc)
-    crc = crc_of(descriptor, SIZE, header.position, crc)
-    return crc_of(descriptor, header.position + header.size, header.file_size, crc)
+def checksum(front: bytes, back: bytes) -> int:
+    """CRC-32 of a file without its frames and without the place of this checksum in the user block."""
+    return zlib.crc32(back, zlib.crc32(memoryview(front)[16:], zlib.crc32(front[:12])))
 
 
-def crc_of(descriptor: int, begin: int, end: int, crc: int = 0) -> int:
-    """CRC-32 of the bytes ``begin`` to ``end`` of a file, read piece by piece."""
-    while begin < end:
-        piece = os.pread(descriptor, min(_CHUNK, end - begin), begin)
-        if not piece:
-            break
-        crc = zlib.crc32(piece, crc)
+def pieces(descriptor: int, begin: int, end: int) -> Iterator[bytes]:
+    """The bytes ``begin`` to ``end`` of a file, a few megabytes at a time."""
+    while begin < end and (piece := os.pread(descriptor, min(_CHUNK, end - begin), begin)):
+        yield piece
         begin += len(piece)
-    return crc

@@ -1,15 +1,17 @@
 """Reads everything in a shard but the frames, and takes nothing on trust: a shard may come from a stranger.
 
 A checksum finds accidents. Whoever writes a file on purpose can mend it, so nothing here leads out of the
-file, asks for more memory than the file has bytes, or leaves a number for a reader to stumble over.
+file, asks for more memory than the file has bytes, or leaves a number for a reader to stumble over. HDF5 gets
+the bytes that were checked, from memory: what it does not get are the frames, the disk and other files.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -19,6 +21,8 @@ import numpy as np
 
 from cocon.shards.format import FORMAT, READABLE, Codec, Status, VideoInfo, columns
 from cocon.shards.header import SIZE, DamagedShardError, ShardHeader
+from cocon.shards.sparse import SparseFile
+from cocon.shards.version_2 import text_of
 from cocon.views import VIEWS
 
 MOST_VIDEOS = 1 << 20
@@ -60,31 +64,40 @@ def read_contents(path: Path) -> Contents:
             damaged or contradicts itself, or holds data that lie outside of it.
     """
     path = Path(path)
-    header = ShardHeader.read(path, READABLE)
+    header, front, back = ShardHeader.read(path, READABLE)
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            contents = _contents(file, header)
+        parts = {0: front, header.position + header.size: back}
+        tables = SparseFile.of(parts, header.file_size)
+        with h5py.File(path.name, "r", driver="fileobj", fileobj=tables) as file:
+            contents = _contents(file, header, parts)
         _check(contents, header)
     except _UNREADABLE as error:
         raise DamagedShardError(f"{path} is damaged ({error})") from error
     return contents
 
 
-def _contents(file: h5py.File, header: ShardHeader) -> Contents:
+def _contents(file: h5py.File, header: ShardHeader, parts: Mapping[int, bytes]) -> Contents:
     root = file.id
-    if _text(file, "format") != FORMAT or file.attrs["version"] != header.version:
+    if header.version == 2:
+        text = functools.partial(text_of, parts)
+    else:
+        text = functools.partial(_text, file)
+    number = h5py.h5a.open(root, b"version")
+    if number.get_type().get_class() != h5py.h5t.INTEGER or number.shape != ():
+        raise ValueError("the attribute version is not a number")
+    if text("format") != FORMAT or file.attrs["version"] != header.version:
         raise ValueError("it does not say that it is a shard of its version")
     data = _data_set(root, "frames/data", header)
     if (data.dtype, data.shape) != (np.uint8, (header.size,)):
         raise ValueError("frames/data is not what the user block says")
     if header.size and data.get_offset() != header.position:
         raise ValueError("frames/data lies elsewhere than the user block says")
-    codec: Any = _text(file, "codec")
+    codec: Any = text("codec")
     return Contents(
         version=header.version,
-        view=_text(file, "view"),
+        view=text("view"),
         codec=codec,
-        parameters=json.loads(_text(file, "parameters")),
+        parameters=json.loads(text("parameters")),
         rows=_rows(root, header),
         offsets=_column(root, "frames/offsets", "<i8", header),
         checksums=_column(root, "frames/xxh64", "<u8", header) if header.version > 2 else None,
@@ -93,13 +106,13 @@ def _contents(file: h5py.File, header: ShardHeader) -> Contents:
 
 
 def _text(file: h5py.File, name: str) -> str:
+    """An attribute that is one string of fixed length."""
     attribute = h5py.h5a.open(file.id, name.encode())
-    if attribute.get_type().get_class() != h5py.h5t.STRING or attribute.shape != ():
-        raise ValueError(f"the attribute {name} is not a string")
-    value = file.attrs[name]
-    if not isinstance(value, str):
-        raise ValueError(f"the attribute {name} is not a string")
-    return value
+    kind = attribute.get_type()
+    if kind.get_class() != h5py.h5t.STRING or kind.is_variable_str() or attribute.shape != ():
+        raise ValueError(f"the attribute {name} is not a string of fixed length")
+    value: bytes = file.attrs[name]
+    return value.decode()
 
 
 def _data_set(root: h5py.h5g.GroupID, name: str, header: ShardHeader) -> h5py.h5d.DatasetID:
