@@ -111,7 +111,10 @@ def _parser() -> argparse.ArgumentParser:
     score = commands.add_parser("score", help="compare shards with the truth of the demo data set")
     score.add_argument("--shards", type=Path, required=True, help="folder with one folder per view")
     score.add_argument(
-        "--shard-count", type=int, metavar="N", help="shards that a view has: 00000.h5 and so on; default: all"
+        "--shard-count",
+        type=int,
+        metavar="N",
+        help="shards that a view has: 00000.h5 and so on; default: all",
     )
     score.add_argument("--truth", type=Path, required=True, help="folder with one .npz file per video")
     score.add_argument("--output", type=Path, help="write the figures to this JSON file as well")

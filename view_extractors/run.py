@@ -59,7 +59,8 @@ def extract(
 
     Raises:
         ShardError: more than ``max_failed_fraction`` of the videos failed, the disk is full, another
-            process writes one of the shards, or a file has another checksum than it should. Other errors of a backend carry a note that names the video.
+            process writes one of the shards, or a file has another checksum than it should. Other errors of
+            a backend carry a note that names the video.
     """
     resources, progress = resources or Resources(), progress or Progress()
     cv2.setNumThreads(resources.threads)
@@ -71,8 +72,10 @@ def extract(
         else:
             wanted.append(output)
     if wanted and checksums:
-        sources = {video_id: _read(videos[video_id], checksums.get(video_id, ""), source)
-                   for video_id, source in sources.items()}
+        sources = {
+            video_id: _read(videos[video_id], checksums.get(video_id, ""), source)
+            for video_id, source in sources.items()
+        }
     summary = Summary()
     writers: dict[ShardWriter, Extractor] = {}
     with contextlib.ExitStack() as stack, _full_disk_explained(writers):

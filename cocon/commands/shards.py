@@ -161,7 +161,10 @@ def info(paths: Sequence[Path], *, as_json: bool) -> None:
             documents.append({**head, "parameters": shard.parameters, "videos": videos})
             continue
         print(f"{path}\n  view        {shard.view}, coded as {shard.codec}\n  videos      {_count(rows)}")
-        print(f"  format      version {shard.version}{'' if shard.version > 2 else ', frames without checksums'}")
+        print(
+            f"  format      version {shard.version}"
+            f"{', frames without checksums' if shard.version == 2 else ''}"
+        )
         print(f"  made from   {_sources(rows)}")
         print(
             f"  frames      {frames:,}, {size / max(frames, 1):,.0f} bytes each\n  size        {size:,} bytes"

@@ -134,8 +134,8 @@ def _source(size: str, modified: str, checksum: str) -> Source:
     if not (size or modified or checksum):
         return UNKNOWN
     try:
-        return Source(int(size or 0), int(modified or 0), sha256_in(checksum))
-    except ValueError:
+        return Source(int(size), int(modified), sha256_in(checksum))
+    except ValueError:  # lists of older versions have a size and no time
         return Source(sha256=sha256_in(checksum))
 
 

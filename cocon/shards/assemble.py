@@ -35,7 +35,12 @@ def write_tables(
     with h5py.File(
         path.name, "w", libver="earliest", userblock_size=SIZE, driver="fileobj", fileobj=tables
     ) as file:
-        texts = {"format": FORMAT, "view": view, "codec": codec, "parameters": json.dumps(parameters, sort_keys=True)}
+        texts = {
+            "format": FORMAT,
+            "view": view,
+            "codec": codec,
+            "parameters": json.dumps(parameters, sort_keys=True),
+        }
         for name, text in texts.items():
             file.attrs[name] = np.bytes_(text.encode())
         file.attrs["version"] = VERSION

@@ -59,7 +59,7 @@ def identity_of(file: Path | int) -> Identity:
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 
-_open: OrderedDict[Path, Handle] = OrderedDict()
+_open: OrderedDict[tuple[Path, Identity], Handle] = OrderedDict()
 _lock = threading.Lock()
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
@@ -70,18 +70,19 @@ def handle_of(path: Path, identity: Identity) -> Handle:
     Raises:
         ShardError: when it cannot be opened, or is not the file with this identity any more.
     """
+    key = path, identity  # whoever opened the file before it was replaced goes on reading the old one
     with _lock:
-        handle = _open.get(path)
+        handle = _open.get(key)
         if handle is None:
             try:
                 handle = Handle(path)
             except OSError as error:
                 raise ShardError(f"{path} cannot be opened ({error.strerror})") from error
         if identity_of(handle.descriptor) != identity:
-            _open.pop(path, None)
+            _open.pop(key, None)
             raise ShardError(f"{path} was replaced since it was opened", "run the command again")
-        _open[path] = handle
-        _open.move_to_end(path)
+        _open[key] = handle
+        _open.move_to_end(key)
         while len(_open) > _LIMIT:
             _open.popitem(last=False)
     return handle

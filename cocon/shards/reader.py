@@ -79,7 +79,7 @@ class Shard:
         words_T = np.cumsum((size_T + 7) // 8)  # every frame begins with a word of eight bytes
         room = np.empty(words_T[-1] if len(words_T) else 0, "<u8")
         at_T = words_T - (size_T + 7) // 8
-        memory, frames = memoryview(room.view(np.uint8)), []
+        memory, frames = room.view(np.uint8).data, []
         for at, size, begin in zip((8 * at_T).tolist(), size_T.tolist(), begin_T.tolist(), strict=True):
             frame = memory[at : at + size]
             handle.read_into(frame, begin)
@@ -180,8 +180,8 @@ class ShardSet:
 
         Args:
             folder: where they are.
-            count: how many shards the view has: ``00000.h5`` and so on are read and all of them must be there.
-                None: all ``*.h5`` files are read.
+            count: how many shards the view has: ``00000.h5`` and so on are read, and all of them must be
+                there. None: all ``*.h5`` files are read.
             warn: is given a sentence about files that are left over from another number of shards.
         """
         there = sorted(Path(folder).glob("[!.]*.h5"))
@@ -192,11 +192,8 @@ class ShardSet:
         planned = [Path(folder) / f"{number:05d}.h5" for number in range(count)]
         left_over = sorted(set(there) - set(planned))
         if left_over:
-            more = f" to {left_over[-1].name}" if len(left_over) > 1 else ""
-            warn(
-                f"{folder} has {len(left_over)} more than the {count} shards that are read: "
-                f"{left_over[0].name}{more} may be deleted"
-            )
+            names = " to ".join(dict.fromkeys([left_over[0].name, left_over[-1].name]))
+            warn(f"the number of shards is {count}; left over in {folder}, and not read: {names}")
         return cls(planned)
 
     @cached_property

@@ -122,7 +122,7 @@ class VideoSpool:
 
 
 def read_index(path: Path, frames: int) -> np.ndarray | None:
-    """The ``length`` and ``checksum`` of the frames of a spooled video; None when it is missing or not whole."""
+    """``length`` and ``checksum`` of the frames of a spooled video; None when it is missing or not whole."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

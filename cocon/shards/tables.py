@@ -11,7 +11,7 @@ import functools
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -78,10 +78,9 @@ def read_contents(path: Path) -> Contents:
 
 def _contents(file: h5py.File, header: ShardHeader, parts: Mapping[int, bytes]) -> Contents:
     root = file.id
-    if header.version == 2:
-        text = functools.partial(text_of, parts)
-    else:
-        text = functools.partial(_text, file)
+    text: Callable[[str], str] = (
+        functools.partial(text_of, parts) if header.version == 2 else functools.partial(_text, file)
+    )
     number = h5py.h5a.open(root, b"version")
     if number.get_type().get_class() != h5py.h5t.INTEGER or number.shape != ():
         raise ValueError("the attribute version is not a number")

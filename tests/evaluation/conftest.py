@@ -76,7 +76,8 @@ def _stripes(label: str, frame: int, size: int = 24) -> np.ndarray:
 def striped(tmp_path: Path, make_videos: Callable[..., list[Video]]) -> Path:
     """A folder ``demo``: manifest, shard of masks, random encoder ``mask.safetensors``.
 
-    run/test1 and the video without a label are skipped. Three classes of six training and two test videos of 5 to 9 frames.
+    Three classes of six training and two test videos of 5 to 9 frames; run/test1 and the video without a
+    label are skipped.
     """
     from cocon.training.checkpoint import save_encoder
     from cocon.training.initialise import initial_network

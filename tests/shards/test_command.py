@@ -93,7 +93,14 @@ def test_a_folder_without_shards_is_an_error(tmp_path: Path, capsys: pytest.Capt
 def test_info(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shards", "info", str(shards / "flow")]) == 0
     text = capsys.readouterr().out
-    for part in ("format      version 3\n", "files that it does not", "flow, coded as delta", "2 videos (1 ok, 1 skipped)", "bound       10.0", "c: no frame can"):
+    for part in (
+        "format      version 3\n",
+        "files that it does not",
+        "flow, coded as delta",
+        "2 videos (1 ok, 1 skipped)",
+        "bound       10.0",
+        "c: no frame can",
+    ):
         assert part in text
     assert main(["shards", "info", str(shards), "--json"]) == 0
     documents = json.loads(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""Shards from a stranger: one sentence, in bounded memory and time, and nothing outside of the file is read."""
+"""Shards from a stranger: one sentence, in bounded memory and time, and no other file is read."""
 
 from __future__ import annotations
 

@@ -199,7 +199,9 @@ def test_what_a_finished_shard_has_is_taken_over(tmp_path: Path) -> None:
     assert (tmp_path / "0.h5").read_bytes() == (tmp_path / "straight.h5").read_bytes()
 
 
-@pytest.mark.parametrize("change", [{"parameters": {"p": 2}}, {"sources": {"a": Source(7, 9)}}, {"view": "flow"}])
+@pytest.mark.parametrize(
+    "change", [{"parameters": {"p": 2}}, {"sources": {"a": Source(7, 9)}}, {"view": "flow"}]
+)
 def test_work_under_other_parameters_is_not_taken_over(tmp_path: Path, change: dict) -> None:
     arguments = {"view": "rgb", "video_ids": ["a"], "parameters": {"p": 1}, "codec": "jpeg"}
     with ShardWriter(tmp_path / "0.h5", **arguments) as writer:
@@ -294,7 +296,7 @@ def test_the_planned_shards_and_no_others(tmp_path: Path, caplog: pytest.LogCapt
         ShardSet.of_folder(tmp_path)
     assert list(ShardSet.of_folder(tmp_path, 2).videos) == ["a", "b"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"{tmp_path} has 2 more than the 2 shards that are read: 00002.h5 to 00003.h5 may be deleted"
+        f"the number of shards is 2; left over in {tmp_path}, and not read: 00002.h5 to 00003.h5"
     ]
     (tmp_path / "00001.h5").unlink()
     with pytest.raises(ShardError, match=r"there is no shard .*/00001\.h5"):

@@ -81,6 +81,10 @@ def test_user_block(tmp_path: Path) -> None:
         assert data[:].tobytes() == content[position : position + of_data]
         assert file["frames/xxh64"].dtype == np.uint64
         assert file["frames/xxh64"][0] == xxh64(data[:].tobytes())
-        assert [file.attrs[name] for name in ("format", "view", "codec")] == [b"cocon-shard", b"mask", b"delta"]
+        assert [file.attrs[name] for name in ("format", "view", "codec")] == [
+            b"cocon-shard",
+            b"mask",
+            b"delta",
+        ]
         assert file.attrs["version"] == 3
         assert file["videos/crc32"][0] == zlib.crc32(data[:].tobytes())

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cocon.errors import CoConError
-from view_extractors.inputs import from_manifest, from_names
+from view_extractors.inputs import from_manifest, from_names, read_list
 
 
 @pytest.fixture
@@ -75,3 +75,11 @@ def test_folder_without_videos_is_an_error(folder):
 def test_manifest(folder):
     Path("m.csv").write_text("label,path,id\nwalk,videos/c.mkv,one\n,x.mp4,two\n")
     assert from_manifest(Path("m.csv")) == {"one": Path("videos/c.mkv"), "two": Path("x.mp4")}
+
+
+def test_checksums_of_a_manifest(tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    table.write_text(f"id,path,checksum\na,x/a.mp4,{'AB' * 32}\nb,x/b.mp4,\nc,x/c.mp4,{'0' * 32}\n")
+    paths, checksums = read_list(table)
+    assert list(paths) == ["a", "b", "c"]
+    assert checksums == {"a": "ab" * 32}
