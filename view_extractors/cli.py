@@ -73,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     score = commands.add_parser("score", help="compare shards with the truth of the demo data set")
     score.add_argument("--shards", type=Path, required=True, help="folder with one folder per view")
+    score.add_argument(
+        "--shard-count",
+        type=int,
+        metavar="N",
+        help="shards that a view has: 00000.h5 and so on; default: all",
+    )
     score.add_argument("--truth", type=Path, required=True, help="folder with one .npz file per video")
     score.add_argument("--output", type=output_file, help="write the figures to this JSON file as well")
     score.set_defaults(run=_score)
@@ -153,6 +159,7 @@ def _extract(options: argparse.Namespace) -> None:
             batch_size=options.batch_size,
             progress=progress,
             was_there=videos.was_there,
+            checksums=videos.checksums,
         )
 
 
@@ -177,7 +184,7 @@ def _backends(options: argparse.Namespace) -> None:
 def _score(options: argparse.Namespace) -> None:
     from view_extractors.scoring import score, table
 
-    figures = score(options.shards, options.truth)
+    figures = score(options.shards, options.truth, options.shard_count)
     say(table(figures))
     if options.output:
         write_json(options.output, figures)

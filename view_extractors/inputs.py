@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cocon.errors import CoConError
+from cocon.shards.source import sha256_in
 from cocon.tables import open_table
 
 SUFFIXES = (
@@ -22,11 +23,13 @@ class Listing(dict[str, Path]):
     Attributes:
         was_there: of the videos of a manifest that knows it, by id: whether the file was there when the
             manifest was made. Nothing, if most were missing: it was made before the videos came.
+        checksums: of the videos of a manifest that has them, by id: the sha256 of the file.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.was_there: dict[str, bool] = {}
+        self.checksums: dict[str, str] = {}
 
 
 def from_names(names: Sequence[Path]) -> Listing:
@@ -62,10 +65,10 @@ def from_names(names: Sequence[Path]) -> Listing:
 
 
 def from_manifest(table: Path) -> Listing:
-    """The rows of a CSV table with the columns ``id`` and ``path``; ``size`` and ``status`` if it has them.
+    """The rows of a CSV table with the columns ``id`` and ``path``, and what it knows of the files.
 
     Raises:
-        CoConError: the table is missing, a cell is empty, or an id stands there twice.
+        CoConError: the table is missing, is no such table, a cell is empty, or an id stands there twice.
     """
     if not table.is_file():
         raise CoConError(f"there is no manifest {table}")
@@ -79,6 +82,8 @@ def from_manifest(table: Path) -> Listing:
             if video_id in videos:
                 raise CoConError(f"{table}, line {line}: the id '{video_id}' stands there twice")
             videos[video_id] = Path(path)
+            if checksum := sha256_in(row.get("checksum")):
+                videos.checksums[video_id] = checksum
             if row.get("status") == "missing":
                 videos.was_there[video_id] = False
             elif row.get("size"):

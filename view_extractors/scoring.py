@@ -24,10 +24,11 @@ _SHOULDERS = [COCO_KEYPOINTS.index("left_shoulder"), COCO_KEYPOINTS.index("right
 _HIPS = [COCO_KEYPOINTS.index("left_hip"), COCO_KEYPOINTS.index("right_hip")]
 
 
-def score(shards: Path, truth: Path) -> dict[str, Figures]:
+def score(shards: Path, truth: Path, shard_count: int | None = None) -> dict[str, Figures]:
     """Score every view of ``shards/<view>/*.h5`` that the truth knows: pose, mask and flow.
 
-    The truth of a video is ``truth/<id>.npz``; videos without one are left out.
+    The truth of a video is ``truth/<id>.npz``; videos without one are left out. ``shard_count`` is the number
+    of shards of a view; None: all that are there.
 
     Returns:
         Figures by view; each has ``videos`` beside what the view's function in this module measures.
@@ -38,7 +39,7 @@ def score(shards: Path, truth: Path) -> dict[str, Figures]:
     figures = {}
     for view, measure in MEASURES.items():
         if (Path(shards) / view).is_dir():
-            shard_set = ShardSet.of_folder(Path(shards) / view)
+            shard_set = ShardSet.of_folder(Path(shards) / view, shard_count)
             pairs = list(_pairs(shard_set, Path(truth)))
             if pairs:
                 figures[view] = {"videos": float(len(pairs)), **measure(shard_set, pairs)}

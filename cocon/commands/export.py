@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cocon.commands.arguments import add_shards
 from cocon.export.config import POOLINGS
 from cocon.files import output_folder
 from cocon.terminal import say
@@ -26,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="the folder to write; an earlier export is replaced",
     )
-    add(
-        "--shards",
-        type=Path,
+    add_shards(
+        parser,
+        required=False,
         help="folder with one folder of shards per view; for checkpoints that do not say how their views "
         "were extracted (those of `cocon init`)",
     )
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> None:
         checkpoints=args.encoders,
         output=args.output,
         shards=args.shards,
+        shard_count=args.shard_count,
         pooling=args.embedding,
         dataset=args.dataset,
         summary=args.summary,

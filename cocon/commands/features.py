@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cocon.commands.arguments import add_shards
 from cocon.config.settings import parse_settings
 from cocon.files import output_file
 from cocon.views import VIEWS
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="table of videos")
-    add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
+    add_shards(parser)
     add("--view", required=True, choices=tuple(VIEWS))
     add("--checkpoint", type=Path, required=True, help="the encoder, <view>.safetensors")
     add("--output", type=output_file, required=True, help="the .h5 file of features")
@@ -37,17 +38,21 @@ def run(args: argparse.Namespace) -> None:
     from cocon.evaluation.features import write_features
     from cocon.evaluation.settings import FeaturesSettings
     from cocon.shards import ShardSet
+    from cocon.shards.membership import check
     from cocon.training.checkpoint import load_encoder
     from cocon.training.launch import world
 
     settings = parse_settings(args.settings, FeaturesSettings)
     network, info = load_encoder(args.checkpoint, view=args.view)
     clip = settings.clip or info.clip
+    videos = read_manifest(args.manifest)
+    shards = ShardSet.of_folder(args.shards / args.view, args.shard_count)
+    check(shards, videos)
     with world(args.device, args.threads) as process:
         features = encode_videos(
             network,
-            ShardSet.of_folder(args.shards / args.view),
-            labelled_ids(read_manifest(args.manifest)),
+            shards,
+            labelled_ids(videos),
             clip,
             pretraining=info.pretraining,
             device=process.device,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cocon.commands.arguments import add_shards
 from cocon.config.schema import FRAME_PROTOCOLS
 from cocon.config.settings import parse_settings
 from cocon.files import output_file, output_folder
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="table of videos")
-    add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
+    add_shards(parser)
     add("--view", required=True, choices=tuple(VIEWS))
     add("--checkpoint", type=Path, required=True, help="the encoder, <view>.safetensors")
     add("--split", required=True, help="name of the split, for instance 1")
@@ -46,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
     job = FinetuneJob(
         manifest=args.manifest,
         shards=args.shards,
+        shard_count=args.shard_count,
         view=args.view,
         checkpoint=args.checkpoint,
         split=args.split,

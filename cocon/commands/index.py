@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> None:
             f"(shard {args.shard} of {args.shards})",
             "run the same command again: it plans with the new list",
         )
-    facts = {video.id: glance(video.path) for video in videos}
+    # Hundreds of thousands of files on a network are not asked for what nobody compares.
+    facts = {video.id: glance(video.path) for video in videos} if settings.track_videos else {}
     write_manifest(args.output, videos, facts)
     labels = {video.label for video in videos if video.label}
     say(f"{args.output}: {len(videos):,} videos, {len(labels)} classes")

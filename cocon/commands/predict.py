@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from cocon.commands.arguments import add_shards
 from cocon.commands.ensemble import parse_inputs
 from cocon.config.settings import parse_settings
 from cocon.evaluation.settings import EnsembleSettings
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("--classifiers", required=True, nargs="+", metavar="VIEW=FILE", help="what `cocon finetune` wrote")
-    add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
+    add_shards(parser)
     add("--output", type=output_file, required=True, help="the .csv to write")
     add("--settings", default="{}", help="ensemble, the weights of the views: JSON or a file")
     add("--batch-size", type=int, default=16, help="windows per forward pass")
@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> None:
             device=process.device,
             batch_size=args.batch_size,
             workers=args.workers,
+            shard_count=args.shard_count,
         )
     write_predictions(args.output, found)
     if found.left_out:

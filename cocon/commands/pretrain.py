@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cocon.commands.arguments import add_shards
 from cocon.config.schema import PRESETS
 from cocon.config.settings import parse_settings
 from cocon.files import output_file, output_folder
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon pretrain``."""
     add = parser.add_argument
     add("--manifest", type=Path, required=True, help="table of videos")
-    add("--shards", type=Path, required=True, help="folder with one folder of shards per view")
+    add_shards(parser)
     add("--split", default="1", help="the split whose training videos are used")
     add("--views", nargs="+", choices=tuple(VIEWS), required=True)
     add("--stage", choices=("stage1", "stage2"), required=True)
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> None:
     job = PretrainJob(
         manifest=args.manifest,
         shards=args.shards,
+        shard_count=args.shard_count,
         split=args.split,
         views=args.views,
         stage=args.stage,

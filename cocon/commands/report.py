@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from cocon.commands.arguments import add_shards
 from cocon.config.settings import parse_settings
 from cocon.errors import ConfigError
 from cocon.files import output_file
@@ -21,9 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of ``cocon report``."""
     parser.add_argument("--results", type=Path, required=True, help="folder results/<dataset>")
     parser.add_argument("--manifest", type=Path, help="table of the videos; default: <results>/manifest.csv")
-    parser.add_argument(
-        "--shards", type=Path, help="folder with one folder per view; default: <results>/shards"
-    )
+    add_shards(parser, required=False, help="folder with one folder per view; default: <results>/shards")
     parser.add_argument("--summary", type=Path, help="collected accuracies; default: <results>/summary.json")
     parser.add_argument(
         "--encoders", type=Path, help="folder with one folder per pretraining; default: <results>/pretrain"
@@ -55,6 +54,7 @@ def run(args: argparse.Namespace) -> None:
         args.results,
         manifest=args.manifest,
         shards=args.shards,
+        shard_count=args.shard_count,
         summary=args.summary,
         title=args.title,
         views=args.views,

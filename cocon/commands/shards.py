@@ -97,22 +97,32 @@ def shard_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def verify_all(paths: Sequence[Path]) -> None:
-    """Print a line per shard and a summary; raises ShardError when one is bad."""
+    """Print a line per shard and a summary; raises ShardError when one is bad or cannot be read."""
+    from cocon.shards.header import DamagedShardError
     from cocon.shards.verify import verify
 
-    bad = 0
+    bad = unread = 0
     for path in paths:
         try:
             rows = verify(path)
-        except ShardError as error:
+        except DamagedShardError as error:
             bad += 1
             say(f"BAD    {error.message}")
+        except ShardError as error:
+            unread += 1
+            say(f"?      {error.message}{f' ({error.hint})' if error.hint else ''}")
         else:
             say(f"whole  {printable(path)}: {_count(rows)}")
+    if unread:
+        also = f", and {bad} are bad" if bad else ""
+        raise ShardError(
+            f"{unread} of {len(paths)} files cannot be read as shards{also}",
+            "nothing is known of their content: see who may read them, and that they are shards",
+        )
     if bad:
         raise ShardError(
             f"{bad} of {len(paths)} shards are bad",
-            "delete them and run the workflow again; it makes them anew",
+            "delete them and run the workflow again; it makes them again",
         )
     say(f"{len(paths)} shards, all whole")
 
@@ -121,6 +131,14 @@ def _count(rows: Sequence[Any]) -> str:
     statuses = Counter(row.status for row in rows)
     parts = [f"{statuses[name]} {name}" for name in ("ok", "repaired", "skipped") if statuses[name]]
     return f"{len(rows)} videos ({', '.join(parts) or 'none'})"
+
+
+def _sources(rows: Sequence[Any]) -> str:
+    known = [row.source for row in rows if row.source.known]
+    if not known:
+        return "files that it does not describe"
+    total, read = sum(source.size for source in known), sum(bool(source.sha256) for source in known)
+    return f"{len(known)} files of {total:,} bytes" + (f", {read} with a sha256" if read else "")
 
 
 def info(paths: Sequence[Path], *, as_json: bool) -> None:
@@ -137,6 +155,7 @@ def info(paths: Sequence[Path], *, as_json: bool) -> None:
                 "path": str(path),
                 "view": shard.view,
                 "codec": shard.codec,
+                "version": shard.version,
                 "bytes": size,
                 "frames": frames,
             }
@@ -145,6 +164,11 @@ def info(paths: Sequence[Path], *, as_json: bool) -> None:
             continue
         say(printable(path))
         say(f"  view        {shard.view}, coded as {shard.codec}\n  videos      {_count(rows)}")
+        say(
+            f"  format      version {shard.version}"
+            f"{', frames without checksums' if shard.version == 2 else ''}"
+        )
+        say(f"  made from   {_sources(rows)}")
         say(
             f"  frames      {frames:,}, {size / max(frames, 1):,.0f} bytes each\n  size        {size:,} bytes"
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cocon.errors import DatasetError
 from cocon.files import atomic_path
+from cocon.shards.source import UNKNOWN, Source, sha256_in
 from cocon.tables import open_table
 
 TRAIN, TEST, VALIDATION, UNUSED = "train", "test", "validation", ""
@@ -28,6 +29,8 @@ class Video:
         label: its class; empty when it is unlabelled (then it serves for pretraining only).
         group: videos of one group (a film, a person) must not be torn apart by a validation split.
         splits: role ("train", "test", "validation" or "") by name of the split ("1", "2", ...).
+        source: the state of the file when the list was made, as far as the list says it. It does not count
+            when two videos are compared.
     """
 
     id: str
@@ -35,6 +38,7 @@ class Video:
     label: str
     group: str
     splits: dict[str, str]
+    source: Source = UNKNOWN
 
     @property
     def path(self) -> Path:
@@ -55,7 +59,8 @@ class Facts:
     Attributes:
         frames: that can be decoded; 0: not counted.
         fps: frames per second; 0: not read.
-        size: of the file, bytes; 0: there is none.
+        size: of the file, bytes; 0: there is none, or nobody looked.
+        modified: when the file was changed, ns since 1970; 0 like the size.
         checksum: sha256 of the file; empty: not read.
         status: "ok", "missing", or what is wrong; empty: not looked at.
     """
@@ -63,6 +68,7 @@ class Facts:
     frames: int = 0
     fps: float = 0.0
     size: int = 0
+    modified: int = 0
     checksum: str = ""
     status: str = ""
 
@@ -97,6 +103,7 @@ def read_manifest(path: Path) -> list[Video]:
         raise DatasetError(f"there is no manifest {path}", "run the workflow, or `cocon index`, first")
     with open_table(Path(path)) as (header, rows), no_collection():
         columns = {name: number for number, name in enumerate(header)}
+        at_source = [columns.get(name, len(header)) for name in ("size", "modified", "checksum")]
         splits = [(name.removeprefix(_PREFIX), n) for name, n in columns.items() if name.startswith(_PREFIX)]
         # A column that a hand-made table lacks is read from an empty cell after all others.
         at_id, at_path, at_label, at_group = (
@@ -108,8 +115,19 @@ def read_manifest(path: Path) -> list[Video]:
             if not row[at_id] or not row[at_path]:
                 raise DatasetError(f"{path}, line {line}: the columns id and path must not be empty")
             roles = {name: row[number] for name, number in splits}
-            videos.append(Video(row[at_id], row[at_path], row[at_label], row[at_group], roles))
+            source = _source(*(row[number] for number in at_source))
+            videos.append(Video(row[at_id], row[at_path], row[at_label], row[at_group], roles, source))
     return videos
+
+
+def _source(size: str, modified: str, checksum: str) -> Source:
+    """What the cells of a row say; a table made by hand may have something else in such a column."""
+    if not (size or modified or checksum):
+        return UNKNOWN
+    try:
+        return Source(int(size), int(modified), sha256_in(checksum))
+    except ValueError:  # lists of older versions have a size and no time
+        return Source(sha256=sha256_in(checksum))
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cocon.datasets.manifest import Facts, Video
 from cocon.files import file_lock, sha256_of
+from cocon.shards.source import Source
 from cocon.video import VideoError, VideoMissingError, check_file, open_video
 from cocon.workers import worker_pool
 
@@ -23,11 +24,12 @@ _VERSION = 2
 def glance(path: Path) -> Facts:
     """What the folder says of a file, without opening it."""
     try:
-        return Facts(size=check_file(path))
+        size = check_file(path)
     except VideoMissingError:
         return Facts(status=MISSING)
     except VideoError as error:
         return Facts(status=f"{SKIPPED}: {error.message}")
+    return Facts(size=size, modified=Source.of(path).modified)
 
 
 def probe(path: Path) -> Facts:
@@ -50,7 +52,7 @@ def probe(path: Path) -> Facts:
     checksum = ""
     with contextlib.suppress(OSError):  # then the status says so
         checksum = sha256_of(path)
-    return Facts(frames, round(fps, 3), facts.size, checksum, status)
+    return Facts(frames, round(fps, 3), facts.size, facts.modified, checksum, status)
 
 
 def probe_all(videos: Sequence[Video], memory: Path, processes: int = 1) -> Iterator[tuple[str, Facts]]:
@@ -106,5 +108,6 @@ def _recall(memory: Path) -> dict[str, Facts]:
             with contextlib.suppress(json.JSONDecodeError):  # the last line of a killed run
                 row = json.loads(line)
                 key = row.pop("key")
-                known[key] = Facts(**row)
+                # older programs did not write the time down; the key ends with it
+                known[key] = Facts(**{"modified": int(key.rpartition("|")[2]), **row})
     return known

@@ -30,7 +30,7 @@ from cocon.evaluation.windows import mean_over_windows, usable_videos
 from cocon.files import check_output, fingerprint, sha256_of
 from cocon.loading import check_finite
 from cocon.models.classifier import Classifier
-from cocon.shards import ShardSet
+from cocon.shards import ShardSet, membership
 from cocon.training.checkpoint import load_encoder
 from cocon.training.log import Reporter, write_log
 from cocon.training.loggers import Loggers, Run
@@ -56,6 +56,7 @@ class FinetuneJob:
         seed: Of everything random.
         preset: Whose section of the settings counts.
         protocol: Name of the row in the table; empty: that of the preset.
+        shard_count: Shards of the view; None: all that are there.
     """
 
     manifest: Path
@@ -69,6 +70,7 @@ class FinetuneJob:
     seed: int
     preset: str = "finetune"
     protocol: str = ""
+    shard_count: int | None = None
 
     @property
     def name(self) -> str:
@@ -91,6 +93,7 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
         ConfigError: Frames are smaller than the crop.
         DatasetError: Too few videos or classes, see `Split.available`.
         OutputError: A result could not be written in the end.
+        ShardError: The shards are missing or damaged, or hold other videos than the manifest.
         TrainingInterruptedError: After a signal, with the state saved.
         TrainingDivergedError: The loss is not finite.
         CoConError: Another process is at work on the same run.
@@ -105,8 +108,10 @@ def _finetune(job: FinetuneJob, device: torch.device, stack: contextlib.ExitStac
         check_output(job.output.with_suffix(suffix))
     network, info = load_encoder(job.checkpoint, view=job.view)
     clip = job.settings.clip or info.clip
-    shards = ShardSet.of_folder(job.shards / job.view)
-    split = labelled_split(read_manifest(job.manifest), job.split)
+    shards = ShardSet.of_folder(job.shards / job.view, job.shard_count)
+    videos = read_manifest(job.manifest)
+    membership.check(shards, videos)
+    split = labelled_split(videos, job.split)
     train, test = split.available(set(usable_videos(shards, [*split.train, *split.test])))
     _check_sizes(shards, test, clip)
 

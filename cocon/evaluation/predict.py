@@ -36,6 +36,7 @@ def predict(
     device: torch.device,
     batch_size: int = 16,
     workers: int = 0,
+    shard_count: int | None = None,
 ) -> Predictions:
     """Classify every video of the shards: the weighted mean of the views' mean softmax over windows.
 
@@ -46,6 +47,7 @@ def predict(
         device: Where to compute.
         batch_size: Windows per forward pass.
         workers: Processes that decode; 0: this one.
+        shard_count: Shards of a view; None: all that are there.
 
     Raises:
         CheckpointError: A classifier is missing, something else, or has other classes than another one.
@@ -61,7 +63,7 @@ def predict(
                 f"the classifiers of {first[0]} and {view} have different classes",
                 "give classifiers of the same data set",
             )
-    sets = {view: ShardSet.of_folder(shards / view) for view in classifiers}
+    sets = {view: ShardSet.of_folder(shards / view, shard_count) for view in classifiers}
     listed = list(dict.fromkeys(video for shard_set in sets.values() for video in shard_set.videos))
     ids = listed
     for shard_set in sets.values():

@@ -47,6 +47,7 @@ class ExportJob:
         dataset: name of the training data.
         summary: accuracies for the card.
         licence: of the weights, as the one who publishes them has decided.
+        shard_count: shards of a view in ``shards``; None: all that are there.
     """
 
     checkpoints: Sequence[Path]
@@ -56,6 +57,7 @@ class ExportJob:
     dataset: str = ""
     summary: Path | None = None
     licence: str = ""
+    shard_count: int | None = None
 
 
 def export(job: ExportJob) -> EncoderConfig:
@@ -70,7 +72,7 @@ def export(job: ExportJob) -> EncoderConfig:
     infos = {view: info for view, (_, _, info) in loaded.items()}
     pretraining = next(iter(infos.values())).pretraining
     results = _results(job.summary, pretraining, list(infos))
-    extraction = {view: _extraction(path, info, job.shards) for view, (path, _, info) in loaded.items()}
+    extraction = {view: _extraction(path, info, job) for view, (path, _, info) in loaded.items()}
     clip = _common_clip(infos)
     with _folder(job.output) as folder:
         views = {}
@@ -133,11 +135,12 @@ def _common_clip(infos: Mapping[str, EncoderInfo]) -> Clip:
     return next(iter(infos.values())).clip.model_copy(update={"crop": crop})
 
 
-def _extraction(path: Path, info: EncoderInfo, folder: Path | None) -> dict[str, Any]:
+def _extraction(path: Path, info: EncoderInfo, job: ExportJob) -> dict[str, Any]:
     """The parameters of the shards that an encoder was trained on."""
+    folder = job.shards
     known: dict[str, Any] | None = info.extra.get("extraction")
     if folder is not None:
-        shards = ShardSet.of_folder(folder / info.view)
+        shards = ShardSet.of_folder(folder / info.view, job.shard_count)
         if shards.view != info.view:
             raise ShardError(f"the shards in {folder / info.view} hold the view '{shards.view}'")
         found = common_parameters(shards.shards)

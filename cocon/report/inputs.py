@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from cocon.evaluation.scores import read_scores
 from cocon.evaluation.splits import Split, labelled_split
 from cocon.loading import as_type, number, read_object, reading
 from cocon.report.settings import ReportSettings
-from cocon.shards import ShardSet, VideoInfo
+from cocon.shards import ShardSet, VideoInfo, membership
 from cocon.views import VIEWS
 
 ENSEMBLE = "ensemble"
@@ -178,6 +178,7 @@ def load_inputs(
     pretraining: str = "",
     encoders: Path | None = None,
     settings: ReportSettings | None = None,
+    shard_count: int | None = None,
 ) -> Inputs:
     """Read what there is; the paths default to their places in ``results``.
 
@@ -192,11 +193,18 @@ def load_inputs(
             trained furthest.
         encoders: folder of checkpoints, where they were trained on another data set.
         settings: the part of the configuration that was used.
+        shard_count: shards of a view; by default all that are there.
     """
     missing: dict[str, str] = {}
     videos = _read_videos(manifest or results / "manifest.csv", missing)
     rows = _read_rows(summary or results / "summary.json", missing)
-    shard_sets = _read_shards(shards or results / "shards", views or tuple(VIEWS), missing)
+    folder = shards or results / "shards"
+    shard_sets = {}
+    for view in views or tuple(VIEWS):
+        try:
+            shard_sets[view] = _read_shards(folder / view, shard_count, videos)
+        except UNREADABLE as error:
+            missing[f"shards/{view}"] = f"The view {view} has no shards to show ({reason(error)})."
     found = {row["view"] for row in rows} | set(shard_sets)
     trained = order_pretrainings({row["pretraining"] for row in rows})
     return Inputs(
@@ -246,14 +254,11 @@ def _checked(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _read_shards(folder: Path, views: Sequence[str], missing: dict[str, str]) -> dict[str, ShardSet]:
-    shard_sets = {}
-    for view in views:
-        try:
-            shard_sets[view] = ShardSet.of_folder(folder / view)
-        except UNREADABLE as error:
-            missing[f"shards/{view}"] = f"The view {view} has no shards to show ({reason(error)})."
-    return shard_sets
+def _read_shards(folder: Path, count: int | None, videos: Mapping[str, Video]) -> ShardSet:
+    shard_set = ShardSet.of_folder(folder, count)
+    if videos:
+        membership.check(shard_set, videos.values())
+    return shard_set
 
 
 def reason(error: Exception) -> str:

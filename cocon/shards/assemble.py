@@ -6,14 +6,13 @@ import json
 import os
 import zlib
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 
-from cocon.shards.format import FORMAT, VERSION, Codec, VideoInfo
+from cocon.shards.format import FORMAT, VERSION, Codec, VideoInfo, columns
 from cocon.shards.header import SIZE, ShardHeader, checksum
 from cocon.shards.sparse import SparseFile
 
@@ -28,6 +27,7 @@ def write_tables(
     parameters: dict[str, Any],
     rows: Sequence[VideoInfo],
     offsets: np.ndarray,
+    checksums: np.ndarray,
 ) -> int:
     """Write everything but the frames and the user block; returns where in the file the frames belong."""
     tables = SparseFile()
@@ -35,14 +35,17 @@ def write_tables(
     with h5py.File(
         path.name, "w", libver="earliest", userblock_size=SIZE, driver="fileobj", fileobj=tables
     ) as file:
-        file.attrs.update(
-            format=FORMAT,
-            version=VERSION,
-            view=view,
-            codec=codec,
-            parameters=json.dumps(parameters, sort_keys=True),
-        )
+        texts = {
+            "format": FORMAT,
+            "view": view,
+            "codec": codec,
+            "parameters": json.dumps(parameters, sort_keys=True),
+        }
+        for name, text in texts.items():
+            file.attrs[name] = np.bytes_(text.encode())
+        file.attrs["version"] = VERSION
         file["frames/offsets"] = offsets
+        file["frames/xxh64"] = checksums
         data = _reserve(file["frames"], int(offsets[-1]))
         _write_table(file, rows)
         position = int(data.get_offset()) if offsets[-1] else SIZE  # an empty data set lies nowhere
@@ -63,7 +66,7 @@ def _reserve(group: h5py.Group, size: int) -> h5py.h5d.DatasetID:
 
 def _write_table(file: h5py.File, rows: Sequence[VideoInfo]) -> None:
     """Store the rows column by column under ``videos/``, strings as fixed-length UTF-8 bytes."""
-    for column in fields(VideoInfo):
+    for column in columns(VERSION):
         values = [getattr(row, column.name) for row in rows]
         if column.type == "int":
             array = np.array(values, np.int64)
@@ -94,5 +97,5 @@ def seal(path: Path, position: int, size: int) -> None:
             file.seek(0)
             file.write(header.to_bytes())
             file.flush()
-            header = header._replace(crc32=checksum(file.fileno(), header))
+            header = header._replace(crc32=checksum(*header.around_frames(file.fileno())))
         os.fsync(file.fileno())

@@ -74,7 +74,7 @@ def decode(data: bytes, channels: int) -> np.ndarray:
     return out_HWC
 
 
-def decode_into(frames: Sequence[bytes], out_THWC: np.ndarray) -> None:
+def decode_into(frames: Sequence[bytes | memoryview], out_THWC: np.ndarray) -> None:
     """Decode frames of one video to where they shall stand: ``uint8`` (T, H, W, C), C-contiguous.
 
     Raises:
@@ -99,7 +99,7 @@ def decode_into(frames: Sequence[bytes], out_THWC: np.ndarray) -> None:
     module.decode_into(frames, out_THWC)
 
 
-def _decode_jpeg(data: bytes, channels: int) -> np.ndarray:
+def _decode_jpeg(data: bytes | memoryview, channels: int) -> np.ndarray:
     import cv2
 
     flag = cv2.IMREAD_COLOR_RGB if channels == 3 else cv2.IMREAD_GRAYSCALE

@@ -115,7 +115,7 @@ def _coefficients(plane_HW: np.ndarray, step_K: np.ndarray) -> np.ndarray:
     return values_KB
 
 
-def decode_into(frames: Sequence[bytes], out_THW3: np.ndarray) -> None:
+def decode_into(frames: Sequence[bytes | memoryview], out_THW3: np.ndarray) -> None:
     """Decode frames to a C-contiguous array of their size; raises ValueError for damaged data."""
     from cocon.shards.kernels import decode_dct
 
@@ -137,7 +137,7 @@ def decode_into(frames: Sequence[bytes], out_THW3: np.ndarray) -> None:
         first = last
 
 
-def _end_of_wide(data: bytes) -> int:
+def _end_of_wide(data: bytes | memoryview) -> int:
     """Where the LZ4 block begins."""
     if len(data) < _BEGIN:
         raise ValueError("the frame is cut off")

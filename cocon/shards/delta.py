@@ -35,7 +35,7 @@ def encode(frame_HWC: np.ndarray) -> bytes:
     return Header(KIND, channels, 0, 0, height, width).to_bytes() + packed
 
 
-def decode_into(frames: Sequence[bytes], out_THWC: np.ndarray) -> None:
+def decode_into(frames: Sequence[bytes | memoryview], out_THWC: np.ndarray) -> None:
     """Decode frames to a C-contiguous array of their size; raises ValueError for damaged data."""
     from cocon.shards.kernels import integrate
 
@@ -44,7 +44,7 @@ def decode_into(frames: Sequence[bytes], out_THWC: np.ndarray) -> None:
         integrate(np.frombuffer(unpack(data, HEADER.size, rows_HX.size), np.uint8), rows_HX)
 
 
-def unpack(data: bytes, position: int, size: int) -> bytes:
+def unpack(data: bytes | memoryview, position: int, size: int) -> bytes:
     """The ``size`` bytes that the LZ4 block behind ``position`` holds.
 
     Raises:

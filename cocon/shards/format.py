@@ -1,6 +1,8 @@
 """What stands in a shard: names, types and the two small records that go in and come out.
 
-``docs/shard_format.md`` is the specification; this module is its only mirror in code.
+``docs/shard_format.md`` is the specification. Its sections on frames and videos are mirrored here, that on
+the user block in :mod:`cocon.shards.header`, the limits in :mod:`cocon.shards.tables`, and each codec in a
+module of its own.
 """
 
 from __future__ import annotations
@@ -8,13 +10,17 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal
 
 import numpy as np
 
+from cocon.shards.source import Source
+
 FORMAT = "cocon-shard"
-VERSION = 2
+VERSION = 3
+READABLE = (2, 3)
+"""Version 2 has neither checksums of frames nor the columns about the source files."""
 
 Codec = Literal["jpeg", "dct", "delta", "keypoints"]
 Status = Literal["ok", "repaired", "skipped"]
@@ -40,11 +46,24 @@ class VideoInfo:
     status: Status
     reason: str
     crc32: int
+    source_bytes: int = field(default=0, metadata={"since": 3})
+    source_modified: int = field(default=0, metadata={"since": 3})
+    source_sha256: str = field(default="", metadata={"since": 3})
 
     @property
     def usable(self) -> bool:
         """Whether there are frames to read."""
         return self.frames > 0
+
+    @property
+    def source(self) -> Source:
+        """The file that the frames were made from, as far as it is known."""
+        return Source(self.source_bytes, self.source_modified, self.source_sha256)
+
+
+def columns(version: int) -> list[Field[Any]]:
+    """The columns of the video table in a version of the format."""
+    return [column for column in fields(VideoInfo) if column.metadata.get("since", 0) <= version]
 
 
 @dataclass(frozen=True)

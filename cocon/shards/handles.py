@@ -22,43 +22,44 @@ class Handle:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
 
     def __del__(self) -> None:
         if hasattr(self, "descriptor"):
             os.close(self.descriptor)
 
-    def read(self, position: int, size: int) -> bytes:
-        """Exactly ``size`` bytes from ``position``; raises ShardError."""
+    def read_into(self, memory: memoryview, position: int) -> None:
+        """Fill ``memory`` with the bytes from ``position`` on; raises ShardError."""
         try:
-            data = os.pread(self.descriptor, size, position)
-            while len(data) < size:  # a signal may cut a read short
-                more = os.pread(self.descriptor, size - len(data), position + len(data))
+            done = os.preadv(self.descriptor, [memory], position)
+            while done < len(memory):  # a signal may cut a read short
+                more = os.preadv(self.descriptor, [memory[done:]], position + done)
                 if not more:
                     raise ShardError(f"{self.path} was cut off while it was being read")
-                data += more
+                done += more
         except OSError as error:
             raise ShardError(
                 f"{self.path} cannot be read ({error.strerror})",
                 "was it replaced, or is the file server away? run the command again",
             ) from error
-        return data
 
 
 def identity_of(file: Path | int) -> Identity:
     """What is different when another file has taken the name: inode, size, time of writing.
 
     Raises:
-        ShardError: when there is no file of that name.
+        ShardError: when there is no file of that name, or its folder may not be read.
     """
     try:
         state = os.stat(file)
+    except FileNotFoundError as error:
+        raise ShardError(f"there is no shard {file}", "run the extraction first") from error
     except OSError as error:
-        raise ShardError(f"there is no shard {file} ({error.strerror})") from error
+        raise ShardError(f"{file} cannot be opened ({error.strerror})") from error
     return state.st_ino, state.st_size, state.st_mtime_ns
 
 
-_open: OrderedDict[Path, Handle] = OrderedDict()
+_open: OrderedDict[tuple[Path, Identity], Handle] = OrderedDict()
 _lock = threading.Lock()
 os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
@@ -69,18 +70,19 @@ def handle_of(path: Path, identity: Identity) -> Handle:
     Raises:
         ShardError: when it cannot be opened, or is not the file with this identity any more.
     """
+    key = path, identity  # whoever opened the file before it was replaced goes on reading the old one
     with _lock:
-        handle = _open.get(path)
+        handle = _open.get(key)
         if handle is None:
             try:
                 handle = Handle(path)
             except OSError as error:
                 raise ShardError(f"{path} cannot be opened ({error.strerror})") from error
         if identity_of(handle.descriptor) != identity:
-            _open.pop(path, None)
+            _open.pop(key, None)
             raise ShardError(f"{path} was replaced since it was opened", "run the command again")
-        _open[path] = handle
-        _open.move_to_end(path)
+        _open[key] = handle
+        _open.move_to_end(key)
         while len(_open) > _LIMIT:
             _open.popitem(last=False)
     return handle

@@ -6,9 +6,12 @@ frames; the frames have checksums per video. So HDF5 never parses a byte that ha
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -19,7 +22,50 @@ MAGIC = b"CoConSh\n"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _FIELDS = struct.Struct("<8sIIQQQ")
 _CHUNK = 1 << 22
-REBUILD = "delete the file and run the workflow again; it makes the shard anew"
+_TABLES = 1 << 30
+"""Bytes beside the frames; more is no shard. That of 100,000 videos has a tenth of it."""
+
+
+class DamagedShardError(ShardError):
+    """A file in place of a shard whose content is useless: it has to be made again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "delete the file and run the workflow again; it makes the shard again")
+
+
+class NotAShardError(ShardError):
+    """A file that does not begin as shards do; it may be somebody else's."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message,
+            "give shards only; if this is the place of one, delete the file and run the workflow again",
+        )
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """The descriptor of a shard's file.
+
+    Raises:
+        ShardError: it is missing or cannot be opened or read, or is a folder, a pipe or a device.
+    """
+    try:
+        # A pipe would block without a writer; for files it changes nothing.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise ShardError(f"there is no shard {path}", "run the extraction first") from error
+    except OSError as error:
+        raise ShardError(f"{path} cannot be opened ({error.strerror})") from error
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise ShardError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}")
+        yield descriptor
+    except OSError as error:
+        raise ShardError(f"{path} cannot be read ({error.strerror})") from error
+    finally:
+        os.close(descriptor)
 
 
 class ShardHeader(NamedTuple):
@@ -41,71 +87,68 @@ class ShardHeader(NamedTuple):
     size: int
 
     @classmethod
-    def read(cls, path: Path, version: int) -> Self:
+    def read(cls, path: Path, versions: Sequence[int]) -> tuple[Self, bytes, bytes]:
         """Read and check the user block and everything else but the frames.
 
+        Returns:
+            What the user block says, and the bytes of the file before and after its frames.
+
         Raises:
-            ShardError: when the file is missing, no shard, of another version, cut off or damaged.
+            ShardError: when the file is missing or cannot be read, is no shard, is of none of these versions,
+                cut off or damaged.
         """
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise ShardError(f"there is no shard {path}") from error
-        except OSError as error:
-            raise ShardError(f"{path} cannot be opened ({error.strerror})") from error
-        try:
-            return cls._read(descriptor, path, version)
-        except OSError as error:
-            raise ShardError(f"{path} cannot be read ({error.strerror})") from error
-        finally:
-            os.close(descriptor)
+        with opened(path) as descriptor:
+            return cls._read(descriptor, path, versions)
 
     @classmethod
-    def _read(cls, descriptor: int, path: Path, version: int) -> Self:
+    def _read(cls, descriptor: int, path: Path, versions: Sequence[int]) -> tuple[Self, bytes, bytes]:
         block = os.pread(descriptor, SIZE, 0)
         if block.startswith(_HDF5):
-            raise ShardError(f"{path} is an HDF5 file, but not a shard of version {version}", REBUILD)
+            raise NotAShardError(f"{path} is an HDF5 file, but not a shard of {_named(versions)}")
         if not block.startswith(MAGIC):
-            raise ShardError(f"{path} is not a shard", REBUILD)
+            raise NotAShardError(f"{path} is not a shard")
         if len(block) < SIZE:
-            raise ShardError(f"{path} is cut off", REBUILD)
+            raise DamagedShardError(f"{path} is cut off")
         header = cls(*_FIELDS.unpack_from(block)[1:])
-        if header.version != version:
+        if header.version not in versions:
             raise ShardError(
-                f"{path} has format version {header.version}; this program reads {version}", REBUILD
+                f"{path} has format version {header.version}; this program reads {_named(versions)}",
+                "use the version of this program that wrote it, or extract it again",
             )
         size = os.fstat(descriptor).st_size
         if size != header.file_size:
-            raise ShardError(f"{path} has {size} bytes instead of {header.file_size}", REBUILD)
+            raise DamagedShardError(f"{path} has {size} bytes instead of {header.file_size}")
         if not SIZE <= header.position <= header.position + header.size <= size:
-            raise ShardError(f"{path} is damaged: its frames lie outside of the file", REBUILD)
-        if checksum(descriptor, header) != header.crc32:
-            raise ShardError(f"{path} is damaged: the checksum of its tables is wrong", REBUILD)
-        return header
+            raise DamagedShardError(f"{path} is damaged: its frames lie outside of the file")
+        if size - header.size > _TABLES:
+            raise DamagedShardError(f"{path} is damaged: {size - header.size} of its bytes are no frames")
+        front, back = header.around_frames(descriptor)
+        if checksum(front, back) != header.crc32:
+            raise DamagedShardError(f"{path} is damaged: the checksum of its tables is wrong")
+        return header, front, back
+
+    def around_frames(self, descriptor: int) -> tuple[bytes, bytes]:
+        """The bytes of a file before and after its frames."""
+        end = self.position + self.size
+        front, back = pieces(descriptor, 0, self.position), pieces(descriptor, end, self.file_size)
+        return b"".join(front), b"".join(back)
 
     def to_bytes(self) -> bytes:
         """The user block."""
         return _FIELDS.pack(MAGIC, *self).ljust(SIZE, b"\0")
 
 
-def checksum(descriptor: int, header: ShardHeader) -> int:
-    """CRC-32 of the user block that ``header`` stands for, and of the rest of the file without the frames.
-
-    The user block's own bytes are read from the file, with its checksum left out.
-    """
-    block = os.pread(descriptor, SIZE, 0)
-    crc = zlib.crc32(block[:12])
-    crc = zlib.crc32(block[16:], crc)
-    crc = crc_of(descriptor, SIZE, header.position, crc)
-    return crc_of(descriptor, header.position + header.size, header.file_size, crc)
+def _named(versions: Sequence[int]) -> str:
+    return "version " + " or ".join(map(str, versions))
 
 
-def crc_of(descriptor: int, begin: int, end: int, crc: int = 0) -> int:
-    """CRC-32 of the bytes ``begin`` to ``end`` of a file, read piece by piece."""
-    while begin < end:
-        piece = os.pread(descriptor, min(_CHUNK, end - begin), begin)
-        if not piece:
-            break
-        crc = zlib.crc32(piece, crc)
+def checksum(front: bytes, back: bytes) -> int:
+    """CRC-32 of a file without its frames and without the place of this checksum in the user block."""
+    return zlib.crc32(back, zlib.crc32(memoryview(front)[16:], zlib.crc32(front[:12])))
+
+
+def pieces(descriptor: int, begin: int, end: int) -> Iterator[bytes]:
+    """The bytes ``begin`` to ``end`` of a file, a few megabytes at a time."""
+    while begin < end and (piece := os.pread(descriptor, min(_CHUNK, end - begin), begin)):
+        yield piece
         begin += len(piece)
-    return crc

@@ -19,7 +19,7 @@ class Header(NamedTuple):
     width: int
 
     @classmethod
-    def of(cls, data: bytes) -> Self:
+    def of(cls, data: bytes | memoryview) -> Self:
         """Read the header of a coded frame.
 
         Raises:

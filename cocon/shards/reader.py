@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,26 +16,36 @@ from cocon.shards.codecs import decode_into
 from cocon.shards.format import KEYPOINT_SHAPE, PERSON_BYTES, VideoInfo
 from cocon.shards.handles import handle_of, identity_of
 from cocon.shards.heatmaps import render_heatmaps
-from cocon.shards.verify import read_contents
+from cocon.shards.tables import read_contents
 from cocon.views import VIEWS
+
+log = logging.getLogger(__name__)
+
+#: frames that are in memory at once when all of a video are asked for
+_AT_ONCE = 64
+#: px; a Gaussian of this width covers any picture
+_LARGEST_SIGMA = 1 << 16
 
 
 class Shard:
     """One shard: its tables. Its file is opened when frames are read; pickle and fork it freely.
 
     Raises:
-        ShardError: when the file is missing, no shard, of another version, cut off, or its tables are
-            damaged. Damaged frames are found by :func:`cocon.shards.verify.verify`.
+        ShardError: when the file is missing or cannot be read, is no shard, of another version, cut off, or
+            its tables are damaged. Damaged frames are found when they are read (in version 2 by
+            :func:`cocon.shards.verify.verify` only).
     """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._identity = identity_of(self.path)
         contents = read_contents(self.path)
+        self.version = contents.version
         self.view: str = contents.view
         self.codec: str = contents.codec
         self.parameters: dict[str, Any] = contents.parameters
         self._starts = contents.offsets + contents.position
+        self._checksums = contents.checksums
         self.videos: dict[str, VideoInfo] = {row.id: row for row in contents.rows}
         firsts = np.cumsum([0, *(row.frames for row in contents.rows)]).tolist()
         self._first: dict[str, int] = {
@@ -49,33 +61,53 @@ class Shard:
         return info
 
     def stored(self, video_id: str, indices: Iterable[int]) -> Iterator[bytes]:
-        """The bytes of frames as they are stored; arguments and errors as of :meth:`read`."""
+        """The bytes of frames as they are stored, checked; arguments and errors as of :meth:`read`."""
+        numbers = iter(indices)
+        while part := list(itertools.islice(numbers, _AT_ONCE)):
+            yield from map(bytes, self._frames(video_id, part))
+
+    def _frames(self, video_id: str, indices: Sequence[int] | np.ndarray) -> list[memoryview]:
+        """The bytes of frames as they are stored, side by side in memory, and checked."""
         info, first = self._info(video_id), self._first[video_id]
         handle = handle_of(self.path, self._identity)
-        numbers = np.fromiter(indices, np.int64)
+        numbers = np.asarray(indices, np.int64).reshape(-1)
         outside = numbers[(numbers < 0) | (numbers >= info.frames)]
         if len(outside):
             raise IndexError(f"video '{video_id}' has frames 0 to {info.frames - 1}, not {outside[0]}")
-        begins, ends = self._starts[first + numbers].tolist(), self._starts[first + numbers + 1].tolist()
-        for begin, end in zip(begins, ends, strict=True):
-            yield handle.read(begin, end - begin)
+        begin_T = self._starts[first + numbers]
+        size_T = self._starts[first + numbers + 1] - begin_T
+        words_T = np.cumsum((size_T + 7) // 8)  # every frame begins with a word of eight bytes
+        room = np.empty(words_T[-1] if len(words_T) else 0, "<u8")
+        at_T = words_T - (size_T + 7) // 8
+        memory, frames = room.view(np.uint8).data, []
+        for at, size, begin in zip((8 * at_T).tolist(), size_T.tolist(), begin_T.tolist(), strict=True):
+            frame = memory[at : at + size]
+            handle.read_into(frame, begin)
+            frames.append(frame)
+        if self._checksums is not None:
+            from cocon.shards.xxh64 import first_damaged
 
-    def _points(self, video_id: str, indices: Iterable[int]) -> tuple[np.ndarray, list[int]]:
+            number = first_damaged(room, at_T, size_T, self._checksums[first + numbers])
+            if number >= 0:
+                raise self._damaged(video_id, f"frame {numbers[number]}", "its checksum is wrong")
+        return frames
+
+    def _points(self, video_id: str, indices: Sequence[int] | np.ndarray) -> tuple[np.ndarray, list[int]]:
         """The persons of all these frames, ``float32`` (N, 17, 3), and how many each frame has."""
         if self.codec != "keypoints":
             raise ShardError(f"{self.path} holds the view '{self.view}', which has no keypoints")
-        frames = list(self.stored(video_id, indices))
+        frames = self._frames(video_id, indices)
         try:
             points_NJ3 = np.frombuffer(b"".join(frames), "<f2").reshape(-1, *KEYPOINT_SHAPE)
             if any(len(data) % PERSON_BYTES for data in frames):
                 raise ValueError("a part of a person")
         except ValueError as error:
-            raise self._damaged(video_id, error) from error
+            raise self._damaged(video_id, "a frame", error) from error
         return points_NJ3.astype(np.float32), [len(data) // PERSON_BYTES for data in frames]
 
-    def _damaged(self, video_id: str, error: ValueError) -> ShardError:
+    def _damaged(self, video_id: str, which: str, reason: object) -> ShardError:
         return ShardError(
-            f"{self.path}: a frame of video '{video_id}' is damaged ({error})",
+            f"{self.path}: {which} of video '{video_id}' is damaged ({reason})",
             f"cocon shards verify {self.path}",
         )
 
@@ -96,13 +128,20 @@ class Shard:
         info = self._info(video_id)
         if self.codec == "keypoints":
             points_NJ3, counts_T = self._points(video_id, indices)
-            return render_heatmaps(points_NJ3, counts_T, info.height, info.width, self.parameters["sigma"])
-        frames_THWC = np.empty((len(indices), info.height, info.width, VIEWS[self.view].channels), np.uint8)
+            return render_heatmaps(points_NJ3, counts_T, info.height, info.width, self._sigma())
+        frames = self._frames(video_id, indices)
+        frames_THWC = np.empty((len(frames), info.height, info.width, VIEWS[self.view].channels), np.uint8)
         try:
-            decode_into(list(self.stored(video_id, indices)), frames_THWC)
+            decode_into(frames, frames_THWC)
         except ValueError as error:
-            raise self._damaged(video_id, error) from error
+            raise self._damaged(video_id, "a frame", error) from error
         return frames_THWC
+
+    def _sigma(self) -> float:
+        sigma = self.parameters.get("sigma")
+        if not isinstance(sigma, int | float) or not 0 < sigma <= _LARGEST_SIGMA:
+            raise ShardError(f"{self.path} does not say how wide its heatmaps are drawn (sigma: {sigma})")
+        return float(sigma)
 
     def keypoints(self, video_id: str) -> list[np.ndarray]:
         """Per frame an array ``float32`` (persons, 17, 3): x and y as fractions of the source, score."""
@@ -134,12 +173,28 @@ class ShardSet:
                 self._home[video_id] = shard
 
     @classmethod
-    def of_folder(cls, folder: Path) -> ShardSet:
-        """All ``*.h5`` files of a folder, for instance ``results/demo/shards/rgb``."""
-        paths = sorted(Path(folder).glob("[!.]*.h5"))
-        if not paths:
-            raise ShardError(f"there is no shard in {folder}", "run the extraction first")
-        return cls(paths)
+    def of_folder(
+        cls, folder: Path, count: int | None = None, *, warn: Callable[[str], object] = log.warning
+    ) -> ShardSet:
+        """The shards of a folder, for instance of ``results/demo/shards/rgb``.
+
+        Args:
+            folder: where they are.
+            count: how many shards the view has: ``00000.h5`` and so on are read, and all of them must be
+                there. None: all ``*.h5`` files are read.
+            warn: is given a sentence about files that are left over from another number of shards.
+        """
+        there = sorted(Path(folder).glob("[!.]*.h5"))
+        if count is None:
+            if not there:
+                raise ShardError(f"there is no shard in {folder}", "run the extraction first")
+            return cls(there)
+        planned = [Path(folder) / f"{number:05d}.h5" for number in range(count)]
+        left_over = sorted(set(there) - set(planned))
+        if left_over:
+            names = " to ".join(dict.fromkeys([left_over[0].name, left_over[-1].name]))
+            warn(f"the number of shards is {count}; left over in {folder}, and not read: {names}")
+        return cls(planned)
 
     @cached_property
     def videos(self) -> dict[str, VideoInfo]:

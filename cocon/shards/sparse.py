@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import BinaryIO
+from collections.abc import Mapping
+from typing import BinaryIO, Self
 
 _PAGE = 1 << 12
 
@@ -18,6 +19,16 @@ class SparseFile:
         self._pages: dict[int, bytearray] = {}
         self._position = 0
         self._size = 0
+
+    @classmethod
+    def of(cls, parts: Mapping[int, bytes], size: int) -> Self:
+        """A file of so many bytes that holds parts at their positions, and zeros elsewhere."""
+        file = cls()
+        for position, part in parts.items():
+            file.seek(position)
+            file.write(memoryview(part))
+        file._size = size
+        return file
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move to a position; as of a file."""

@@ -14,24 +14,35 @@ import numpy as np
 from cocon.files import sync_folder
 from cocon.shards.codecs import is_of
 from cocon.shards.format import KEYPOINT_SHAPE, Codec, Status, VideoInfo
+from cocon.shards.source import Source
 
-_LENGTHS = np.dtype("<i8")
+_INDEX = np.dtype([("length", "<i8"), ("checksum", "<u8")])
 
 
 class VideoSpool:
     """Takes the frames of one video; see :meth:`cocon.shards.ShardWriter.video`.
 
-    In memory are eight bytes per frame. The file holds the frames, then their lengths (int64); it gets its
-    name when it is whole and on the disk.
+    In memory are a few bytes per frame. The file holds the frames, then their lengths and checksums; it gets
+    its name when it is whole and on the disk.
+
+    Args:
+        video_id: id of the video.
+        path: the file.
+        codec: how frames are coded.
+        source: the file that the video is read from.
+        keep: takes the row of the finished video.
 
     Attributes:
         frames: how many were appended.
     """
 
-    def __init__(self, video_id: str, path: Path, codec: Codec, keep: Callable[[VideoInfo], None]) -> None:
-        self._id, self._path, self._codec, self._keep = video_id, path, codec, keep
+    def __init__(
+        self, video_id: str, path: Path, codec: Codec, source: Source, keep: Callable[[VideoInfo], None]
+    ) -> None:
+        self._id, self._path, self._codec, self._source, self._keep = video_id, path, codec, source, keep
         self._part = path.with_name(f"{path.name}.part")
         self._lengths: list[int] = []
+        self._checksums: list[int] = []
         self._crc32 = 0
 
     @property
@@ -54,9 +65,16 @@ class VideoSpool:
             frame = np.asarray(frame, "<f2").reshape(-1, *KEYPOINT_SHAPE).tobytes()
         elif not isinstance(frame, bytes) or not is_of(self._codec, frame):
             raise ValueError(f"this frame does not belong in a {self._codec} shard")
+        self.append_stored(frame)
+
+    def append_stored(self, frame: bytes) -> None:
+        """Take the next frame as another shard of this codec stores it."""
+        from cocon.shards.xxh64 import xxh64
+
         self._file.write(frame)
         self._crc32 = zlib.crc32(frame, self._crc32)
         self._lengths.append(len(frame))
+        self._checksums.append(xxh64(frame))
 
     def commit(
         self,
@@ -76,7 +94,9 @@ class VideoSpool:
         """
         if not self._lengths:
             raise ValueError(f"video '{self._id}' has no frames; skip it with a reason instead")
-        self._file.write(np.array(self._lengths, _LENGTHS).tobytes())
+        index = np.empty(len(self._lengths), _INDEX)
+        index["length"], index["checksum"] = self._lengths, np.array(self._checksums, np.uint64)
+        self._file.write(index.tobytes())
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -85,7 +105,7 @@ class VideoSpool:
         self._keep(
             VideoInfo(
                 self._id, self.frames, height, width, source_height, source_width,
-                fps, status, reason, self._crc32,
+                fps, status, reason, self._crc32, *self._source,
             )
         )  # fmt: skip
 
@@ -101,16 +121,16 @@ class VideoSpool:
             self._part.unlink(missing_ok=True)
 
 
-def read_lengths(path: Path, frames: int) -> np.ndarray | None:
-    """The lengths of the frames of a spooled video; None when the file is missing or not whole."""
+def read_index(path: Path, frames: int) -> np.ndarray | None:
+    """``length`` and ``checksum`` of the frames of a spooled video; None when it is missing or not whole."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            begin = size - frames * _LENGTHS.itemsize
+            begin = size - frames * _INDEX.itemsize
             if begin < 0:
                 return None
             file.seek(begin)
-            lengths = np.frombuffer(file.read(), _LENGTHS)
+            index = np.frombuffer(file.read(), _INDEX)
     except FileNotFoundError:
         return None
-    return lengths if len(lengths) == frames and lengths.sum() == begin else None
+    return index if len(index) == frames and index["length"].sum() == begin else None

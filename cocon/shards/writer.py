@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +19,9 @@ from cocon.errors import ShardError
 from cocon.files import atomic_path, file_lock, fingerprint, read_json, write_json
 from cocon.shards.assemble import copy_frames, seal, write_tables
 from cocon.shards.format import VERSION, Codec, VideoInfo, VideoRecord
-from cocon.shards.spool import VideoSpool, read_lengths
+from cocon.shards.reader import Shard
+from cocon.shards.source import UNKNOWN, Source
+from cocon.shards.spool import VideoSpool, read_index
 from cocon.shards.verify import verify
 
 #: the reason of a row without a file
@@ -35,7 +36,8 @@ class ShardWriter:
 
     Every finished video is on the disk at once: after ``kill -9`` the same call goes on with
     :attr:`pending`. The work folder belongs to one combination of view, parameters and source files; another
-    combination starts afresh. A lock keeps a second process out.
+    combination starts afresh. Videos that a finished shard of this name holds with these parameters, from a
+    file of the same size and time, are taken over. A lock keeps a second process out.
 
     Args:
         path: the final name, ``.../00003.h5``.
@@ -43,8 +45,8 @@ class ShardWriter:
         video_ids: all ids of the shard, in the order in which they will stand.
         parameters: whatever produced the frames; stored as the attribute ``parameters`` (JSON).
         codec: how frames are coded, see :data:`cocon.shards.format.Codec`.
-        sources: anything that identifies the state of the source files (for instance sizes and times), so
-            that work from an older version of a video is not taken over.
+        sources: the state of every video's file by id, which is stored with it, so that work from another
+            version of a video is not taken over; what is not there is unknown.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class ShardWriter:
         video_ids: Sequence[str],
         parameters: dict[str, Any],
         codec: Codec,
-        sources: Any = None,
+        sources: Mapping[str, Source] | None = None,
     ) -> None:
         repeated = [video_id for video_id, count in Counter(video_ids).items() if count > 1]
         if repeated:
@@ -66,7 +68,8 @@ class ShardWriter:
         self.parameters = parameters
         self.video_ids = list(video_ids)
         self._numbers = {video_id: number for number, video_id in enumerate(video_ids)}
-        self._key = fingerprint([VERSION, view, codec, parameters, list(video_ids), sources])
+        self._sources = {video_id: (sources or {}).get(video_id, UNKNOWN) for video_id in video_ids}
+        self._key = fingerprint([VERSION, view, codec, parameters, list(self._sources.items())])
         self.work = self.path.with_name(f".{self.path.stem}.work")
         self._lock = file_lock(self.path.with_name(f".{self.path.stem}.lock"), blocking=False)
         self._rows: dict[str, VideoInfo] = {}
@@ -81,6 +84,7 @@ class ShardWriter:
                 ) from error
             try:
                 self._rows = self._resume()
+                self._take_over()
             except BaseException as error:
                 self._lock.__exit__(type(error), error, error.__traceback__)
                 raise
@@ -121,7 +125,35 @@ class ShardWriter:
         return {row.id: row for row in rows if not row.usable or self._is_whole(row)}
 
     def _is_whole(self, row: VideoInfo) -> bool:
-        return read_lengths(self._file(_DATA, row.id), row.frames) is not None
+        return read_index(self._file(_DATA, row.id), row.frames) is not None
+
+    def _take_over(self) -> None:
+        """Copy from the finished shard what is in it with the same settings, from the same files."""
+        pending = [video_id for video_id in self.pending if self._sources[video_id].known]
+        if not pending or not self.path.exists():
+            return
+        with contextlib.suppress(ShardError):
+            old = Shard(self.path)
+            if (old.view, old.codec, old.parameters) != (self.view, self.codec, self.parameters):
+                return
+            for video_id in pending:
+                row = old.videos.get(video_id)
+                if row and row.usable and row.source == self._sources[video_id]:
+                    self._copy(old, row)
+
+    def _copy(self, old: Shard, row: VideoInfo) -> None:
+        with self.video(row.id) as spool:
+            for frame in old.stored(row.id, range(row.frames)):
+                spool.append_stored(frame)
+            spool.commit(
+                height=row.height,
+                width=row.width,
+                source_height=row.source_height,
+                source_width=row.source_width,
+                fps=row.fps,
+                status=row.status,
+                reason=row.reason,
+            )
 
     @property
     def pending(self) -> list[str]:
@@ -137,7 +169,9 @@ class ShardWriter:
         Call :meth:`VideoSpool.append` for every frame and :meth:`VideoSpool.commit` at the end; without
         that, the video stays pending.
         """
-        return VideoSpool(video_id, self._file(_DATA, video_id), self.codec, self._keep)
+        return VideoSpool(
+            video_id, self._file(_DATA, video_id), self.codec, self._sources[video_id], self._keep
+        )
 
     def add(self, record: VideoRecord) -> None:
         """Keep one finished video whose frames are in memory."""
@@ -158,7 +192,8 @@ class ShardWriter:
 
     def skip(self, video_id: str, reason: str) -> None:
         """Keep the reason why a video has no frames."""
-        self._keep(VideoInfo(video_id, 0, 0, 0, 0, 0, 0.0, "skipped", reason, zlib.crc32(b"")))
+        source = self._sources[video_id]
+        self._keep(VideoInfo(video_id, 0, 0, 0, 0, 0, 0.0, "skipped", reason, zlib.crc32(b""), *source))
 
     def _keep(self, row: VideoInfo) -> None:
         write_json(self._file(_ROWS, row.id), asdict(row))
@@ -199,34 +234,32 @@ class ShardWriter:
 
     def _assemble(self, path: Path) -> None:
         rows = [self._rows[video_id] for video_id in self.video_ids]
-        lengths = {row.id: self._lengths(row) for row in rows if row.usable}
-        offsets = np.concatenate([[0], *lengths.values()]).astype(np.int64).cumsum()
+        indices = [self._index(row) for row in rows if row.usable]
+        lengths = np.concatenate([np.empty(0, np.int64), *(index["length"] for index in indices)])
+        offsets = np.concatenate([[0], lengths]).astype(np.int64).cumsum()
         position = write_tables(
-            path, view=self.view, codec=self.codec, parameters=self.parameters, rows=rows, offsets=offsets
+            path,
+            view=self.view,
+            codec=self.codec,
+            parameters=self.parameters,
+            rows=rows,
+            offsets=offsets,
+            checksums=np.concatenate([np.empty(0, np.uint64), *(index["checksum"] for index in indices)]),
         )
         with path.open("r+b") as file:
             file.seek(position)
-            for video_id, of_video in lengths.items():
-                row = self._rows[video_id]
-                if copy_frames(self._file(_DATA, video_id), int(of_video.sum()), file) != row.crc32:
+            for row, index in zip((row for row in rows if row.usable), indices, strict=True):
+                size = int(index["length"].sum())
+                if copy_frames(self._file(_DATA, row.id), size, file) != row.crc32:
                     raise self._lost(row)
         seal(path, position, int(offsets[-1]))
 
-    def _lengths(self, row: VideoInfo) -> np.ndarray:
-        lengths = read_lengths(self._file(_DATA, row.id), row.frames)
-        if lengths is None:
+    def _index(self, row: VideoInfo) -> np.ndarray:
+        index = read_index(self._file(_DATA, row.id), row.frames)
+        if index is None:
             raise self._lost(row)
-        return lengths
+        return index
 
     def _lost(self, row: VideoInfo) -> ShardError:
         self._file(_ROWS, row.id).unlink(missing_ok=True)
         return ShardError(f"the work on video '{row.id}' in {self.work} is damaged", "run the command again")
-
-
-def source_state(path: Path) -> list[int]:
-    """Size and modification time (ns) of a source file; empty when it is missing."""
-    try:
-        state = os.stat(path)
-    except OSError:
-        return []
-    return [state.st_size, state.st_mtime_ns]

@@ -18,7 +18,7 @@ from cocon.files import check_output, fingerprint, sha256_of
 from cocon.losses.cocon import canonical_order
 from cocon.models.network import ViewNetwork
 from cocon.pretrainings import WITHOUT_STAGE1
-from cocon.shards import ShardSet
+from cocon.shards import ShardSet, membership
 from cocon.shards.parameters import common_parameters
 from cocon.training.checkpoint import check_weights, load_encoder, save_encoder
 from cocon.training.initialise import initial_network
@@ -52,6 +52,7 @@ class PretrainJob:
         settings: clip, network and schedule.
         seed: of everything random.
         resume: a checkpoint to go on from; None: the newest of this run, if there is one.
+        shard_count: shards of a view; None: all that are there.
     """
 
     manifest: Path
@@ -67,6 +68,7 @@ class PretrainJob:
     settings: PretrainSettings
     seed: int
     resume: Path | None = None
+    shard_count: int | None = None
 
     @property
     def terms(self) -> str:
@@ -114,8 +116,9 @@ def pretrain(job: PretrainJob, world: World) -> None:
     """Train, then write the encoders and the log; an interrupted run goes on where it stopped.
 
     Raises:
-        CoConError: for contradicting arguments, missing shards or encoders, too few videos, a loss that
-            is not finite, another process at work on the same run, and after a signal that asks to stop.
+        CoConError: for contradicting arguments, missing shards or encoders, shards of other videos than the
+            manifest, too few videos, a loss that is not finite, another process at work on the same run, and
+            after a signal that asks to stop.
     """
     with contextlib.ExitStack() as stack:
         _pretrain(job, world, stack)
@@ -127,9 +130,13 @@ def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> No
     schedule, stage = job.settings.pretraining, job.schedule
     reporter = Reporter(f"{job.pretraining} {'+'.join(job.views)}", stage.epochs, silent=not world.leads)
 
-    shards = {view: ShardSet.of_folder(job.shards / view) for view in job.views}
-    extraction = {view: common_parameters(shard_set.shards) for view, shard_set in shards.items()}
     videos = read_manifest(job.manifest)
+    shards = {
+        view: ShardSet.of_folder(job.shards / view, job.shard_count, warn=reporter.warn) for view in job.views
+    }
+    for shard_set in shards.values():
+        membership.check(shard_set, videos)
+    extraction = {view: common_parameters(shard_set.shards) for view, shard_set in shards.items()}
     selection = select_videos(videos, job.split, shards, schedule.validation_fraction, job.seed)
     _tell(selection, reporter)
     _check_sizes(job, shards, selection)

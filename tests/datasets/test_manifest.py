@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from cocon.cli import main
 from cocon.datasets.manifest import Facts, Video, read_manifest, videos_of, write_manifest
 from cocon.errors import DatasetError
+from cocon.files import read_csv
+from cocon.shards.source import UNKNOWN, Source
 
 VIDEOS = [
     Video("a/x", Path("v/a/x.mp4"), "a", "g1", {"1": "train", "2": "test"}),
@@ -20,12 +24,40 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_facts_stand_beside_the_videos_and_are_not_needed(tmp_path: Path) -> None:
-    facts = {"a/x": Facts(40, 29.97, 1234, "ab" * 32, "ok")}
+    facts = {"a/x": Facts(40, 29.97, 1234, 1_700_000_000_123_456_789, "ab" * 32, "ok")}
     write_manifest(tmp_path / "m.csv", VIDEOS, facts)
     lines = (tmp_path / "m.csv").read_text(errors="surrogateescape").splitlines()
-    assert lines[0] == "id,path,label,split_1,split_2,group,frames,fps,size,checksum,status"
-    assert lines[1] == f"a/x,v/a/x.mp4,a,train,test,g1,40,29.97,1234,{'ab' * 32},ok"
-    assert read_manifest(tmp_path / "m.csv") == VIDEOS
+    assert lines[0] == "id,path,label,split_1,split_2,group,frames,fps,size,modified,checksum,status"
+    assert lines[1] == f"a/x,v/a/x.mp4,a,train,test,g1,40,29.97,1234,1700000000123456789,{'ab' * 32},ok"
+    read = read_manifest(tmp_path / "m.csv")
+    assert read == VIDEOS
+    assert [video.source for video in read] == [
+        Source(1234, 1_700_000_000_123_456_789, "ab" * 32), UNKNOWN, UNKNOWN,
+    ]  # fmt: skip
+
+
+def test_columns_of_the_same_name_with_something_else(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("id,path,size,modified,checksum\na,a.mp4,12 kB,2020-01-01,md5\n")
+    assert read_manifest(tmp_path / "m.csv")[0].source == UNKNOWN
+    (tmp_path / "m.csv").write_text("id,path,size\na,a.mp4,12\n")  # older than the column modified
+    assert read_manifest(tmp_path / "m.csv")[0].source == UNKNOWN
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_index_describes_the_files_that_are_tracked(tmp_path: Path, tracked: bool) -> None:
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "a.mp4").write_bytes(b"12345")
+    (tmp_path / "table.csv").write_text("video,label,split\na.mp4,walk,train\nb.mp4,walk,test\n")
+    settings = {"kind": "folder", "recipe": "r", "shards": 1, "track_videos": tracked}
+    settings |= {"videos": str(tmp_path / "v"), "table": str(tmp_path / "table.csv")}
+    assert main(["index", "--settings", json.dumps(settings), "--output", str(tmp_path / "m.csv")]) == 0
+    state = (tmp_path / "v" / "a.mp4").stat()
+    rows = read_csv(tmp_path / "m.csv")
+    expected = {"size": str(state.st_size), "modified": str(state.st_mtime_ns), "status": ""}
+    missing = {"size": "", "modified": "", "status": "missing"}
+    if not tracked:
+        expected = missing = dict.fromkeys(expected, "")
+    assert [{name: row[name] for name in expected} for row in rows] == [expected, missing]
 
 
 def test_a_table_made_by_hand(tmp_path: Path) -> None:

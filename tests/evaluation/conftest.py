@@ -76,7 +76,8 @@ def _stripes(label: str, frame: int, size: int = 24) -> np.ndarray:
 def striped(tmp_path: Path) -> Path:
     """A folder ``demo``: manifest, shard of masks (run/test1 skipped), random encoder ``mask.safetensors``.
 
-    Three classes of six training and two test videos of 5 to 9 frames.
+    Three classes of six training and two test videos of 5 to 9 frames; run/test1 and the video without a
+    label are skipped.
     """
     return write_striped(tmp_path / "demo")
 
@@ -88,13 +89,12 @@ def write_striped(root: Path) -> Path:
 
     videos = _videos(6, 2)
     write_manifest(root / "manifest.csv", videos)
-    labelled = [video for video in videos if video.label]
     sizes = {"height": 24, "width": 24, "source_height": 24, "source_width": 24, "fps": 8.0}
     shard = root / "shards" / "mask" / "00000.h5"
-    ids = [video.id for video in labelled]
+    ids = [video.id for video in videos]
     with ShardWriter(shard, view="mask", video_ids=ids, parameters={}, codec="jpeg") as writer:
-        for number, video in enumerate(labelled):
-            if video.id == "run/test1":
+        for number, video in enumerate(videos):
+            if video.id == "run/test1" or not video.label:
                 writer.skip(video.id, "cannot be decoded")
                 continue
             frames = [encode(_stripes(video.label, number + i), 95) for i in range(5 + number % 5)]

@@ -13,7 +13,7 @@ from cocon.cli import main
 from cocon.config.schema import Finetune, LinearSgd
 from cocon.data.clips import read_windows
 from cocon.data.network_input import to_network_input
-from cocon.errors import CoConError, ConfigError
+from cocon.errors import CoConError, ConfigError, ShardError
 from cocon.evaluation import finetune as module
 from cocon.evaluation.classifier_file import load_classifier
 from cocon.evaluation.classifier_trainer import ClassifierTrainer
@@ -264,6 +264,45 @@ def test_small_frames_are_refused_before_training(striped: Path, monkeypatch: py
     job = replace(job, settings=job.settings.model_copy(update={"clip": clip}))
     with pytest.raises(ConfigError, match="smaller than the crop of 32 px"):
         finetune(job, CPU)
+
+
+def test_shards_of_another_list_are_not_trained_on(
+    striped: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fine-tuning and features: a row more in the manifest, or a file that changed."""
+    monkeypatch.setattr(ClassifierTrainer, "fit", lambda _: pytest.fail("trains"))
+    monkeypatch.setattr("cocon.evaluation.encode.encode_videos", lambda *_, **__: pytest.fail("encodes"))
+    manifest = striped / "manifest.csv"
+    manifest.write_text(manifest.read_text() + "walk/new,walk/new.mp4,walk,train,g9\n")
+    with pytest.raises(ShardError, match=r"1 in no shard \(first: 'walk/new'\)"):
+        finetune(_job(striped), CPU)
+    files = ["--checkpoint", f"{striped}/mask.safetensors", "--output", f"{striped}/x.h5"]
+    paths = ["--manifest", str(manifest), "--shards", f"{striped}/shards", "--view", "mask"]
+    assert main(["features", *paths, *files, "--device", "cpu"]) == 2
+    assert "1 in no shard (first: 'walk/new')" in capsys.readouterr().err
+    assert not (striped / "x.h5").exists()
+
+
+def test_shards_that_are_left_over_are_not_read(
+    striped: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two copies of one shard: what is planned is read by every command, what is not is named."""
+    folder = striped / "shards" / "mask"
+    (folder / "00001.h5").write_bytes((folder / "00000.h5").read_bytes())
+    files = ["--checkpoint", f"{striped}/mask.safetensors", "--output", f"{striped}/x.h5"]
+    paths = ["--manifest", f"{striped}/manifest.csv", "--shards", f"{striped}/shards", "--view", "mask"]
+    command = ["features", *paths, *files, "--device", "cpu"]
+    assert main(command) == 2
+    assert "stands in" in capsys.readouterr().err
+    assert main([*command, "--shard-count", "1"]) == 0
+    assert caplog.text.count("and not read: 00001.h5") == 1
+    assert main([*command, "--shard-count", "3"]) == 2
+    assert "00002.h5" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command, "--shard-count", "0"])
+    with pytest.raises(ShardError, match="stands in"):
+        finetune(_job(striped), CPU)
+    finetune(replace(_job(striped, epochs=1), shard_count=1), CPU)
 
 
 def test_loss_that_is_no_number_stops_the_run(striped: Path) -> None:

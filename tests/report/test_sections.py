@@ -281,6 +281,16 @@ def test_pairs_to_align_are_of_one_class_and_of_two_groups(inputs: Inputs) -> No
         assert pair.first.pictures
 
 
+def test_shards_of_another_list_are_not_shown(results: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text((results / "manifest.csv").read_text() + "walk/new,new.mp4,walk,train,s10\n")
+    inputs = load_inputs(results, manifest=manifest)
+    assert inputs.shards == {}
+    assert "1 in no shard (first: 'walk/new')" in inputs.missing["shards/rgb"]
+    assert list(load_inputs(results, shard_count=1).shards) == list(load_inputs(results).shards) != []
+    assert "00001.h5" in load_inputs(results, shard_count=2).missing["shards/rgb"]
+
+
 def test_encoders_may_lie_elsewhere(inputs: Inputs, tmp_path: Path) -> None:
     page = alignment.section(dataclasses.replace(inputs, encoders=tmp_path))
     assert page.pairs == []

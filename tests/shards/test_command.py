@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -58,6 +60,31 @@ def test_verify_names_the_bad_one_and_goes_on(shards: Path, capsys: pytest.Captu
     assert "1 of 4 shards are bad" in captured.err
 
 
+def test_a_file_that_cannot_be_read_is_not_to_be_deleted(
+    shards: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, opening = shards / "flow" / "00000.h5", os.open
+
+    def refuse(path: Path, flags: int) -> int:
+        if path == secret:
+            raise PermissionError(13, "Permission denied")
+        return opening(path, flags)
+
+    monkeypatch.setattr("cocon.shards.header.os.open", refuse)
+    (shards / "rgb" / "folder.h5").mkdir()
+    with h5py.File(shards / "rgb" / "features.h5", "w") as file:
+        file["ids"] = [1]
+    os.mkfifo(shards / "rgb" / "pipe.h5")
+    assert main(["shards", "verify", str(shards)]) == 2
+    captured = capsys.readouterr()
+    assert f"{secret} cannot be opened (Permission denied)" in captured.out
+    assert "folder.h5 is a folder" in captured.out
+    assert "pipe.h5 is no regular file" in captured.out
+    assert "features.h5 is an HDF5 file, but not a shard" in captured.out
+    assert "4 of 7 files cannot be read as shards" in captured.err
+    assert "delete" not in captured.err
+
+
 def test_a_folder_without_shards_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shards", "verify", str(tmp_path)]) == 2
     assert "there is no shard in" in capsys.readouterr().err
@@ -66,7 +93,14 @@ def test_a_folder_without_shards_is_an_error(tmp_path: Path, capsys: pytest.Capt
 def test_info(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shards", "info", str(shards / "flow")]) == 0
     text = capsys.readouterr().out
-    for part in ("flow, coded as delta", "2 videos (1 ok, 1 skipped)", "bound       10.0", "c: no frame can"):
+    for part in (
+        "format      version 3\n",
+        "files that it does not",
+        "flow, coded as delta",
+        "2 videos (1 ok, 1 skipped)",
+        "bound       10.0",
+        "c: no frame can",
+    ):
         assert part in text
     assert main(["shards", "info", str(shards), "--json"]) == 0
     documents = json.loads(capsys.readouterr().out)
@@ -75,6 +109,7 @@ def test_info(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert documents[0]["videos"][0] | {"crc32": 0} == {
         "id": "a b", "frames": FRAMES, "height": HEIGHT, "width": WIDTH, "source_height": 60,
         "source_width": 80, "fps": 25.0, "status": "ok", "reason": "", "crc32": 0,
+        "source_bytes": 0, "source_modified": 0, "source_sha256": "",
     }  # fmt: skip
 
 

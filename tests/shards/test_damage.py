@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -39,8 +40,8 @@ def shard(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def use(path: Path) -> None:
-    """Open and read everything; ShardError is the only error that may come."""
+def noticed(path: Path) -> bool:
+    """Open and read everything, as training does; ShardError is the only error that may come."""
     try:
         shard = Shard(path)
         for row in shard.videos.values():
@@ -48,14 +49,15 @@ def use(path: Path) -> None:
                 frames = shard.read(row.id, range(row.frames))
                 assert frames.shape[:3] == (3, 12, 16)
     except ShardError:
-        pass
+        return True
+    return False
 
 
 def damaged(path: Path, change: Callable[[bytearray], bytearray]) -> None:
     path.write_bytes(change(bytearray(path.read_bytes())))
     with pytest.raises(ShardError, match=path.stem):
         verify(path)
-    use(path)
+    assert noticed(path)
 
 
 def test_every_flipped_bit_is_found(shard: Path) -> None:
@@ -71,6 +73,41 @@ def test_every_flipped_bit_is_found(shard: Path) -> None:
             return content
 
         damaged(shard, flip)
+
+
+def test_a_damaged_frame_is_named(shard: Path) -> None:
+    with h5py.File(shard) as file:
+        position = file["frames/data"].id.get_offset() + file["frames/offsets"][5]  # the last of b
+    content = bytearray(shard.read_bytes())
+    content[position + 20] ^= 4
+    shard.write_bytes(content)
+    reader = Shard(shard)
+    reader.read("a", [0, 1, 2])
+    reader.read("b", [1, 0])
+    for read in (lambda: reader.read("b", [0, 2]), lambda: list(reader.stored("b", [2]))):
+        with pytest.raises(ShardError, match="frame 2 of video 'b' is damaged") as error:
+            read()
+        assert str(shard) in error.value.message
+        assert f"cocon shards verify {shard}" in error.value.hint
+    with pytest.raises(ShardError, match="frame 2 of video 'b' is damaged"):
+        verify(shard)
+
+
+def test_every_byte_of_the_frames_counts(shard: Path) -> None:
+    whole = shard.read_bytes()
+    with h5py.File(shard) as file:
+        first, size = file["frames/data"].id.get_offset(), len(file["frames/data"])
+    reader = Shard(shard)
+    stored = [data for video_id in "ab" for data in reader.stored(video_id, range(3))]
+    from cocon.shards.xxh64 import xxh64
+
+    assert b"".join(stored) == whole[first : first + size]
+    for data in stored:
+        expected = xxh64(data)
+        for number in range(0, len(data), 3):
+            changed = bytearray(data)
+            changed[number] ^= 1 << number % 8
+            assert xxh64(bytes(changed)) != expected
 
 
 def test_every_cut_is_found(shard: Path) -> None:
@@ -98,8 +135,6 @@ def test_a_file_that_is_cut_off_while_it_is_open_gives_an_error(shard: Path) -> 
 
 
 def test_version_1_is_named(tmp_path: Path) -> None:
-    import h5py
-
     with h5py.File(tmp_path / "old.h5", "w") as file:
         file.attrs["format"], file.attrs["version"] = "cocon-shard", 1
     with pytest.raises(ShardError, match="version 2") as error:

@@ -15,6 +15,7 @@ from cocon.errors import ShardError
 from cocon.shards import Shard, ShardSet, ShardWriter, VideoRecord, shard_of
 from cocon.shards.codecs import encode
 from cocon.shards.heatmaps import render_heatmaps
+from cocon.shards.source import Source
 from cocon.shards.verify import verify
 
 rng = np.random.default_rng(0)
@@ -176,7 +177,31 @@ def test_a_killed_writer_is_resumed_to_the_same_bytes(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0.h5", "straight.h5"], "nothing is left over"
 
 
-@pytest.mark.parametrize("change", [{"parameters": {"p": 2}}, {"sources": "newer"}, {"view": "flow"}])
+def test_what_a_finished_shard_has_is_taken_over(tmp_path: Path) -> None:
+    """Only what changed is asked for, and the bytes are those of a full extraction."""
+    frames = {name: smooth_frames(70 if name == "a" else 2, 3) for name in "abcd"}
+    old = {name: Source(10, 1) for name in "abc"}
+    new = {"d": Source(10, 1), "c": Source(10, 2), "a": Source(10, 1), "b": Source(10, 1)}
+
+    def make(path: Path, sources: dict[str, Source]) -> list[str]:
+        with ShardWriter(
+            path, view="rgb", video_ids=list(sources), parameters={}, codec="jpeg", sources=sources
+        ) as writer:
+            pending = writer.pending
+            for name in pending:
+                writer.add(record(name, frames[name], status="repaired", reason=name))
+            writer.finish()
+        return pending
+
+    assert make(tmp_path / "0.h5", old) == ["a", "b", "c"]
+    assert make(tmp_path / "0.h5", new) == ["d", "c"]
+    assert make(tmp_path / "straight.h5", new) == ["d", "c", "a", "b"]
+    assert (tmp_path / "0.h5").read_bytes() == (tmp_path / "straight.h5").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "change", [{"parameters": {"p": 2}}, {"sources": {"a": Source(7, 9)}}, {"view": "flow"}]
+)
 def test_work_under_other_parameters_is_not_taken_over(tmp_path: Path, change: dict) -> None:
     arguments = {"view": "rgb", "video_ids": ["a"], "parameters": {"p": 1}, "codec": "jpeg"}
     with ShardWriter(tmp_path / "0.h5", **arguments) as writer:
@@ -217,7 +242,7 @@ def test_verify_finds_a_flipped_byte(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ShardError, match="checksum of video 'b'"):
+    with pytest.raises(ShardError, match="frame 1 of video 'b' is damaged"):
         verify(path)
 
 
@@ -261,6 +286,23 @@ def test_a_set_of_shards_speaks_with_one_voice(tmp_path: Path) -> None:
         ShardSet.of_folder(tmp_path)
     with pytest.raises(ShardError, match="no shard in"):
         ShardSet.of_folder(tmp_path / "nowhere")
+
+
+def test_the_planned_shards_and_no_others(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Those of a plan with more shards are named once, and not read."""
+    for number, video_id in enumerate("abba"):
+        write(tmp_path / f"{number:05d}.h5", {video_id: smooth_frames(1, 3)})
+    with pytest.raises(ShardError, match="stands in"):
+        ShardSet.of_folder(tmp_path)
+    assert list(ShardSet.of_folder(tmp_path, 2).videos) == ["a", "b"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the number of shards is 2; left over in {tmp_path}, and not read: 00002.h5 to 00003.h5"
+    ]
+    (tmp_path / "00001.h5").unlink()
+    with pytest.raises(ShardError, match=r"there is no shard .*/00001\.h5"):
+        ShardSet.of_folder(tmp_path, 2)
+    with pytest.raises(ShardError, match=r"00000\.h5"):
+        ShardSet.of_folder(tmp_path / "nowhere", 1)
 
 
 def test_an_empty_shard_is_a_shard(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from cocon.shards import Shard, ShardWriter, VideoRecord
 from cocon.shards.codecs import encode_as
+from cocon.shards.xxh64 import xxh64
 
 HEIGHT, WIDTH = 45, 70
 
@@ -70,7 +71,7 @@ def test_user_block(tmp_path: Path) -> None:
     size, position, of_data = np.frombuffer(content, "<u8", 3, 16).tolist()
     version, crc = np.frombuffer(content, "<u4", 2, 8).tolist()
     assert content[:8] == b"CoConSh\n"
-    assert (version, size) == (2, len(content))
+    assert (version, size) == (3, len(content))
     assert not any(content[40:512])
     assert crc == zlib.crc32(content[:12] + content[16:position] + content[position + of_data :])
     with h5py.File(path) as file:
@@ -78,4 +79,12 @@ def test_user_block(tmp_path: Path) -> None:
         data = file["frames/data"]
         assert (data.id.get_offset(), len(data)) == (position, of_data)
         assert data[:].tobytes() == content[position : position + of_data]
+        assert file["frames/xxh64"].dtype == np.uint64
+        assert file["frames/xxh64"][0] == xxh64(data[:].tobytes())
+        assert [file.attrs[name] for name in ("format", "view", "codec")] == [
+            b"cocon-shard",
+            b"mask",
+            b"delta",
+        ]
+        assert file.attrs["version"] == 3
         assert file["videos/crc32"][0] == zlib.crc32(data[:].tobytes())

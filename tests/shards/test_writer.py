@@ -188,4 +188,8 @@ def test_a_replaced_shard_is_never_read_at_old_offsets(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="was replaced"):
         fresh.read("a", [0])
     verify(path)
-    np.testing.assert_array_equal(Shard(path).read("a", [3]), PICTURES[8:9])
+    reader = Shard(path)
+    np.testing.assert_array_equal(reader.read("a", [3]), PICTURES[8:9])
+    write(FRAMES[9:12])
+    np.testing.assert_array_equal(Shard(path).read("a", [0]), PICTURES[9:10])
+    np.testing.assert_array_equal(reader.read("a", [2]), PICTURES[7:8])

@@ -41,6 +41,36 @@ def test_a_mistake_is_told_without_a_traceback(
     assert "nothing to act on" in capsys.readouterr().err
 
 
+def test_shards_of_another_list_are_not_trained_on(
+    arguments: list[str], dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first run after a change of the table: shards that lack a video, or have a removed one."""
+    lines = (dataset / "manifest.csv").read_text().splitlines()
+    table = tmp_path / "manifest.csv"
+    arguments[arguments.index("--manifest") + 1] = str(table)
+    table.write_text("\n".join([*lines, lines[-1].replace("p8_1", "new")]))
+    assert main(arguments) == 2
+    assert "1 in no shard (first: 'new')" in capsys.readouterr().err
+    table.write_text("\n".join(lines[:-1]))
+    assert main(arguments) == 2
+    assert "1 in the shards and not in the list (first: 'p8_1')" in capsys.readouterr().err
+    assert not (tmp_path / "stage1").exists()
+
+
+def test_shards_that_are_left_over_are_not_trained_on(
+    arguments: list[str], dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "shards" / "rgb"
+    folder.mkdir(parents=True)
+    for name in ("00000.h5", "00001.h5"):
+        (folder / name).write_bytes((dataset / "shards" / "rgb" / "00000.h5").read_bytes())
+    arguments[arguments.index("--shards") + 1] = str(tmp_path / "shards")
+    assert main(arguments) == 2
+    assert "stands in" in capsys.readouterr().err
+    assert main([*arguments, "--shard-count", "1"]) == 0
+    assert capsys.readouterr().err.count("and not read: 00001.h5") == 1
+
+
 def test_init(tmp_path: Path, settings: Any) -> None:
     document = settings().model_dump(mode="json", include={"clip", "network"})
     settings_ = ["--settings", json.dumps(document)]

@@ -145,7 +145,7 @@ def test_a_full_disk_costs_nothing_that_was_saved(tmp_path: Path) -> None:
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, usual[1]))
     try:
-        with pytest.raises(OSError, match="step_000000002.pt"):
+        with pytest.raises(OSError, match=r"step_000000002\.pt"):
             state.save({"weights": torch.ones(10_000)}, 2)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)

@@ -111,3 +111,11 @@ def test_what_is_wrong_with_a_manifest_is_said(folder, content, sentence):
     with pytest.raises(CoConError) as error:
         from_manifest(Path("m.csv"))
     assert sentence in error.value.message
+
+
+def test_checksums_of_a_manifest(tmp_path: Path) -> None:
+    table = tmp_path / "m.csv"
+    table.write_text(f"id,path,checksum\na,x/a.mp4,{'AB' * 32}\nb,x/b.mp4,\nc,x/c.mp4,{'0' * 32}\n")
+    videos = from_manifest(table)
+    assert list(videos) == ["a", "b", "c"]
+    assert videos.checksums == {"a": "ab" * 32}

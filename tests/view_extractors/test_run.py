@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+import os
+
 import numpy as np
 import pytest
 
 from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.errors import ShardError
+from cocon.files import sha256_of
 from cocon.shards import Shard
 from cocon.shards.verify import verify
 from view_extractors.base import Extractor, Network, Output, Resources
@@ -239,6 +243,64 @@ def test_finished_shard_is_left_alone_until_something_changes(tmp_path, videos, 
     assert run(jpeg_quality=50) == ([], 3)
     assert run(jpeg_quality=50) == (["rgb.h5"], 0)
     write_video(videos["b"], moving(2))
-    assert run(jpeg_quality=50) == ([], 3)
+    assert run(jpeg_quality=50) == ([], 1), "the others are taken over"
     path.write_bytes(path.read_bytes()[:-100])
     assert run(jpeg_quality=50) == ([], 3)
+
+
+def run_again(videos, path, **options):
+    """Which videos are extracted by another call."""
+    recorder = Recorder()
+    extract(videos, [rgb(path)], progress=recorder, max_failed_fraction=0.5, **options)
+    return sorted(recorder.rows)
+
+
+def test_a_video_in_place_of_another_is_noticed_however_old_it_is(tmp_path, videos, moving, write_video):
+    path = tmp_path / "rgb.h5"
+    assert run_again(videos, path) == ["a", "b", "c"]
+    state = videos["b"].stat()
+    rows = Shard(path).videos
+    assert (rows["b"].source_bytes, rows["b"].source_modified) == (state.st_size, state.st_mtime_ns)
+    older = write_video(tmp_path / "older.mp4", moving(7))
+    os.utime(older, (0, 1_500_000_000))
+    older.replace(videos["b"])
+    assert run_again(videos, path) == ["b"]
+    assert Shard(path).videos["b"].frames == 7
+    assert run_again(videos, path) == []
+    os.utime(videos["a"], ns=(0, videos["a"].stat().st_mtime_ns + 1))
+    assert run_again(videos, path) == ["a"]
+
+
+def test_a_video_that_comes_late_is_noticed(tmp_path, videos):
+    path, there = tmp_path / "rgb.h5", tmp_path / "elsewhere.mp4"
+    videos["a"].rename(there)
+    assert run_again(videos, path) == ["a", "b", "c"]
+    assert (Shard(path).videos["a"].status, Shard(path).videos["a"].source_bytes) == ("skipped", 0)
+    assert run_again(videos, path) == []
+    there.rename(videos["a"])
+    assert run_again(videos, path) == ["a"]
+    assert Shard(path).videos["a"].frames == 5
+
+
+def test_a_shard_of_version_2_is_compared_by_its_age(tmp_path, videos, monkeypatch):
+    path = tmp_path / "rgb.h5"
+    run_again(videos, path)
+    shard = Shard(path)
+    rows = [dataclasses.replace(row, source_bytes=0, source_modified=0) for row in shard.videos.values()]
+    shard.version, shard.videos = 2, {row.id: row for row in rows}
+    monkeypatch.setattr("view_extractors.run.Shard", lambda path: shard)
+    monkeypatch.setattr("view_extractors.run.verify", lambda path: rows)
+    assert run_again(videos, path) == []
+    os.utime(videos["a"], (0, path.stat().st_mtime + 5))
+    assert run_again(videos, path) == ["a"]
+
+
+def test_checksums_of_the_list(tmp_path, videos):
+    """They are stored when they are right; a file that is not the one of the list stops the run."""
+    path, right = tmp_path / "rgb.h5", sha256_of(videos["b"])
+    assert run_again(videos, path, checksums={"b": right}) == ["a", "b", "c"]
+    assert [row.source_sha256 for row in Shard(path).videos.values()] == ["", right, ""]
+    assert run_again(videos, path, checksums={"b": right}) == []
+    assert run_again(videos, path) == []
+    with pytest.raises(ShardError, match="is not the file that the list of videos means"):
+        run_again(videos, path, checksums={"b": "0" * 64})
