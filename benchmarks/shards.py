@@ -13,7 +13,8 @@ The others hold flow and masks as JPEG of quality 95 and poses as 17 heatmaps in
 their ways (see benchmarks.pose_storage). Then clips of 8 x 5 frames, stride 3, are read in all four views and
 decoded, method by method in turn, in one process and in two at once. As in training, the processes keep
 freed memory. Times are CPU times, files are in the page cache. The last line is one JSON object; ``ratio`` is
-clips/s of shards over those of the best other.
+clips/s of shards over those of the best other, and ``checks`` the part by which the checksums of the frames
+lengthen reading, with what zlib's CRC-32 would cost in their place.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import os
 import statistics
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -262,7 +264,38 @@ def main() -> None:
         clips = 25 if options.quick else 200
         speeds = {n: clips_per_second(readers, lengths, clips, n) for n in (1, 2)}
         views = view_milliseconds(shards, jpegs, lengths, clips)
-    report(speeds, {name: size / frames for name, size in sizes.items()}, views, list(others), clips)
+        checks = cost_of_checks(shards, lengths, 2 * clips)
+    report(speeds, {name: size / frames for name, size in sizes.items()}, views, checks, list(others), clips)
+
+
+class Unchecked(Shard):
+    """A shard whose frames are taken as they are."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._checksums = None
+
+
+class WithCrc32(Unchecked):
+    """A shard whose frames are checked by zlib instead."""
+
+    def _frames(self, video_id: str, indices: Sequence[int] | np.ndarray) -> list[memoryview]:
+        frames = super()._frames(video_id, indices)
+        for frame in frames:
+            zlib.crc32(frame)
+        return frames
+
+
+def cost_of_checks(shards: dict[str, Shard], lengths: dict[str, int], clips: int) -> dict[str, float]:
+    """By checksum: the part by which it lengthens the reading of all four views."""
+
+    def reader(kind: type[Shard]) -> Reader:
+        opened = [kind(shards[view].path) for view in CHANNELS]
+        return lambda video_id, indices: [shard.read(video_id, indices) for shard in opened]
+
+    kinds = {"none": Unchecked, "xxh64": Shard, "crc32": WithCrc32}
+    found = times({name: reader(kind) for name, kind in kinds.items()}, lengths, clips, 5)
+    return {name: found[name] / found["none"] - 1 for name in ("xxh64", "crc32")}
 
 
 def view_milliseconds(
@@ -284,6 +317,7 @@ def report(
     speeds: dict[int, dict[str, float]],
     sizes: dict[str, float],
     views: dict[str, float],
+    checks: dict[str, float],
     others: list[str],
     clips: int,
 ) -> None:
@@ -305,6 +339,7 @@ def report(
             {
                 "ratio": round(min(ratios.values()), 3),
                 "ratio_by_workers": {str(n): round(ratio, 3) for n, ratio in ratios.items()},
+                "checks": {name: round(part, 4) for name, part in checks.items()},
                 "clips": clips,
                 "milliseconds": {name: round(value, 2) for name, value in views.items()},
                 **figures,

@@ -82,7 +82,8 @@ def decode_into(frames: Sequence[bytes | memoryview], out_THWC: np.ndarray) -> N
     """
     if len(frames) == 0:
         return
-    if any(len(data) == 0 or data[0] != frames[0][0] for data in frames):
+    heads = {bytes(data[: HEADER.size]) for data in frames}
+    if len({head[:1] for head in heads}) > 1 or b"" in heads:
         raise ValueError("not a coded picture")
     module = _MODULES.get(frames[0][0])
     if module is None:
@@ -93,8 +94,7 @@ def decode_into(frames: Sequence[bytes | memoryview], out_THWC: np.ndarray) -> N
             out_HWC[:] = picture
         return
     Header.of(frames[0]).check(out_THWC.shape[1:])
-    first = frames[0][: HEADER.size]
-    if any(data[: HEADER.size] != first for data in frames):
+    if len(heads) > 1:
         raise ValueError("its frames differ in size or quality")
     module.decode_into(frames, out_THWC)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 from cocon.errors import ShardError
@@ -28,15 +29,17 @@ class Handle:
         if hasattr(self, "descriptor"):
             os.close(self.descriptor)
 
-    def read_into(self, memory: memoryview, position: int) -> None:
-        """Fill ``memory`` with the bytes from ``position`` on; raises ShardError."""
+    def fill(self, frames: Sequence[memoryview], positions: Sequence[int]) -> None:
+        """Fill each piece of memory with the bytes from its position on; raises ShardError."""
+        descriptor, preadv = self.descriptor, os.preadv
         try:
-            done = os.preadv(self.descriptor, [memory], position)
-            while done < len(memory):  # a signal may cut a read short
-                more = os.preadv(self.descriptor, [memory[done:]], position + done)
-                if not more:
-                    raise ShardError(f"{self.path} was cut off while it was being read")
-                done += more
+            for memory, position in zip(frames, positions, strict=True):
+                done = preadv(descriptor, (memory,), position)
+                while done < len(memory):  # a signal may cut a read short
+                    more = preadv(descriptor, (memory[done:],), position + done)
+                    if not more:
+                        raise ShardError(f"{self.path} was cut off while it was being read")
+                    done += more
         except OSError as error:
             raise ShardError(
                 f"{self.path} cannot be read ({error.strerror})",

@@ -79,11 +79,10 @@ class Shard:
         words_T = np.cumsum((size_T + 7) // 8)  # every frame begins with a word of eight bytes
         room = np.empty(words_T[-1] if len(words_T) else 0, "<u8")
         at_T = words_T - (size_T + 7) // 8
-        memory, frames = room.view(np.uint8).data, []
-        for at, size, begin in zip((8 * at_T).tolist(), size_T.tolist(), begin_T.tolist(), strict=True):
-            frame = memory[at : at + size]
-            handle.read_into(frame, begin)
-            frames.append(frame)
+        memory = room.view(np.uint8).data
+        places = zip((8 * at_T).tolist(), (8 * at_T + size_T).tolist(), strict=True)
+        frames = [memory[at:end] for at, end in places]
+        handle.fill(frames, begin_T.tolist())
         if self._checksums is not None:
             from cocon.shards.xxh64 import first_damaged
 

@@ -50,13 +50,14 @@ def _round(lane: np.uint64, word: np.uint64) -> np.uint64:
 @njit(cache=True, nogil=True)
 def _hash(words: np.ndarray, begin: int, size: int) -> np.uint64:
     """Of ``size`` bytes from a word on."""
-    at, end = begin, begin + size // 8
+    words, at, end = words[begin : begin + (size + 7) // 8], 0, size // 8
     if size >= 32:
         a, b, c, d = _P1 + _P2, _P2, _ZERO, _ZERO - _P1
-        while at + 4 <= end:
-            a, b = _round(a, words[at]), _round(b, words[at + 1])
-            c, d = _round(c, words[at + 2]), _round(d, words[at + 3])
-            at += 4
+        for line in range(size // 32):  # an unsigned index is not looked at for counting from the end
+            at = 4 * line
+            a, b = _round(a, words[_u8(at)]), _round(b, words[_u8(at + 1)])
+            c, d = _round(c, words[_u8(at + 2)]), _round(d, words[_u8(at + 3)])
+        at = size // 32 * 4
         total = _rotated(a, _u8(1)) + _rotated(b, _u8(7)) + _rotated(c, _u8(12)) + _rotated(d, _u8(18))
         for lane in (a, b, c, d):
             total = (total ^ _round(_ZERO, lane)) * _P1 + _P4
@@ -64,11 +65,11 @@ def _hash(words: np.ndarray, begin: int, size: int) -> np.uint64:
         total = _P5
     total += _u8(size)
     while at < end:
-        total = _rotated(total ^ _round(_ZERO, words[at]), _u8(27)) * _P1 + _P4
+        total = _rotated(total ^ _round(_ZERO, words[_u8(at)]), _u8(27)) * _P1 + _P4
         at += 1
     left = size % 8
     if left:
-        word = words[end]
+        word = words[_u8(end)]
         if left >= 4:
             total = _rotated(total ^ ((word & _u8(0xFFFFFFFF)) * _P1), _u8(23)) * _P2 + _P3
             word, left = word >> _32, left - 4
