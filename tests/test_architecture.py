@@ -24,6 +24,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.loading",
     "cocon.shards",
     "cocon.video",
+    "cocon.workflow.versions",
     "cocon.terminal",
     "cocon.tables",
     "cocon.views",

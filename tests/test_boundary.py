@@ -158,11 +158,11 @@ def in_shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_nobody_reads_the_output(tmp_path: Path) -> None:
     path = tmp_path / "x.h5"
-    long = {str(number): "long " * 1000 for number in range(50)}
+    long = {str(number): "long " * 100 for number in range(50)}
     with ShardWriter(path, view="rgb", video_ids=[], parameters=long, codec="jpeg") as writer:
         writer.finish()
     for end, status in (("| head -1", 141), ("2>&1 | head -1", 141), (">/dev/full", 2), (">&-", 0)):
-        result = in_shell(f"'{sys.executable}' -m cocon shards info {path} {end}")
+        result = in_shell(f"'{sys.executable}' -m cocon shards info {f'{path} ' * 20}{end}")
         assert result.returncode == status, (end, result.stderr)
         told = "cocon shards: standard output cannot be written: No space left on device"
         assert (told in result.stderr) == (status == 2), end

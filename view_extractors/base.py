@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from cocon.shards.codecs import encode_as
 from cocon.shards.format import Codec
 from cocon.video import VideoError
+from cocon.workflow.versions import EXTRACTION
 
 #: px; OpenCV maps pictures up to 32,766, and two channels of flow are one JPEG of at most 65,500
 MAX_SIDE = 32750
@@ -94,7 +95,15 @@ class Extractor(ABC):
     def parameters(self) -> dict[str, Any]:
         """Everything that the stored bytes depend on, for the shard's attributes."""
         weights = {"weights": self.network.weights} if self.network else {}
-        return {**self.settings.in_use(), **weights, "backend": self.backend, "opencv": cv2.__version__}
+        number = EXTRACTION.get(self.backend, 1)
+        version = {"version": number} if number > 1 else {}
+        return {
+            **self.settings.in_use(),
+            **weights,
+            **version,
+            "backend": self.backend,
+            "opencv": cv2.__version__,
+        }
 
     def prepare(self, resources: Resources) -> None:
         """A run begins; a backend makes here what is costly and needed for all videos."""

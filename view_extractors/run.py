@@ -13,6 +13,7 @@ import cv2
 from cocon.errors import ShardError
 from cocon.files import check_output, no_room, sha256_of
 from cocon.shards import Shard, ShardWriter
+from cocon.shards.parameters import essential
 from cocon.shards.source import Source
 from cocon.shards.verify import verify
 from view_extractors.base import Extractor, Output, Resources
@@ -144,7 +145,8 @@ def _up_to_date(output: Output, sources: Mapping[str, Source], checksums: Mappin
         shard = Shard(output.path)
     except (OSError, ShardError):
         return False
-    same = shard.view == output.extractor.view and shard.parameters == output.extractor.parameters
+    view, parameters = output.extractor.view, output.extractor.parameters
+    same = shard.view == view and essential(view, shard.parameters) == essential(view, parameters)
     if not same or [row.id for row in rows] != list(sources):
         return False
     if shard.version == 2:  # it does not say which files it was made from

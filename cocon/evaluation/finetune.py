@@ -31,6 +31,7 @@ from cocon.files import check_output, fingerprint, sha256_of
 from cocon.loading import check_finite
 from cocon.models.classifier import Classifier
 from cocon.shards import ShardSet, membership
+from cocon.shards.parameters import essential
 from cocon.training.checkpoint import load_encoder
 from cocon.training.log import Reporter, write_log
 from cocon.training.loggers import Loggers, Run
@@ -229,6 +230,6 @@ def _description(
             "classes": len(classes),
             "labels": fingerprint([classes, labels]),
             "content": fingerprint([[video, infos[video].crc32] for video in labels]),
-            "parameters": fingerprint([shard.parameters for shard in shards.shards]),
+            "parameters": fingerprint([essential(job.view, shard.parameters) for shard in shards.shards]),
         },
     }

@@ -24,6 +24,7 @@ from cocon.files import write_csv
 from cocon.loading import in_short
 from cocon.shards import ShardSet
 from cocon.shards.parameters import VERSIONS, differences
+from cocon.workflow.versions import EXTRACTION
 
 _CODE = Path(__file__).parents[2]
 
@@ -49,7 +50,7 @@ def settings_of(view: str, parameters: Mapping[str, Any]) -> str:
     """The settings, as JSON, with which the extraction gives shards with these ``parameters``.
 
     Raises:
-        CheckpointError: the parameters do not say all settings, or one that this version does not know.
+        CheckpointError: the parameters have a setting or a version of a backend that this program does not.
     """
     section = Extraction.model_fields[view].annotation
     assert isinstance(section, type)
@@ -62,11 +63,17 @@ def settings_of(view: str, parameters: Mapping[str, Any]) -> str:
             f"the extraction of {view} has unknown settings: {in_short(error)}",
             "use the version of cocon that it was extracted with, or extract it again",
         ) from error
-    missing = settings.in_use().keys() - parameters.keys()
-    if missing:
+    if "short_side" not in parameters:  # which every view has; other keys may be younger than the shards
         raise CheckpointError(
-            f"how {view} was extracted is not known completely: {', '.join(sorted(missing))} missing",
+            f"how {view} was extracted is not known completely: short_side missing",
             "extract it again with this version",
+        )
+    backend = getattr(settings, "backend", view)
+    if parameters.get("version", 1) != EXTRACTION[backend]:
+        raise CheckpointError(
+            f"{view} was extracted with version {parameters.get('version', 1)} of {backend}, "
+            f"this is version {EXTRACTION[backend]}",
+            "use the version of cocon that it was extracted with, or extract it again",
         )
     return dump_settings(settings)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from cocon.config.schema import Extraction
 from cocon.errors import ShardError
 from cocon.shards.reader import Shard
 
@@ -23,8 +24,8 @@ def common_parameters(shards: Iterable[Shard]) -> dict[str, Any]:
     first, *others = shards
     common = dict(first.parameters)
     for other in others:
-        different = differences(first.parameters, other.parameters)
-        different |= differences(other.parameters, first.parameters)
+        ours, theirs = essential(first.view, first.parameters), essential(other.view, other.parameters)
+        different = {key for key in ours | theirs if ours.get(key, _ABSENT) != theirs.get(key, _ABSENT)}
         settings = [key for key in different if key not in VERSIONS]
         if settings:
             raise ShardError(
@@ -35,6 +36,16 @@ def common_parameters(shards: Iterable[Shard]) -> dict[str, Any]:
         for key in different:
             common.pop(key, None)
     return common
+
+
+def essential(view: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that differ from the defaults of the configuration, keys of sections joined by a point.
+
+    A key that a later version of the program added is at its default in all shards that do not have it.
+    """
+    section = getattr(Extraction(), view, None)
+    defaults = dict(_leaves(section.model_dump(mode="json", by_alias=True))) if section else {}
+    return {key: value for key, value in _leaves(parameters) if key not in defaults or defaults[key] != value}
 
 
 def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, str]:

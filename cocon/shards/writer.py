@@ -19,6 +19,7 @@ from cocon.errors import ShardError
 from cocon.files import atomic_path, file_lock, fingerprint, read_json, write_json
 from cocon.shards.assemble import copy_frames, seal, write_tables
 from cocon.shards.format import VERSION, Codec, VideoInfo, VideoRecord
+from cocon.shards.parameters import essential
 from cocon.shards.reader import Shard
 from cocon.shards.source import UNKNOWN, Source
 from cocon.shards.spool import VideoSpool, read_index
@@ -134,7 +135,9 @@ class ShardWriter:
             return
         with contextlib.suppress(ShardError):
             old = Shard(self.path)
-            if (old.view, old.codec, old.parameters) != (self.view, self.codec, self.parameters):
+            if (old.view, old.codec) != (self.view, self.codec):
+                return
+            if essential(old.view, old.parameters) != essential(self.view, self.parameters):
                 return
             for video_id in pending:
                 row = old.videos.get(video_id)

@@ -19,7 +19,7 @@ from cocon.losses.cocon import canonical_order
 from cocon.models.network import ViewNetwork
 from cocon.pretrainings import WITHOUT_STAGE1
 from cocon.shards import ShardSet, membership
-from cocon.shards.parameters import common_parameters
+from cocon.shards.parameters import common_parameters, essential
 from cocon.training.checkpoint import check_weights, load_encoder, save_encoder
 from cocon.training.initialise import initial_network
 from cocon.training.launch import World
@@ -261,7 +261,9 @@ def _description(
             **{
                 view: {
                     "content": fingerprint([[name, table[name].crc32] for name in ids]),
-                    "parameters": fingerprint([shard.parameters for shard in shards[view].shards]),
+                    "parameters": fingerprint(
+                        [essential(view, shard.parameters) for shard in shards[view].shards]
+                    ),
                 }
                 for view, table in tables.items()
             },

@@ -1,4 +1,4 @@
-from cocon.config.schema import Clip, Evaluation, Pretraining, Recipe, Stage
+from cocon.config.schema import Clip, Evaluation, FirstStage, Pretraining, Recipe
 from cocon.config.settings import dump_settings, parse_settings
 from cocon.report.settings import ReportSettings, differences
 
@@ -6,7 +6,7 @@ from cocon.report.settings import ReportSettings, differences
 def test_only_what_differs_is_told_with_its_default() -> None:
     recipe = Recipe(
         clip=Clip(stride=1),
-        pretraining=Pretraining(stage1=Stage(epochs=4)),
+        pretraining=Pretraining(stage1=FirstStage(epochs=4)),
         evaluation=Evaluation(pretrainings=("cocon",)),
     )
     assert differences(recipe, Recipe()) == [

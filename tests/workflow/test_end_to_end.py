@@ -113,7 +113,8 @@ def test_a_touched_video_redoes_its_shards_and_what_follows(finished) -> None:
     assert plan["extract_persons"] == 1
     assert plan["pretrain_stage1"] == 4
     assert plan["page"] == 1
-    assert not {"render_demo", "index", "initialise"} & set(plan)
+    assert (plan["index"], plan["index_for_pretraining"]) == (1, 1)
+    assert not {"render_demo", "initialise"} & set(plan)
 
 
 def test_another_learning_rate_extracts_nothing(finished) -> None:
@@ -123,7 +124,8 @@ def test_another_learning_rate_extracts_nothing(finished) -> None:
     plan = finished.plan("eval_demo")
     finished.configure(DOCUMENT)
     assert plan["pretrain_stage2"] == 1
-    assert not {"render_demo", "index", "extract", "extract_persons", "initialise"} & set(plan)
+    before = {"render_demo", "index", "index_for_pretraining", "extract", "extract_persons", "initialise"}
+    assert not (before | {"pretrain_stage1"}) & set(plan)
 
 
 def test_other_flow_parameters_redo_flow_and_no_other_view(finished) -> None:
@@ -170,8 +172,35 @@ def test_a_folder_with_a_broken_video(finished, workflow) -> None:
     page = (workflow.folder / "results/mine/report.html").read_text()
     assert broken.id in page
 
-    strict = RECIPE["extraction"] | {"max_failed_fraction": 0}
-    workflow.configure(document | {"recipes": {"tiny": recipe | {"extraction": strict}}})
+    # One more video, and the broken one mended: one run extracts both; the next has nothing to do.
+    whole = workflow.folder / "my clips" / f"{broken.id} ü.mp4"
+    whole.write_bytes((finished.folder / broken.path).read_bytes())
+    (workflow.folder / "my clips" / "more.mp4").write_bytes(whole.read_bytes())
+    with (workflow.folder / "table.csv").open("a", encoding="utf-8") as table:
+        table.write(f"\nmore.mp4,{broken.label},test\n")
+    workflow.run("eval_mine")
+    videos = ShardSet.of_folder(workflow.folder / "results/mine/shards/rgb").videos
+    assert {videos[name].status for name in (f"{broken.id} ü", "more")} == {"ok"}
+    (result,) = json.loads((workflow.folder / "results/mine/summary.json").read_text())["rows"]
+    assert (result["n"], result["coverage"]) == (11, 1.0)
+    assert "Nothing to be done" in workflow.run("eval_mine")
+
+    # An older file of the same size takes its place.
+    os.utime(whole, (1_500_000_000, 1_500_000_000))
+    plan = workflow.plan("eval_mine")
+    assert (plan["extract"], plan["index"], plan["features"]) == (1, 1, 1)
+    workflow.run("extract_mine")
+    output = workflow.fail("results/mine/features/random/rgb.h5", "--allowed-rules", "features")
+    assert "is not the file of the manifest" in output or "manifest" in output
+    workflow.run("eval_mine")
+    assert "Nothing to be done" in workflow.run("eval_mine")
+
+    # What may fail is no part of what was extracted: it counts when something is extracted again.
+    workflow.configure(document | {"jobs": {"extract": {"max_failed_fraction": 0}}})
+    assert workflow.plan("eval_mine") == {}
+    before = (workflow.folder / "results/mine/shards/rgb/00000.h5").read_bytes()
+    whole.write_bytes(b"not a video")
     output = workflow.fail("extract_mine")
     assert "max_failed_fraction is 0" in output
     assert broken.id in output
+    assert (workflow.folder / "results/mine/shards/rgb/00000.h5").read_bytes() == before

@@ -268,6 +268,11 @@ def stored(path):
     return storage(path) if CONFIG.shard_storage else path
 
 
+def renewed(path):
+    """A shard as an output. The old one stays until the new one is whole, which takes over what did not change."""
+    return storage(path) if CONFIG.shard_storage else update(path)
+
+
 def shards_of(dataset, view):
     """All shards of one view of a data set."""
     return [stored(shard) for shard in PATHS.shards(dataset, view)]
