@@ -18,7 +18,7 @@ def natural(height: int, width: int, channels: int = 3) -> np.ndarray:
     for octave in range(6):
         noise = rng.normal(size=(max(1, height >> octave), max(1, width >> octave), channels))
         noise += 2 * noise.mean(axis=2, keepdims=True)
-        # Of a few pixels, OpenCV's cubic interpolation multiplies memory that nobody has set by zero, or by NaN.
+        # Of a few pixels, OpenCV's cubic interpolation gives NaN now and then: memory that nobody has set.
         smooth = cv2.INTER_CUBIC if min(noise.shape[:2]) >= 4 else cv2.INTER_LINEAR
         scaled = cv2.resize(noise.astype(np.float32), (width, height), interpolation=smooth)
         picture += 2**octave * scaled.reshape(height, width, channels)
