@@ -1,4 +1,4 @@
-# make demo: the whole way on the embedded demo; make test: all tests. Both create .venv first.
+# make demo: the whole way on the embedded demo; make test: the tests that need nothing else. Both create .venv first.
 # make test-slurm: those that need SLURM; its daemons are installed where apt-get can, and run for the tests alone.
 # make test-backends: the tests of the backends that need an environment of their own (6 GB).
 

@@ -175,9 +175,9 @@ def test_both_programs_document_every_status(capsys: pytest.CaptureFixture[str])
         main(["--help"])
     assert EXIT_STATUS in capsys.readouterr().out
     assert in_shell(f"'{sys.executable}' -m cocon --help | head -c 1").stderr == ""
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "commands.md").read_text()
     for line in EXIT_STATUS.splitlines()[1:]:
-        assert f"| {line.split()[0]} |" in readme
+        assert f"| {line.split()[0]} |" in page
 
 
 def test_the_boundary_is_light() -> None:

@@ -1,0 +1,232 @@
+"""The documents of results, without Snakemake: which keys are in them, and when."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cocon.config.schema import Config, PretrainingJob, Recipe
+from cocon.errors import CoConError
+from cocon.training.settings import PretrainSettings
+from cocon.workflow import dependencies
+from cocon.workflow.documents import Documents
+from cocon.workflow.lists import VideoLists
+from cocon.workflow.paths import Paths
+from cocon.workflow.running import max_failed_fraction, moved_keys, running_settings
+
+VIEWS = ("rgb", "flow", "mask", "pose")
+
+
+def pretraining(stage: str = "stage2", preset: str = "cocon", views: Any = VIEWS, **keys: Any) -> Any:
+    """What a training reads of the section `pretraining`."""
+    recipe = Recipe.model_validate({"pretraining": keys})
+    return dependencies.pretraining_settings(recipe, stage, preset, views).get("pretraining", {})
+
+
+@pytest.mark.parametrize(
+    ("keys", "read"),
+    [
+        ({"schedule": "step", "milestones": [0.5]}, {"schedule", "milestones"}),
+        ({"schedule": "cosine", "milestones": [0.5], "plateau_patience": 3}, {"schedule"}),
+        ({"schedule": "cosine", "minimum_learning_rate": 1e-4}, {"schedule", "minimum_learning_rate"}),
+        ({"schedule": "constant", "minimum_learning_rate": 1e-4}, {"schedule"}),
+        ({"validation_fraction": 0, "plateau_factor": 0.5}, {"validation_fraction"}),
+        ({"plateau_factor": 0.5}, {"plateau_factor"}),
+        ({"workers": 3, "loggers": ["wandb"], "probe_every": 1, "checkpoint_every": 9}, set()),
+        ({"stage1": {"epochs": 3}}, set()),
+    ],
+)
+def test_schedules_read_their_own_keys(keys: dict[str, Any], read: set[str]) -> None:
+    assert set(pretraining(**keys)) == read
+
+
+LOSS = {
+    "temperature": 0.1,
+    "cooperation": 3,
+    "similarity": 2,
+    "sync": "squared",
+    "margin": 0.5,
+    "contrast_temperature": 0.2,
+}
+
+
+@pytest.mark.parametrize(
+    ("preset", "loss", "read"),
+    [
+        ("cpc", LOSS, {"temperature"}),
+        ("cpc_sync", LOSS, {"temperature", "cooperation", "sync"}),
+        ("cpc_sim", LOSS, {"temperature", "cooperation", "similarity", "margin"}),
+        ("cocon", LOSS, {"temperature", "cooperation", "similarity", "sync", "margin"}),
+        (
+            "cocon",
+            LOSS | {"sim": "infonce"},
+            {"temperature", "cooperation", "similarity", "sync", "sim", "contrast_temperature"},
+        ),
+        ("cmc", LOSS, {"contrast_temperature"}),
+    ],
+)
+def test_losses_read_the_keys_of_their_terms(preset: str, loss: dict[str, Any], read: set[str]) -> None:
+    assert set(pretraining(preset=preset, loss=loss)["loss"]) == read
+    one_view = pretraining(preset=preset, loss=loss, views=["rgb"]).get("loss", {})
+    assert set(one_view) == read & {"temperature"}, "there is nothing to compare a single view with"
+
+
+def test_what_predicts_nothing_trains_for_the_epochs_of_both_stages() -> None:
+    keys = {"stage1": {"epochs": 7, "batch_size": 3}, "stage2": {"epochs": 5}}
+    assert pretraining(preset="cmc", **keys) == {"stage1": {"epochs": 7}, "stage2": {"epochs": 5}}
+    assert pretraining(preset="cocon", **keys) == {"stage2": {"epochs": 5}}
+    assert pretraining(stage="stage1", preset="cpc", views=["rgb"], **keys) == {"stage1": keys["stage1"]}
+
+
+@pytest.mark.parametrize(
+    ("views", "keys", "read"),
+    [
+        (["rgb"], {"grey": 0.1, "flow_flip": 0.5, "crop_candidates": 9}, {"grey"}),
+        (["flow"], {"grey": 0.1, "flow_flip": 0.5, "crop_candidates": 9}, {"flow_flip", "crop_candidates"}),
+        (["flow"], {"shared_crop": True, "crop_candidates": 9}, {"shared_crop"}),
+        (["flow"], {"resized_crop": ["rgb"], "crop_area": [0.2, 1]}, set()),
+        (["rgb", "flow"], {"resized_crop": ["rgb"], "crop_area": [0.2, 1]}, {"resized_crop", "crop_area"}),
+    ],
+)
+def test_views_read_their_own_augmentation(views: list[str], keys: dict[str, Any], read: set[str]) -> None:
+    assert set(pretraining(views=views, augmentation=keys).get("augmentation", {})) == read
+
+
+def test_normalisation_over_processes_counts_where_there_are_several() -> None:
+    recipe = Recipe.model_validate({"pretraining": {"sync_batch_norm": True}})
+    several = PretrainingJob(nodes=2, gpus=2)
+    alone, together = (
+        dependencies.pretraining(recipe, "stage1", "cpc", ["rgb"], split="1", seed=0, job=job)
+        for job in (PretrainingJob(), several)
+    )
+    assert (alone["settings"], alone.get("processes")) == ({}, None)
+    assert together["settings"] == {"pretraining": {"sync_batch_norm": True}}
+    assert together["processes"] == 4
+
+
+@pytest.mark.parametrize("views", [["rgb"], ["rgb", "flow"], ["pose", "flow"]])
+def test_what_is_left_out_gives_the_same_networks_and_clips(views: list[str]) -> None:
+    """A command that gets the document runs as one that gets the whole recipe."""
+    recipe = Recipe.model_validate(
+        {
+            "clip": {"stride": 2, "crop": {"rgb": 96, "flow": 112, "mask": 64, "pose": 48}},
+            "network": {"width": 32, "layers": [1, 1, 1, 1], "views": {"rgb": {"layers": [3, 4, 6, 3]}}},
+        }
+    )
+    document = dependencies.pretraining_settings(recipe, "stage2", "cocon", views)
+    settings = PretrainSettings.model_validate(document)
+    for view in views:
+        assert settings.network.of(view) == recipe.network.of(view)
+        assert dict(settings.clip.crop)[view] == dict(recipe.clip.crop)[view]
+    assert settings.clip.stride == 2
+
+
+def config(folder: Path, **changes: Any) -> Config:
+    mine = {"kind": "folder", "recipe": "r", "shards": 2, "videos": folder / "v"}
+    mine |= {"table": folder / "t.csv"}
+    document = {"datasets": {"mine": mine | changes.pop("mine", {})}, "recipes": {"r": {}}}
+    return Config.model_validate(document | changes)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "v").mkdir()
+    for name in "abcd":
+        (tmp_path / "v" / f"{name}.mp4").write_bytes(b"video")
+        os.utime(tmp_path / "v" / f"{name}.mp4", (1e9, 1e9))
+    rows = [
+        f"{name}.mp4,x,{role}" for name, role in zip("abcd", ["train", "train", "test", "test"], strict=True)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["video,label,split", *rows]))
+    return tmp_path
+
+
+def identities(config: Config) -> list[str]:
+    lists = VideoLists(config)
+    return [*(lists.members("mine", shard) for shard in range(2)), lists.table("mine", labels=True)]
+
+
+def test_videos_are_known_by_their_files(folder: Path) -> None:
+    before = identities(config(folder))
+    assert before == identities(config(folder))
+    os.utime(folder / "v" / "a.mp4", (5e8, 5e8))
+    after = identities(config(folder))
+    assert [old == new for old, new in zip(before, after, strict=True)].count(False) == 2, (
+        "a shard, the table"
+    )
+    untracked = identities(config(folder, mine={"track_videos": False}))
+    os.utime(folder / "v" / "a.mp4", (6e8, 6e8))
+    assert untracked == identities(config(folder, mine={"track_videos": False}))
+
+
+def test_labels_belong_to_one_of_two_tables(folder: Path) -> None:
+    lists = [VideoLists(config(folder))]
+    lists[0].videos("mine")
+    text = (folder / "t.csv").read_text()
+    (folder / "t.csv").write_text(text.replace("a.mp4,x,", "a.mp4,y,"))
+    lists.append(VideoLists(config(folder)))
+    with_labels, without = ([each.table("mine", labels=labels) for each in lists] for labels in (True, False))
+    assert with_labels[0] != with_labels[1]
+    assert without[0] == without[1]
+
+
+def test_errors_name_the_data_set(folder: Path) -> None:
+    (folder / "t.csv").unlink()
+    with pytest.raises(CoConError, match="data set 'mine': "):
+        VideoLists(config(folder)).videos("mine")
+
+
+def test_a_shard_made_in_one_pass_depends_on_both_views(folder: Path) -> None:
+    documents = Documents(config(folder), VideoLists(config(folder)))
+    alone = documents.shard(SimpleNamespace(dataset="mine", view="flow", shard="00001"))
+    both = documents.shard(SimpleNamespace(dataset="mine", shard="00001"))
+    assert set(alone) == {"videos", "flow"}
+    assert set(both) == {"videos", "mask", "pose"}
+
+
+def test_how_it_runs_comes_from_jobs_or_from_where_it_once_was(folder: Path) -> None:
+    old = {"pretraining": {"workers": 3, "loggers": ["wandb"]}, "extraction": {"max_failed_fraction": 0.5}}
+    old["evaluation"] = {"finetune": {"workers": 1}, "own": {"mine": {"like": "linear_sgd", "workers": 2}}}
+    document = config(folder, recipes={"r": old}, jobs={"pretrain_stage1": {"workers": 5}})
+    section = document.recipes["r"].pretraining
+    assert running_settings(document.jobs.pretrain_stage1, section) == {"workers": 5, "loggers": ["wandb"]}
+    assert running_settings(document.jobs.pretrain_stage2, section) == {"workers": 3, "loggers": ["wandb"]}
+    assert max_failed_fraction(document, "mine") == 0.5
+    assert max_failed_fraction(config(folder, jobs={"extract": {"max_failed_fraction": 0.1}}), "mine") == 0.1
+    assert list(moved_keys(document)) == [
+        "recipes.r.extraction.max_failed_fraction is now jobs.extract.max_failed_fraction",
+        "recipes.r.pretraining.loggers is now under jobs.pretrain_stage1 and jobs.pretrain_stage2",
+        "recipes.r.pretraining.workers is now under jobs.pretrain_stage1 and jobs.pretrain_stage2",
+        "recipes.r.evaluation.finetune.workers is now under jobs.finetune",
+        "recipes.r.evaluation.mine.workers is now under jobs.finetune",
+    ]
+    assert list(moved_keys(config(folder))) == []
+
+
+def test_a_job_that_is_given_in_part_keeps_the_rest_of_its_defaults() -> None:
+    jobs = Config.model_validate(
+        {"datasets": {}, "recipes": {}, "jobs": {"pretrain_stage2": {"gpus": 2}}}
+    ).jobs
+    assert (jobs.pretrain_stage2.threads, jobs.pretrain_stage2.memory_mb) == (2, 8000)
+
+
+def test_paths(folder: Path) -> None:
+    paths = Paths(config(folder, seed=5))
+    assert paths.shard() == "results/{dataset}/shards/{view}/{shard}.h5"
+    assert paths.shards("mine", "rgb") == [f"results/mine/shards/rgb/0000{n}.h5" for n in (0, 1)]
+    assert (paths.run_of(5), paths.run_of(6)) == ("", "seed6/")
+    assert (paths.seed_of(""), paths.seed_of("seed6/")) == (5, 6)
+    assert paths.start("mine", "seed6/", "cmc")[0] == "results/mine/seed6/pretrain/random/rgb.safetensors"
+    assert paths.start("mine", "", "cocon")[0] == "results/mine/pretrain/stage1/rgb.safetensors"
+
+
+def test_the_package_is_light() -> None:
+    code = "import sys, cocon.workflow.documents, cocon.workflow.paths; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
