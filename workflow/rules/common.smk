@@ -110,8 +110,8 @@ def extraction_gpus(wildcards):
     return gpus()(wildcards) if backend_of(wildcards) in GPU_BACKENDS else 0
 
 
-# ---- Parameters. Each rule has one that is tracked: a document of cocon.workflow.dependencies. Snakemake
-# does not compare what a function with an argument `resources`, `input` or `output` returns.
+# ---- Parameters. One of each job is tracked, a document of cocon.workflow.dependencies. Snakemake does not
+# compare what a function with an argument `resources`, `input` or `output` returns.
 
 
 def tracked(document):
