@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> None:
             f"(shard {args.shard} of {args.shards})",
             "run the same command again: it plans with the new list",
         )
-    # Hundreds of thousands of files on a network are not asked for what nobody compares; the few of a shard are:
-    # those that are missing already are no failures of its extraction.
+    # Hundreds of thousands of files on a network are not looked at for what nobody compares. The few of a
+    # shard are: those that are missing already are no failures of its extraction.
     look = settings.track_videos or args.expect is not None
     facts = {video.id: glance(video.path) for video in videos} if look else {}
     write_manifest(args.output, videos, facts)
