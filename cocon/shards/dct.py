@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from functools import cache
 
+import lz4.block
 import numpy as np
 
 from cocon.shards.delta import unpack
@@ -76,7 +77,6 @@ def blocks_of(height: int, width: int) -> tuple[int, int]:
 def encode(frame_HW3: np.ndarray, quality: int) -> bytes:
     """Encode one ``uint8`` rgb frame (H, W, 3); ``quality`` is on JPEG's scale."""
     import cv2
-    import lz4.block
 
     if frame_HW3.dtype != np.uint8 or frame_HW3.ndim != 3 or frame_HW3.shape[2] != 3:
         raise ValueError(f"expected uint8 (H, W, 3), got {frame_HW3.dtype} {frame_HW3.shape}")

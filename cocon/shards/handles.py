@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from cocon.errors import ShardError
 
 _LIMIT = 128
+#: bytes; to read and copy as many takes about as long as one more call
+_CALL = 1 << 14
 Identity = tuple[int, int, int]
 
 
@@ -30,10 +35,27 @@ class Handle:
             os.close(self.descriptor)
 
     def fill(self, frames: Sequence[memoryview], positions: Sequence[int]) -> None:
-        """Fill each piece of memory with the bytes from its position on; raises ShardError."""
+        """Fill each piece of memory with the bytes from its position on; raises ShardError.
+
+        Where the pieces lie near each other in the file, one call reads them all and what is between them.
+        """
+        if not frames:
+            return
+        begin = min(positions)
+        size = max(map(operator.add, positions, map(len, frames))) - begin
+        if size > _CALL * len(frames):
+            self._read(frames, positions)
+            return
+        span = np.empty(size, np.uint8).data
+        self._read([span], [begin])
+        for memory, position in zip(frames, positions, strict=True):
+            at = position - begin
+            memory[:] = span[at : at + len(memory)]
+
+    def _read(self, pieces: Sequence[memoryview], positions: Sequence[int]) -> None:
         descriptor, preadv = self.descriptor, os.preadv
         try:
-            for memory, position in zip(frames, positions, strict=True):
+            for memory, position in zip(pieces, positions, strict=True):
                 done = preadv(descriptor, (memory,), position)
                 while done < len(memory):  # a signal may cut a read short
                     more = preadv(descriptor, (memory[done:],), position + done)

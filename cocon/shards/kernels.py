@@ -59,8 +59,7 @@ def draw_gaussians(points_NJ3: np.ndarray, first_T: np.ndarray, sigma: float, ou
                     down = peak * _f4(math.exp(scale * distance * distance))
                     for u in range(max(0, column - radius), min(width, column + radius + 1)):
                         value = np.uint8(down * across[u - column + radius] + _f4(0.5))
-                        if value > out_THWJ[t, v, u, j]:
-                            out_THWJ[t, v, u, j] = value
+                        out_THWJ[t, v, u, j] = max(out_THWJ[t, v, u, j], value)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -88,71 +87,77 @@ def decode_dct(
         out_HW3: ``uint8``, written.
     """
     height, width, _ = out_HW3.shape
-    luma_YB = np.empty((8 * ((height + 7) // 8), (width + 7) // 8), np.uint64)
-    blue_YB = np.empty((8 * ((height + 15) // 16), (width + 15) // 16), np.uint64)
-    red_YB = np.empty_like(blue_YB)
-    blocks, of_luma, of_chroma = len(low_N) // 64, luma_YB.size // 8, blue_YB.size // 8
-    values = np.empty(len(low_N), np.int16)
-    for n in range(len(values)):
+    of_luma = (height + 7) // 8 * ((width + 7) // 8)
+    of_chroma = (height + 15) // 16 * ((width + 15) // 16)
+    blocks = of_luma + 2 * of_chroma
+    values = np.empty(len(low_N) + LANES, np.int16)  # the last lanes of a plane may lie behind it
+    for n in range(len(low_N)):
         values[n] = _i2(low_N[n])
+    values[len(low_N) :] = 0
     for n in range(first, last):
         values[wide_index[n]] = wide_value[n]
-    _inverse_dct(values, blocks, 0, of_luma, scales[0], luma_YB)
-    _inverse_dct(values, blocks, of_luma, of_chroma, scales[1], blue_YB)
-    _inverse_dct(values, blocks, of_luma + of_chroma, of_chroma, scales[1], red_YB)
-    _ycc_to_rgb(luma_YB.view(np.uint8), blue_YB.view(np.uint8), red_YB.view(np.uint8), out_HW3)
+    _add_up(values[:of_luma])
+    _add_up(values[of_luma : of_luma + of_chroma])
+    _add_up(values[of_luma + of_chroma : blocks])
+    luma_8B = np.empty((8, of_luma + LANES), np.uint64)
+    chroma_8B = np.empty((8, 2 * of_chroma + LANES), np.uint64)
+    _inverse_dct(values, blocks, 0, of_luma, scales[0], luma_8B)
+    _inverse_dct(values, blocks, of_luma, 2 * of_chroma, scales[1], chroma_8B)
+    chroma_8X = chroma_8B.view(np.uint8)
+    _ycc_to_rgb(luma_8B.view(np.uint8), chroma_8X, chroma_8X[:, 8 * of_chroma :], out_HW3)
+
+
+@njit(nogil=True, fastmath=True)
+def _add_up(values_B: np.ndarray) -> None:
+    """Differences from the block before become values, in place."""
+    total = _i4(0)
+    for b in range(len(values_B)):
+        total += _i4(values_B[b])
+        values_B[b] = _i2(total)
 
 
 @njit(nogil=True, fastmath=True)
 def _inverse_dct(
-    values: np.ndarray, stride: int, first: int, blocks: int, scale_K: np.ndarray, plane_YB: np.ndarray
+    values: np.ndarray, stride: int, first: int, blocks: int, scale_K: np.ndarray, plane_8B: np.ndarray
 ) -> None:
-    """The inverse cosine transform of a plane's blocks; each word of ``plane_YB`` gets eight pixels."""
-    per_row = plane_YB.shape[1]
-    total = _i4(0)
-    for b in range(first, first + blocks):
-        total += _i4(values[b])
-        values[b] = _i2(total)
-    lines = np.zeros(64 * LANES, np.float32)
-    halves = np.zeros(2 * LANES, np.uint32)
-    words = halves.view(np.uint64)
+    """The inverse cosine transform of ``blocks`` blocks from ``first`` on.
+
+    Row y of ``plane_8B`` gets row y of every block, eight pixels in a word. So the row of pixels 8 r + y of a
+    plane is a part of row y: as many words as there are blocks side by side, from block row r on. LANES
+    blocks are done at a time; what lies behind the last block is nonsense, and there must be room for it.
+    """
+    lines = np.empty(64 * LANES, np.float32)
     for begin in range(0, blocks, LANES):
-        count = min(LANES, blocks - begin)
-        for k in range(64):
-            factor = scale_K[k]
-            source = values[k * stride + first + begin : k * stride + first + begin + count]
-            target = lines[k * LANES : k * LANES + count]
-            for b in range(count):
-                target[b] = _f4(source[b]) * factor
         for u in range(8):
-            _inverse_dct_8(lines, u * LANES, 8 * LANES)
+            _transform_columns(values, u * stride + first + begin, 8 * stride, scale_K[u::8], lines, u)
         for v in range(8):
-            _inverse_dct_8(lines, v * 8 * LANES, LANES)
+            _transform_rows(lines, v * 8 * LANES)
         for y in range(8):
+            halves = plane_8B[y, begin : begin + LANES].view(np.uint32)
             _pack_8_pixels(lines[y * 8 * LANES : (y + 1) * 8 * LANES], halves)
-            done = 0
-            while done < count:
-                row = (begin + done) // per_row
-                column = begin + done - row * per_row
-                length = min(per_row - column, count - done)
-                target_B = plane_YB[row * 8 + y, column : column + length]
-                for b in range(length):
-                    target_B[b] = words[done + b]
-                done += length
 
 
 @njit(nogil=True, fastmath=True, inline="always")
-def _inverse_dct_8(values: np.ndarray, start: int, step: int) -> None:
-    """One-dimensional transforms of LANES blocks, in place: sample n of block b is at start + n step + b.
+def _transform_columns(
+    values: np.ndarray, start: int, step: int, scale_8: np.ndarray, lines: np.ndarray, u: int
+) -> None:
+    """Transforms of the coefficients of the horizontal frequency u, after they have been scaled.
 
-    The sum over cosines is split into even and odd frequencies, which have the same values, and opposite
-    values, in the second half of the samples.
+    Those of the vertical frequency v begin at ``values[start + v step]``; sample y goes to row 8 y + u of
+    ``lines``. See :func:`_transform_rows`. The slices spare the compiler a check of every index.
     """
+    s0, s1, s2, s3 = scale_8[0], scale_8[1], scale_8[2], scale_8[3]
+    s4, s5, s6, s7 = scale_8[4], scale_8[5], scale_8[6], scale_8[7]
+    end = start + LANES
+    v0, v1 = values[start:end], values[start + step : end + step]
+    v2, v3 = values[start + 2 * step : end + 2 * step], values[start + 3 * step : end + 3 * step]
+    v4, v5 = values[start + 4 * step : end + 4 * step], values[start + 5 * step : end + 5 * step]
+    v6, v7 = values[start + 6 * step : end + 6 * step], values[start + 7 * step : end + 7 * step]
+    to = 8 * LANES
     for b in range(LANES):
-        i = start + b
-        f0, f1, f2, f3 = values[i], values[i + step], values[i + 2 * step], values[i + 3 * step]
-        f4, f5 = values[i + 4 * step], values[i + 5 * step]
-        f6, f7 = values[i + 6 * step], values[i + 7 * step]
+        i = u * LANES + b
+        f0, f1, f2, f3 = _f4(v0[b]) * s0, _f4(v1[b]) * s1, _f4(v2[b]) * s2, _f4(v3[b]) * s3
+        f4, f5, f6, f7 = _f4(v4[b]) * s4, _f4(v5[b]) * s5, _f4(v6[b]) * s6, _f4(v7[b]) * s7
         outer, inner = f2 * _C2 + f6 * _C6, f2 * _C6 - f6 * _C2
         even0, even3 = f0 + f4 + outer, f0 + f4 - outer
         even1, even2 = f0 - f4 + inner, f0 - f4 - inner
@@ -160,27 +165,55 @@ def _inverse_dct_8(values: np.ndarray, start: int, step: int) -> None:
         odd1 = _C3 * f1 - _C7 * f3 - _C1 * f5 - _C5 * f7
         odd2 = _C5 * f1 - _C1 * f3 + _C7 * f5 + _C3 * f7
         odd3 = _C7 * f1 - _C5 * f3 + _C3 * f5 - _C1 * f7
-        values[i], values[i + 7 * step] = even0 + odd0, even0 - odd0
-        values[i + step], values[i + 6 * step] = even1 + odd1, even1 - odd1
-        values[i + 2 * step], values[i + 5 * step] = even2 + odd2, even2 - odd2
-        values[i + 3 * step], values[i + 4 * step] = even3 + odd3, even3 - odd3
+        lines[i], lines[i + 7 * to] = even0 + odd0, even0 - odd0
+        lines[i + to], lines[i + 6 * to] = even1 + odd1, even1 - odd1
+        lines[i + 2 * to], lines[i + 5 * to] = even2 + odd2, even2 - odd2
+        lines[i + 3 * to], lines[i + 4 * to] = even3 + odd3, even3 - odd3
+
+
+@njit(nogil=True, fastmath=True, inline="always")
+def _transform_rows(lines: np.ndarray, start: int) -> None:
+    """One-dimensional transforms of LANES blocks, in place: sample n of block b is at start + n LANES + b.
+
+    The sum over cosines is split into even and odd frequencies, which have the same values, and opposite
+    values, in the second half of the samples.
+    """
+    for b in range(LANES):
+        i = start + b
+        f0, f1, f2, f3 = lines[i], lines[i + LANES], lines[i + 2 * LANES], lines[i + 3 * LANES]
+        f4, f5 = lines[i + 4 * LANES], lines[i + 5 * LANES]
+        f6, f7 = lines[i + 6 * LANES], lines[i + 7 * LANES]
+        outer, inner = f2 * _C2 + f6 * _C6, f2 * _C6 - f6 * _C2
+        even0, even3 = f0 + f4 + outer, f0 + f4 - outer
+        even1, even2 = f0 - f4 + inner, f0 - f4 - inner
+        odd0 = _C1 * f1 + _C3 * f3 + _C5 * f5 + _C7 * f7
+        odd1 = _C3 * f1 - _C7 * f3 - _C1 * f5 - _C5 * f7
+        odd2 = _C5 * f1 - _C1 * f3 + _C7 * f5 + _C3 * f7
+        odd3 = _C7 * f1 - _C5 * f3 + _C3 * f5 - _C1 * f7
+        lines[i], lines[i + 7 * LANES] = even0 + odd0, even0 - odd0
+        lines[i + LANES], lines[i + 6 * LANES] = even1 + odd1, even1 - odd1
+        lines[i + 2 * LANES], lines[i + 5 * LANES] = even2 + odd2, even2 - odd2
+        lines[i + 3 * LANES], lines[i + 4 * LANES] = even3 + odd3, even3 - odd3
 
 
 @njit(nogil=True, fastmath=True)
 def _pack_8_pixels(values: np.ndarray, halves: np.ndarray) -> None:
     """Eight pixels per block, each LANES values on, become the bytes of two little-endian ``uint32``."""
-    for half in range(2):
-        for b in range(LANES):
-            word = _u4(0)
-            for x in range(4):
-                value = min(max(values[(4 * half + x) * LANES + b] + _f4(128.5), _f4(0)), _f4(255))
-                word |= _u4(_i4(value)) << _u4(8 * x)
-            halves[2 * b + half] = word
+    for b in range(LANES):
+        low = high = _u4(0)
+        for x in range(4):
+            value = min(max(values[x * LANES + b] + _f4(128.5), _f4(0)), _f4(255))
+            low |= _u4(_i4(value)) << _u4(8 * x)
+            value = min(max(values[(4 + x) * LANES + b] + _f4(128.5), _f4(0)), _f4(255))
+            high |= _u4(_i4(value)) << _u4(8 * x)
+        halves[2 * b], halves[2 * b + 1] = low, high
 
 
 @njit(nogil=True, fastmath=True)
-def _ycc_to_rgb(luma_YX: np.ndarray, blue_YX: np.ndarray, red_YX: np.ndarray, out_HW3: np.ndarray) -> None:
+def _ycc_to_rgb(luma_8X: np.ndarray, blue_8X: np.ndarray, red_8X: np.ndarray, out_HW3: np.ndarray) -> None:
     """Y, Cb and Cr to red, green and blue, all ``uint8``; Cb and Cr have half the resolution.
+
+    The planes lie as :func:`_inverse_dct` leaves them.
 
     What chroma adds to luma is linear in it, so it is found at half the resolution and then doubled, first
     across, then down: 3/4 of the nearer sample and 1/4 of the farther one. It counts 32nds.
@@ -188,7 +221,7 @@ def _ycc_to_rgb(luma_YX: np.ndarray, blue_YX: np.ndarray, red_YX: np.ndarray, ou
     height, width, _ = out_HW3.shape
     half_height, half_width = (height + 1) // 2, (width + 1) // 2
     add_3YX = np.empty((3, half_height, 2 * half_width), np.int16)
-    _chroma_to_rgb(blue_YX, red_YX, np.empty((3, half_width), np.int16), add_3YX)
+    _chroma_to_rgb(blue_8X, red_8X, np.empty((3, half_width), np.int16), add_3YX)
     row_3X = np.empty((3, 2 * half_width), np.int16)
     red_X, green_X, blue_X = row_3X[0], row_3X[1], row_3X[2]
     for y in range(height):
@@ -197,7 +230,7 @@ def _ycc_to_rgb(luma_YX: np.ndarray, blue_YX: np.ndarray, red_YX: np.ndarray, ou
         for c in range(3):
             for x in range(2 * half_width):
                 row_3X[c, x] = _i2(_i2(_i2(3) * add_3YX[c, near, x] + add_3YX[c, far, x] + _i2(64)) >> _i2(7))
-        luma_X, out_X = luma_YX[y], out_HW3[y].reshape(-1)
+        luma_X, out_X = _row_of(luma_8X, y, width), out_HW3[y].reshape(-1)
         for x in range(width):
             level = _i2(luma_X[x])
             out_X[3 * x] = np.uint8(min(max(_i2(level + red_X[x]), _i2(0)), _i2(255)))
@@ -205,8 +238,14 @@ def _ycc_to_rgb(luma_YX: np.ndarray, blue_YX: np.ndarray, red_YX: np.ndarray, ou
             out_X[3 * x + 2] = np.uint8(min(max(_i2(level + blue_X[x]), _i2(0)), _i2(255)))
 
 
+@njit(nogil=True, inline="always")
+def _row_of(plane_8X: np.ndarray, y: int, width: int) -> np.ndarray:
+    """Row y of a plane of this width in pixels, as :func:`_inverse_dct` leaves it."""
+    return plane_8X[y % 8, y // 8 * (8 * ((width + 7) // 8)) :][:width]
+
+
 @njit(nogil=True, fastmath=True)
-def _chroma_to_rgb(blue_YX: np.ndarray, red_YX: np.ndarray, half_3X: np.ndarray, add_3YX: np.ndarray) -> None:
+def _chroma_to_rgb(blue_8X: np.ndarray, red_8X: np.ndarray, half_3X: np.ndarray, add_3YX: np.ndarray) -> None:
     """What Cb and Cr add to red, green and blue, in 32nds, at twice their resolution across.
 
     ``half_3X`` is room for a row. + 8192.5 - 8192 rounds, because a positive number is cut off.
@@ -214,8 +253,9 @@ def _chroma_to_rgb(blue_YX: np.ndarray, red_YX: np.ndarray, half_3X: np.ndarray,
     _, height, width = add_3YX.shape
     half = width // 2
     for y in range(height):
+        blue_X, red_X = _row_of(blue_8X, y, half), _row_of(red_8X, y, half)
         for x in range(half):
-            u, v = _f4(32) * (_f4(blue_YX[y, x]) - _f4(128)), _f4(32) * (_f4(red_YX[y, x]) - _f4(128))
+            u, v = _f4(32) * (_f4(blue_X[x]) - _f4(128)), _f4(32) * (_f4(red_X[x]) - _f4(128))
             half_3X[0, x] = _i2(_i2(_RED_V * v + _f4(8192.5)) - _i2(8192))
             half_3X[1, x] = _i2(_i2(_GREEN_U * u + _GREEN_V * v + _f4(8192.5)) - _i2(8192))
             half_3X[2, x] = _i2(_i2(_BLUE_U * u + _f4(8192.5)) - _i2(8192))
