@@ -15,7 +15,7 @@ from cocon.errors import DatasetError
 from cocon.files import output_file
 from cocon.shards import shard_of
 from cocon.terminal import say
-from cocon.workflow.lists import file_identity, members_of, tracked
+from cocon.workflow.lists import file_identity, members_of, table_of, tracked
 
 HELP = "list the videos of a data set in one table"
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--settings", required=True, help="the data set's section of config.yaml, as JSON")
     add("--output", type=output_file, required=True, help="the manifest, a CSV file")
-    add("--shard", type=int, default=0, metavar="K", help="list part K of the videos (from 0)")
+    add("--shard", type=int, metavar="K", help="list part K of the videos (from 0); default: all")
     add("--shards", type=int, default=1, metavar="N", help="of N parts; the ids decide (default 1)")
     add("--expect", metavar="ID", help="what identified the videos and their files when the run was planned")
 
@@ -41,16 +41,20 @@ def run(args: argparse.Namespace) -> None:
         DatasetError: the lists are wrong, or not those that ``--expect`` identifies.
     """
     settings = parse_settings(args.settings, _DatasetSettings).root
-    videos = [video for video in list_videos(settings) if shard_of(video.id, args.shards) == args.shard]
-    if args.expect not in (None, members_of(videos, file_identity if tracked(settings) else None)):
+    videos, identity = list_videos(settings), file_identity if tracked(settings) else None
+    if args.shard is None:
+        found, what = table_of(videos, identity, labels=True), "the data set"
+    else:
+        videos = [video for video in videos if shard_of(video.id, args.shards) == args.shard]
+        found, what = members_of(videos, identity), f"shard {args.shard} of {args.shards}"
+    if args.expect not in (None, found):
         raise DatasetError(
-            f"the list of videos or one of their files has changed since the run was planned "
-            f"(shard {args.shard} of {args.shards})",
+            f"the list of videos or one of their files has changed since the run was planned ({what})",
             "run the same command again: it plans with the new list",
         )
     # Hundreds of thousands of files on a network are not looked at for what nobody compares. The few of a
     # shard are: those that are missing already are no failures of its extraction.
-    look = settings.track_videos or args.expect is not None
+    look = settings.track_videos or args.shard is not None
     facts = {video.id: glance(video.path) for video in videos} if look else {}
     write_manifest(args.output, videos, facts)
     labels = {video.label for video in videos if video.label}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import zlib
 from collections import Counter
@@ -72,6 +73,7 @@ class ShardWriter:
         self._sources = {video_id: (sources or {}).get(video_id, UNKNOWN) for video_id in video_ids}
         self._key = fingerprint([VERSION, view, codec, parameters, list(self._sources.items())])
         self.work = self.path.with_name(f".{self.path.stem}.work")
+        self._last = self.path.with_name(f".{self.path.stem}.last")
         self._lock = file_lock(self.path.with_name(f".{self.path.stem}.lock"), blocking=False)
         self._rows: dict[str, VideoInfo] = {}
 
@@ -129,12 +131,13 @@ class ShardWriter:
         return read_index(self._file(_DATA, row.id), row.frames) is not None
 
     def _take_over(self) -> None:
-        """Copy from the finished shard what is in it with the same settings, from the same files."""
+        """Copy what the shard, or the last of its name, has with the same settings from the same files."""
         pending = [video_id for video_id in self.pending if self._sources[video_id].known]
-        if not pending or not self.path.exists():
+        place = self.path if self.path.exists() else self._last
+        if not pending or not place.exists():
             return
         with contextlib.suppress(ShardError):
-            old = Shard(self.path)
+            old = Shard(place)
             if (old.view, old.codec) != (self.view, self.codec):
                 return
             if essential(old.view, old.parameters) != essential(self.view, self.parameters):
@@ -219,7 +222,19 @@ class ShardWriter:
         with self._full_disk_is_said(), atomic_path(self.path) as temporary:
             self._assemble(temporary)
             verify(temporary)
+        self._remember()
         shutil.rmtree(self.work)
+
+    def _remember(self) -> None:
+        """Keep a second name of the shard, for the next one to take videos from.
+
+        Snakemake removes an output before the job that makes it again. Where a file cannot have two names,
+        all videos are extracted again.
+        """
+        link = self._last.with_name(f"{self._last.name}.{os.getpid()}")
+        with contextlib.suppress(OSError):
+            os.link(self.path, link)
+            link.replace(self._last)
 
     def _check_failures(self, allowed: float, known_missing: frozenset[str]) -> None:
         rows = [self._rows[video_id] for video_id in self.video_ids]

@@ -11,6 +11,7 @@ Defaults are left out, so that a new key of the schema changes no document (see 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -61,6 +62,11 @@ class Learning(Protocol):
 def canonical(document: Mapping[str, Any]) -> str:
     """A document as JSON that is equal for equal documents."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def fingerprint_of(document: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits that identify a document."""
+    return hashlib.sha256(canonical(document).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def merged(*documents: Mapping[str, Any]) -> Document:

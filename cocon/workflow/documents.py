@@ -2,20 +2,26 @@
 
 Wildcards are any object with the attributes that a rule has: ``dataset``, ``run``, ``view``, ``shard``,
 ``pretraining``, ``protocol``, ``split``.
+
+A document also identifies, under ``after``, those of the results that are read. So a result is planned again
+until it was made from what the configuration says now. (Snakemake alone forgets it when a job in between
+fails: it removes what that job had made, and does not miss it, since what follows is still there.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
-from cocon.config.schema import Config, Recipe
+from cocon.config.schema import FRAME_PROTOCOLS, Config, Recipe
+from cocon.pretrainings import RANDOM, STAGE1, start_of
 from cocon.workflow import dependencies
-from cocon.workflow.dependencies import Document
+from cocon.workflow.dependencies import Document, fingerprint_of
 from cocon.workflow.lists import VideoLists
-from cocon.workflow.paper import setting_of
-from cocon.workflow.paths import Paths
+from cocon.workflow.paper import paper_cells, setting_of
+from cocon.workflow.paths import ENSEMBLE, Paths
 from cocon.workflow.running import running_settings
 
 
@@ -25,6 +31,7 @@ class Documents:
 
     config: Config
     lists: VideoLists
+    _known: dict[tuple[Any, ...], str] = field(default_factory=dict, repr=False)
 
     def _recipe(self, wildcards: Any) -> Recipe:
         return self.config.recipe_of(wildcards.dataset)
@@ -34,6 +41,12 @@ class Documents:
 
     def _seed(self, wildcards: Any) -> int:
         return Paths(self.config).seed_of(wildcards.run)
+
+    def _once(self, key: tuple[Any, ...], document: Callable[[], Mapping[str, Any]]) -> str:
+        """The fingerprint of a document that many others are after."""
+        if key not in self._known:
+            self._known[key] = fingerprint_of(document())
+        return self._known[key]
 
     # -------------------------------------------------------------------------------- videos
 
@@ -47,17 +60,40 @@ class Documents:
 
     def table(self, wildcards: Any) -> Document:
         """The table of a data set's videos."""
-        return dependencies.table(self.lists.table(wildcards.dataset, labels=True))
+        return self._table(wildcards.dataset, labels=True)
 
     def training_table(self, wildcards: Any) -> Document:
         """The table that pretraining reads; it does not depend on labels."""
-        return dependencies.table(self.lists.table(wildcards.dataset, labels=False))
+        return self._table(wildcards.dataset, labels=False)
+
+    def _table(self, dataset: str, *, labels: bool) -> Document:
+        return dependencies.table(self.lists.table(dataset, labels=labels)) | self._rendered(dataset)
+
+    def _rendered(self, dataset: str) -> Document:
+        settings = self.config.datasets[dataset]
+        if settings.kind != "demo":
+            return {}
+        return {"after": self._once(("videos", dataset), lambda: dependencies.rendering(settings))}
 
     def shard(self, wildcards: Any) -> Document:
         """A shard of one view; without a view among the wildcards, of the pass that gives mask and pose."""
         views = [wildcards.view] if hasattr(wildcards, "view") else ["mask", "pose"]
         videos = self.lists.members(wildcards.dataset, int(wildcards.shard))
-        return dependencies.extraction(self._recipe(wildcards), views, videos)
+        document = dependencies.extraction(self._recipe(wildcards), views, videos)
+        return document | self._rendered(wildcards.dataset)
+
+    def _shards(self, dataset: str, view: str) -> str:
+        """Identifies all shards of a view."""
+        owner = self.config.owner_of_shards(dataset)
+
+        def documents() -> Document:
+            passes = dependencies.passes(self.config.recipe_of(owner), self.config.views_of(owner))
+            alone = {"view": view} if (view,) in passes else {}
+            count = self.config.datasets[owner].shards
+            shards = (SimpleNamespace(dataset=owner, shard=number, **alone) for number in range(count))
+            return {"shards": [self.shard(shard) for shard in shards]}
+
+        return self._once(("shards", owner, view), documents)
 
     # ------------------------------------------------------------------------------ encoders
 
@@ -73,48 +109,156 @@ class Documents:
         """The encoders of a preset."""
         return self._pretraining(wildcards, "stage2", wildcards.pretraining, self._views(wildcards))
 
-    def _pretraining(self, wildcards: Any, stage: str, preset: str, views: Sequence[str]) -> Document:
-        return dependencies.pretraining(
+    def _pretraining(self, wildcards: Any, stage: str, preset: str, views: list[str]) -> Document:
+        dataset, run = wildcards.dataset, wildcards.run
+        after: Document = {
+            "videos": fingerprint_of(self._table(dataset, labels=False)),
+            "shards": {view: self._shards(dataset, view) for view in views},
+        }
+        if stage == "stage2":
+            start = start_of(preset)
+            after["start"] = {view: self._encoder(dataset, run, start, view) for view in views}
+        document = dependencies.pretraining(
             self._recipe(wildcards),
             stage,
             preset,
             views,
-            split=self.config.datasets[wildcards.dataset].pretrain_split,
+            split=self.config.datasets[dataset].pretrain_split,
             seed=self._seed(wildcards),
             job=getattr(self.config.jobs, f"pretrain_{stage}"),
         )
+        return document | {"after": fingerprint_of(after)}
+
+    def _encoder(self, dataset: str, run: str, pretraining: str, view: str) -> str:
+        """Identifies an encoder that was trained on a data set."""
+        wildcards = SimpleNamespace(dataset=dataset, run=run, pretraining=pretraining, view=view)
+        kind = {RANDOM: self.initial, STAGE1: self.stage1}.get(pretraining, self.stage2)
+        own = view if pretraining in (RANDOM, STAGE1) else ""
+        return self._once(("encoder", dataset, run, pretraining, own), lambda: kind(wildcards))
 
     # ---------------------------------------------------------------------------- evaluation
 
     def features(self, wildcards: Any) -> Document:
         """The features of a view."""
-        return dependencies.features(self._recipe(wildcards), wildcards.view)
+        document = dependencies.features(self._recipe(wildcards), wildcards.view)
+        return document | {"after": self._before_evaluation(wildcards, wildcards.view)}
+
+    def _before_evaluation(self, wildcards: Any, view: str) -> str:
+        """Identifies the videos, the shards and the encoder that an evaluation reads."""
+        dataset = wildcards.dataset
+        trained_on = self.config.trained_on(dataset)
+        return fingerprint_of(
+            {
+                "videos": fingerprint_of(self._table(dataset, labels=True)),
+                "shards": self._shards(dataset, view),
+                "encoder": self._encoder(trained_on, wildcards.run, wildcards.pretraining, view),
+            }
+        )
+
+    def _features(self, wildcards: Any, view: str) -> str:
+        """Identifies the features of a view."""
+        of_view = SimpleNamespace(
+            dataset=wildcards.dataset, run=wildcards.run, pretraining=wildcards.pretraining, view=view
+        )
+        key = ("features", of_view.dataset, of_view.run, of_view.pretraining, view)
+        return self._once(key, lambda: self.features(of_view))
 
     def protocol(self, wildcards: Any) -> Document:
         """The metrics of a view."""
-        return dependencies.protocol(
-            self._recipe(wildcards), wildcards.protocol, wildcards.view, self._seed(wildcards)
-        )
+        recipe, view = self._recipe(wildcards), wildcards.view
+        document = dependencies.protocol(recipe, wildcards.protocol, view, self._seed(wildcards))
+        if recipe.evaluation.kind(wildcards.protocol) in FRAME_PROTOCOLS:
+            return document | {"after": self._before_evaluation(wildcards, view)}
+        return document | {"after": self._features(wildcards, view)}
 
     def fusion(self, wildcards: Any) -> Document:
         """The metrics of all views together."""
-        return dependencies.fusion(
-            self._recipe(wildcards), wildcards.protocol, self._views(wildcards), self._seed(wildcards)
-        )
+        recipe, views = self._recipe(wildcards), self._views(wildcards)
+        document = dependencies.fusion(recipe, wildcards.protocol, views, self._seed(wildcards))
+        if recipe.evaluation.kind(wildcards.protocol) == "retrieval":
+            after = {view: self._features(wildcards, view) for view in views}
+        else:
+            after = {view: self._metrics(wildcards, view) for view in views}
+        return document | {"after": fingerprint_of(after)}
+
+    def _metrics(self, wildcards: Any, view: str) -> str:
+        """Identifies the metrics of a view, or of all views together, on any split."""
+        names = ("dataset", "run", "pretraining", "protocol")
+        values = tuple(getattr(wildcards, name) for name in names)
+        of_view = SimpleNamespace(**dict(zip(names, values, strict=True)), view=view)
+        document = self.fusion if view == ENSEMBLE else self.protocol
+        return self._once(("metrics", *values, view), lambda: document(of_view))
 
     def relations(self, wildcards: Any) -> Document:
         """What the views say about the classes."""
-        return dependencies.relations(self._recipe(wildcards), self._seed(wildcards))
+        after = {view: self._features(wildcards, view) for view in self._views(wildcards)}
+        document = dependencies.relations(self._recipe(wildcards), self._seed(wildcards))
+        return document | {"after": fingerprint_of(after)}
 
-    def setting(self, wildcards: Any) -> Document:
-        """A summary: the setting in which published figures can be compared with it."""
-        setting = setting_of(self.config, wildcards.dataset)
-        return dependencies.of_stage("summary", setting.model_dump(mode="json"))
+    def summary(self, wildcards: Any) -> Document:
+        """All metrics of a data set, and the setting in which published figures can be compared with them."""
+        evaluation = self._recipe(wildcards).evaluation
+        cells = (
+            (pretraining, view, protocol)
+            for protocol in evaluation.protocols
+            for pretraining in evaluation.judged_by(protocol)
+            for view in Paths(self.config).views_and_ensemble(wildcards.dataset)
+        )
+        return self._setting(wildcards.dataset, cells)
+
+    def cells(self, wildcards: Any) -> Document:
+        """The cells of the paper's table that belong to a data set."""
+        dataset = wildcards.dataset
+        cells = ((pretraining, view, "finetune") for pretraining, view in paper_cells(self.config, dataset))
+        return self._setting(dataset, cells)
+
+    def _setting(self, dataset: str, cells: Iterable[tuple[str, str, str]]) -> Document:
+        after = self._gathered(dataset, [""], cells)
+        setting = setting_of(self.config, dataset).model_dump(mode="json")
+        return dependencies.of_stage("summary", setting) | {"after": after}
+
+    def _gathered(self, dataset: str, runs: Iterable[str], cells: Iterable[tuple[str, str, str]]) -> str:
+        """Identifies metrics of a data set: pretraining, view and protocol of each."""
+        cells = list(cells)
+        return fingerprint_of(
+            {
+                f"{run} {pretraining} {view} {protocol}": self._metrics(
+                    SimpleNamespace(dataset=dataset, run=run, pretraining=pretraining, protocol=protocol),
+                    view,
+                )
+                for run in runs
+                for pretraining, view, protocol in cells
+            }
+        )
+
+    def ablation(self, name: str) -> Callable[[Any], Document]:
+        """The table of an ablation."""
+
+        def document(_: Any) -> Document:
+            settings, paths = self.config.ablations[name], Paths(self.config)
+            views = paths.views_and_ensemble(settings.dataset)
+            cells = (
+                (pretraining, view, protocol)
+                for pretraining in settings.pretrainings
+                for view in views
+                for protocol in settings.protocols
+            )
+            after = self._gathered(settings.dataset, paths.runs_of(name), cells)
+            return dependencies.of_stage("summary") | {"after": after}
+
+        return document
+
+    def paper(self, wildcards: Any) -> Document:
+        """The paper's table."""
+        cells = {
+            name: fingerprint_of(self.cells(SimpleNamespace(dataset=name))) for name in self.config.paper
+        }
+        return dependencies.of_stage("summary") | {"after": fingerprint_of(cells)}
 
     def report(self, wildcards: Any) -> Document:
-        """A report: what it shows of the configuration."""
+        """A report: its summary, and what it shows of the configuration."""
         dataset = self.config.datasets[wildcards.dataset]
-        return dependencies.of_stage(
+        document = dependencies.of_stage(
             "report",
             {
                 "kind": dataset.kind,
@@ -123,22 +267,26 @@ class Documents:
                 "seed": self.config.seed,
             },
         )
+        return document | {"after": fingerprint_of(self.summary(wildcards))}
 
-    def gathered(self, wildcards: Any) -> Document:
-        """A table that is gathered from files."""
-        return dependencies.of_stage("summary")
-
-    def scores(self, wildcards: Any) -> Document:
+    def scores(self, dataset: str) -> Callable[[Any], Document]:
         """Extracted views against the truth."""
-        return dependencies.of_stage("scores")
 
-    def backends(self, wildcards: Any) -> Document:
+        def document(_: Any) -> Document:
+            after = {view: self._shards(dataset, view) for view in self.config.views_of(dataset)}
+            return dependencies.of_stage("scores") | {"after": fingerprint_of(after)}
+
+        return document
+
+    def backends(self, dataset: str) -> Callable[[Any], Document]:
         """Every installed backend against the truth."""
-        return dependencies.of_stage("backends")
+        return lambda _: dependencies.of_stage("backends") | self._rendered(dataset)
 
     def export(self, wildcards: Any) -> Document:
         """Encoders for others."""
-        return dependencies.of_stage("export")
+        dataset, pretraining = wildcards.dataset, wildcards.pretraining
+        after = {view: self._encoder(dataset, "", pretraining, view) for view in self._views(wildcards)}
+        return dependencies.of_stage("export") | {"after": fingerprint_of(after)}
 
     # --------------------------------------------------------------- how it runs, not tracked
 

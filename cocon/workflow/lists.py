@@ -42,6 +42,7 @@ class VideoLists:
         self.videos = cache(self._videos)
         self.shards = cache(self._shards)
         self.members = cache(self._members)
+        self.table = cache(self._table)
         self.check_labels = cache(self._check_labels)
         self.check_batches = cache(self._check_batches)
         self._identity = cache(file_identity)
@@ -73,14 +74,10 @@ class VideoLists:
         identity = self._identity if tracked(self.config.datasets[dataset]) else None
         return members_of(self.shards(dataset)[shard], identity)
 
-    def table(self, dataset: str, *, labels: bool) -> str:
+    def _table(self, dataset: str, *, labels: bool) -> str:
         """Identifies the table of a data set's videos: groups, roles, files, and labels if asked."""
-        look = tracked(self.config.datasets[dataset])
-        return _digest(
-            f"{v.id}\t{v.group}\t{v.splits}\t{v.label if labels else ''}"
-            f"\t{self._identity(v.location) if look else ''}"
-            for v in self.videos(dataset)
-        )
+        identity = self._identity if tracked(self.config.datasets[dataset]) else None
+        return table_of(self.videos(dataset), identity, labels=labels)
 
     def _check_labels(self, dataset: str) -> None:
         """Look whether the labels are good for an evaluation.
@@ -88,8 +85,9 @@ class VideoLists:
         Raises:
             CoConError: a split has no labelled videos to train or to test with, or a class lacks one of them.
         """
+        videos = self.videos(dataset)
         with _named(dataset):
-            check_labels(self.config.datasets[dataset], self.videos(dataset))
+            check_labels(self.config.datasets[dataset], videos)
 
     def _check_batches(self, dataset: str) -> None:
         """Look whether the videos of a data set fill the batches of its trainings.
@@ -100,10 +98,9 @@ class VideoLists:
         settings, jobs = self.config.datasets[dataset], self.config.jobs
         processes = {"stage1": jobs.pretrain_stage1.processes, "stage2": jobs.pretrain_stage2.processes}
         pretraining = self.config.recipe_of(dataset).pretraining
+        videos = self.videos(dataset)
         with _named(dataset):
-            check_batches(
-                self.videos(dataset), settings.pretrain_split, pretraining, self.config.seed, processes
-            )
+            check_batches(videos, settings.pretrain_split, pretraining, self.config.seed, processes)
 
 
 @contextlib.contextmanager
@@ -123,6 +120,15 @@ def tracked(settings: Dataset) -> bool:
 def members_of(videos: Iterable[Video], identity: Callable[[Path | str], str] | None) -> str:
     """Identifies videos by their ids and, where they are tracked, by :func:`file_identity`."""
     return _digest(f"{video.id}\t{identity(video.location) if identity else ''}" for video in videos)
+
+
+def table_of(videos: Iterable[Video], identity: Callable[[Path | str], str] | None, *, labels: bool) -> str:
+    """Identifies a table of videos: groups, roles in the splits, files, and labels if asked."""
+    return _digest(
+        f"{video.id}\t{video.group}\t{video.splits}\t{video.label if labels else ''}"
+        f"\t{identity(video.location) if identity else ''}"
+        for video in videos
+    )
 
 
 def file_identity(path: Path | str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cocon.config.schema import Config
 from cocon.evaluation.paper import Setting, wanted
+from cocon.pretrainings import RANDOM
 from cocon.workflow.paths import Paths
 
 
@@ -19,15 +20,18 @@ def setting_of(config: Config, dataset: str) -> Setting:
     )
 
 
-def paper_metrics(paths: Paths, dataset: str) -> list[str]:
-    """The metrics behind the cells that belong to a data set."""
-    config = paths.config
-    settings = config.datasets[dataset]
+def paper_cells(config: Config, dataset: str) -> list[tuple[str, str]]:
+    """Pretraining and view of the cells that belong to a data set."""
     cells = wanted(setting_of(config, dataset))
-    if settings.shards_of:  # what owns the shards has the same random networks
-        cells = [(pretraining, view) for pretraining, view in cells if pretraining != "random"]
+    if config.datasets[dataset].shards_of:  # what owns the shards has the same random networks
+        return [(pretraining, view) for pretraining, view in cells if pretraining != RANDOM]
+    return cells
+
+
+def paper_metrics(paths: Paths, dataset: str) -> list[str]:
+    """The metrics behind these cells."""
     return [
         paths.metrics(dataset, "", pretraining, view, "finetune", split)
-        for pretraining, view in cells
-        for split in settings.splits
+        for pretraining, view in paper_cells(paths.config, dataset)
+        for split in paths.config.datasets[dataset].splits
     ]

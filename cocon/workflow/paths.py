@@ -107,7 +107,7 @@ class Paths:
         settings = self.config.ablations[ablation]
         return [
             self.metrics(settings.dataset, run, pretraining, view, protocol, self._first_split(ablation))
-            for run in self._runs(ablation)
+            for run in self.runs_of(ablation)
             for pretraining in settings.pretrainings
             for protocol in settings.protocols
             for view in self.views_and_ensemble(settings.dataset)
@@ -120,13 +120,14 @@ class Paths:
             return []
         return [
             self.relations(settings.dataset, run, pretraining, self._first_split(ablation))
-            for run in self._runs(ablation)
+            for run in self.runs_of(ablation)
             for pretraining in settings.pretrainings
         ]
 
     def _first_split(self, ablation: str) -> str:
         return self.config.datasets[self.config.ablations[ablation].dataset].splits[0]
 
-    def _runs(self, ablation: str) -> list[str]:
+    def runs_of(self, ablation: str) -> list[str]:
+        """The wildcard ``run`` of each repetition of an ablation."""
         first = self.config.seed
         return [self.run_of(seed) for seed in range(first, first + self.config.ablations[ablation].seeds)]

@@ -174,11 +174,16 @@ def test_a_killed_writer_is_resumed_to_the_same_bytes(tmp_path: Path) -> None:
         writer.add(record("a", smooth_frames(2, 3)))
         writer.finish()
     assert path.read_bytes() == straight.read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["0.h5", "straight.h5"], "nothing is left over"
+    left = sorted(p.name for p in tmp_path.iterdir())
+    assert left == [".0.last", ".straight.last", "0.h5", "straight.h5"], "two names of each, and nothing else"
 
 
-def test_what_a_finished_shard_has_is_taken_over(tmp_path: Path) -> None:
-    """Only what changed is asked for, and the bytes are those of a full extraction."""
+@pytest.mark.parametrize("removed", [False, True])
+def test_what_a_finished_shard_has_is_taken_over(tmp_path: Path, removed: bool) -> None:
+    """Only what changed is asked for, and the bytes are those of a full extraction.
+
+    Snakemake removes the shard first; then it has its other name left.
+    """
     frames = {name: smooth_frames(70 if name == "a" else 2, 3) for name in "abcd"}
     old = {name: Source(10, 1) for name in "abc"}
     new = {"d": Source(10, 1), "c": Source(10, 2), "a": Source(10, 1), "b": Source(10, 1)}
@@ -194,6 +199,8 @@ def test_what_a_finished_shard_has_is_taken_over(tmp_path: Path) -> None:
         return pending
 
     assert make(tmp_path / "0.h5", old) == ["a", "b", "c"]
+    if removed:
+        (tmp_path / "0.h5").unlink()
     assert make(tmp_path / "0.h5", new) == ["d", "c"]
     assert make(tmp_path / "straight.h5", new) == ["d", "c", "a", "b"]
     assert (tmp_path / "0.h5").read_bytes() == (tmp_path / "straight.h5").read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import os
 import shutil
@@ -476,3 +477,36 @@ def test_a_pretraining_more_trains_only_that(project: Project) -> None:
         "page": 1,
         TARGET: 1,
     }
+
+
+# ------------------------------------------------------- jobs that failed in between
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "lost"),
+    [
+        ("recipes.r.evaluation.linear.max_iterations", 50, "evaluation/*/*/linear_split1.*"),
+        ("recipes.r.pretraining.stage2.epochs", 3, "pretrain/cocon/*o*"),
+        ("recipes.r.pretraining.stage1.epochs", 3, "pretrain/stage1/rgb.*"),
+        ("recipes.r.extraction.flow.bound", 10, "shards/flow/*"),
+        ("recipes.r.clip.stride", 2, "features/cocon/*"),
+    ],
+)
+def test_what_was_planned_stays_planned_when_a_job_fails(
+    project: Project, tmp_path: Path, path: str, value: Any, lost: str
+) -> None:
+    """Snakemake removes the outputs of a failed job and their records; what follows is still there."""
+    copied = Planner(tmp_path / "copy")
+    shutil.copytree(project.folder, copied.folder, symlinks=True)
+    try:
+        copied.configure(with_key(path, value))
+        planned = copied.plan(TARGET)
+        gone = list((copied.folder / "results" / "mine").glob(lost))
+        assert gone
+        for file in gone:
+            name = str(file.relative_to(copied.folder)).encode()
+            (copied.folder / ".snakemake" / "metadata" / base64.b64encode(name).decode()).unlink()
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+        assert copied.plan(TARGET) == planned
+    finally:
+        copied.close()

@@ -55,7 +55,7 @@ for name, settings in CONFIG.ablations.items():
             mem_mb=growing(2000),
             runtime=growing(10),
         params:
-            depends=tracked(DOCUMENTS.gathered),
+            depends=tracked(DOCUMENTS.ablation(name)),
         message:
             f"Comparing the pretrainings of the ablation {name}"
         shell:

@@ -229,6 +229,11 @@ def listing(wildcards):
     return section_of(wildcards.dataset)
 
 
+def listed(wildcards):
+    """What identifies the videos of a data set, their labels and their files."""
+    return LISTS.table(wildcards.dataset, labels=True)
+
+
 def members(wildcards):
     """What identifies the videos of a shard."""
     return said(LISTS.members, wildcards.dataset, int(wildcards.shard))
@@ -266,11 +271,6 @@ def extraction_python(wildcards):
 def stored(path):
     """A shard as Snakemake knows it: a file, or an object of the storage of config.yaml."""
     return storage(path) if CONFIG.shard_storage else path
-
-
-def renewed(path):
-    """A shard as an output. The old one stays until the new one is whole, which takes over what did not change."""
-    return storage(path) if CONFIG.shard_storage else update(path)
 
 
 def shards_of(dataset, view):

@@ -71,10 +71,11 @@ rule index:
     params:
         depends=tracked(DOCUMENTS.table),
         settings=untracked(listing),
+        videos=untracked(listed),
     message:
         "Listing the videos of {wildcards.dataset}"
     shell:
-        "cocon index --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
+        "cocon index --settings {params.settings:q} --expect {params.videos} --output {output:q} > {log:q} 2>&1"
 
 
 # The same table for pretraining. Its document has no labels: one that is mended trains nothing again. (The
@@ -96,7 +97,8 @@ rule index_for_pretraining:
     params:
         depends=tracked(DOCUMENTS.training_table),
         settings=untracked(listing),
+        videos=untracked(listed),
     message:
         "Listing the videos of {wildcards.dataset} for pretraining"
     shell:
-        "cocon index --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
+        "cocon index --settings {params.settings:q} --expect {params.videos} --output {output:q} > {log:q} 2>&1"

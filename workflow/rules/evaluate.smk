@@ -229,8 +229,8 @@ rule summary:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.setting),
-        setting=settings_in(DOCUMENTS.setting),
+        depends=tracked(DOCUMENTS.summary),
+        setting=settings_in(DOCUMENTS.summary),
     message:
         "Summing up the results of {wildcards.dataset}"
     shell:

@@ -145,6 +145,8 @@ rule encoder:
         mem_mb=500,
         runtime=growing(10),
         disk_mb=DISK_MB,
+    params:
+        depends=tracked(DOCUMENTS.stage2),
     message:
         "The encoder of {wildcards.view} by {wildcards.pretraining}"
     shell:

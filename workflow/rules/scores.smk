@@ -21,7 +21,7 @@ for name, settings in CONFIG.datasets.items():
                 mem_mb=growing(4000),
                 runtime=growing(60),
             params:
-                depends=tracked(DOCUMENTS.scores),
+                depends=tracked(DOCUMENTS.scores(name)),
                 shards=folder_of_shards,
                 truth=untracked(str(settings.root / "truth")),
             message:
@@ -49,7 +49,7 @@ for name, settings in CONFIG.datasets.items():
                 mem_mb=growing(8000),
                 runtime=growing(240),
             params:
-                depends=tracked(DOCUMENTS.backends),
+                depends=tracked(DOCUMENTS.backends(name)),
                 truth=untracked(str(settings.root / "truth")),
                 device=untracked(CONFIG.device),
             message:

@@ -9,7 +9,7 @@ rule extract:
     input:
         videos=rendered_videos,
     output:
-        renewed(PATHS.shard()),
+        stored(PATHS.shard()),
     log:
         f"{RESULTS}/{{dataset}}/logs/extract/{{view}}_{{shard}}.log",
     benchmark:
@@ -50,8 +50,8 @@ rule extract_persons:
     input:
         videos=rendered_videos,
     output:
-        mask=renewed(PATHS.shard(view="mask")),
-        pose=renewed(PATHS.shard(view="pose")),
+        mask=stored(PATHS.shard(view="mask")),
+        pose=stored(PATHS.shard(view="pose")),
     log:
         f"{RESULTS}/{{dataset}}/logs/extract/mask_pose_{{shard}}.log",
     benchmark:
