@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-
 from cocon.config.schema import Clip
 from cocon.data.crops import crop_size
 from cocon.errors import CheckpointError, ConfigError, ShardError
@@ -26,7 +24,7 @@ from cocon.files import full_disk_named, sha256_of, sync_folder, write_json, wri
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
 from cocon.shards.parameters import VERSIONS, common_parameters, differences
-from cocon.training.checkpoint import EncoderInfo, load_encoder, metadata_of
+from cocon.training.checkpoint import EncoderInfo, load_encoder, to_bytes
 from cocon.training.provenance import provenance
 from cocon.views import VIEWS
 
@@ -185,7 +183,7 @@ def _results(summary: Path | None, pretraining: str, views: Sequence[str]) -> li
 
 def _save(path: Path, network: Embedder, document: Mapping[str, Any]) -> None:
     tensors = {name: x.contiguous() for name, x in network.state_dict().items()}
-    path.write_bytes(save(tensors, metadata_of(tensors, document)))
+    path.write_bytes(to_bytes(tensors, document))
 
 
 def _check_output(output: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from pydantic import BaseModel, ValidationError
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from cocon.config.schema import Clip, Network
@@ -140,13 +140,20 @@ def write_network(path: Path, model: nn.Module, kind: str, document: dict[str, A
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     check_weights(f"the {kind} of the view {document['view']}", tensors)
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata_of(tensors, document))
+        temporary.write_bytes(to_bytes(tensors, document))
 
 
-def metadata_of(tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> dict[str, str]:
-    """The metadata of a safetensors file of this project: a document and the checksum of everything."""
+def to_bytes(tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> bytes:
+    """A safetensors file of this project: tensors, a document and the checksum of everything.
+
+    Equal arguments give equal bytes. (The library writes its metadata in any order.)
+    """
     text = json.dumps(document, sort_keys=True)
-    return {_METADATA: text, CHECKSUM: _checksum(text, tensors)}
+    data = save(dict(tensors), {_METADATA: text, CHECKSUM: _checksum(text, tensors)})
+    begin = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:begin]), sort_keys=True, separators=(",", ":")).encode()
+    header = header.ljust(-(-len(header) // 8) * 8)  # tensors begin at a multiple of eight bytes
+    return b"".join([len(header).to_bytes(8, "little"), header, memoryview(data)[begin:]])
 
 
 def check_weights(whose: str, tensors: Mapping[str, Tensor]) -> None:

@@ -185,3 +185,11 @@ def test_weights_that_are_not_finite_are_neither_written_nor_loaded(path: Path, 
     rewritten(path, **{"aggregator.update.bias": model.aggregator.update.bias.detach()})
     with pytest.raises(CheckpointError, match=r"flow.safetensors has weights that are not finite"):
         load_encoder(path)
+
+
+def test_equal_networks_are_equal_files(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        network = initial_network("mask", NETWORK, 0)
+        save_encoder(tmp_path / name, network, "mask", CLIP, "random", seed=0)
+    assert len({(tmp_path / name).read_bytes() for name in "abcd"}) == 1
+    assert load_encoder(tmp_path / "a")[1].extra == {"seed": 0}
