@@ -119,6 +119,12 @@ def _add_view(parser: argparse.ArgumentParser, view: str) -> None:
     )
     views = parser.add_argument_group("views").add_argument
     views("--output", type=Path, required=True, help="the HDF5 file to write")
+    views(
+        "--remember",
+        action="store_true",
+        help="keep a hidden second name of the output, from which the next one takes what did not change; "
+        "for workflows that remove outputs before they are made again",
+    )
     views("--settings", default="{}", metavar="JSON", help="JSON or YAML, or a file of that (see below)")
     views(
         "--also",
@@ -160,6 +166,7 @@ def _extract(options: argparse.Namespace) -> None:
             progress=progress,
             was_there=videos.was_there,
             checksums=videos.checksums,
+            remember=options.remember,
         )
 
 

@@ -31,6 +31,7 @@ def extract(
     progress: Progress | None = None,
     was_there: Mapping[str, bool] | None = None,
     checksums: Mapping[str, str] | None = None,
+    remember: bool = False,
 ) -> Summary:
     """Write one shard per output; every video is decoded once for all of them.
 
@@ -53,6 +54,7 @@ def extract(
         was_there: whether a video's file was there when the videos were listed, by id, as far as it is known.
             One that was missing already is no failure.
         checksums: sha256 by id, of those videos of which it is known.
+        remember: keep a hidden second name of each shard, for the next one if somebody removes it first.
 
     Returns:
         What was done in this call, and how long each stage took.
@@ -82,7 +84,7 @@ def extract(
     writers: dict[ShardWriter, Extractor] = {}
     with contextlib.ExitStack() as stack, _full_disk_explained(writers):
         for output in wanted:
-            writers[stack.enter_context(_writer(output, sources))] = output.extractor
+            writers[stack.enter_context(_writer(output, sources, remember))] = output.extractor
         if any(writer.pending for writer in writers):
             stages = Stages(writers, resources, batch_size, progress, summary, was_there or {})
             began = time.perf_counter()
@@ -126,7 +128,7 @@ def _read(path: Path, expected: str, source: Source) -> Source:
     return source._replace(sha256=found)
 
 
-def _writer(output: Output, sources: Mapping[str, Source]) -> ShardWriter:
+def _writer(output: Output, sources: Mapping[str, Source], remember: bool) -> ShardWriter:
     extractor = output.extractor
     return ShardWriter(
         output.path,
@@ -135,6 +137,7 @@ def _writer(output: Output, sources: Mapping[str, Source]) -> ShardWriter:
         parameters=extractor.parameters,
         codec=extractor.codec,
         sources=sources,
+        remember=remember,
     )
 
 

@@ -49,6 +49,7 @@ class ShardWriter:
         codec: how frames are coded, see :data:`cocon.shards.format.Codec`.
         sources: the state of every video's file by id, which is stored with it, so that work from another
             version of a video is not taken over; what is not there is unknown.
+        remember: keep a hidden second name of the shard, for the next one to take videos from.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ShardWriter:
         parameters: dict[str, Any],
         codec: Codec,
         sources: Mapping[str, Source] | None = None,
+        remember: bool = False,
     ) -> None:
         repeated = [video_id for video_id, count in Counter(video_ids).items() if count > 1]
         if repeated:
@@ -73,6 +75,7 @@ class ShardWriter:
         self._sources = {video_id: (sources or {}).get(video_id, UNKNOWN) for video_id in video_ids}
         self._key = fingerprint([VERSION, view, codec, parameters, list(self._sources.items())])
         self.work = self.path.with_name(f".{self.path.stem}.work")
+        self._remembers = remember
         self._last = self.path.with_name(f".{self.path.stem}.last")
         self._lock = file_lock(self.path.with_name(f".{self.path.stem}.lock"), blocking=False)
         self._rows: dict[str, VideoInfo] = {}
@@ -222,7 +225,8 @@ class ShardWriter:
         with self._full_disk_is_said(), atomic_path(self.path) as temporary:
             self._assemble(temporary)
             verify(temporary)
-        self._remember()
+        if self._remembers:
+            self._remember()
         shutil.rmtree(self.work)
 
     def _remember(self) -> None:

@@ -39,7 +39,7 @@ rule extract:
         " --expect {params.members:q} --output {params.table:q} > {log:q} 2>&1 && "
         f"{WITH_CODE} cocon lease --gpus {{resources.gpu}} -- {{params.python:q}}"
         " -m view_extractors {wildcards.view} --manifest {params.table:q}"
-        " --max-failed-fraction {params.failed} --threads {threads} --device {params.device}"
+        " --remember --max-failed-fraction {params.failed} --threads {threads} --device {params.device}"
         " --settings {params.settings:q} --output {output:q} >> {log:q} 2>&1"
 
 
@@ -81,6 +81,6 @@ rule extract_persons:
         "cocon index --settings {params.listing:q} --shard {wildcards.shard} --shards {params.shards}"
         " --expect {params.members:q} --output {params.table:q} > {log:q} 2>&1 && "
         f"{WITH_CODE} {{params.python:q}} -m view_extractors pose --manifest {{params.table:q}}"
-        " --max-failed-fraction {params.failed} --threads {threads}"
+        " --remember --max-failed-fraction {params.failed} --threads {threads}"
         " --settings {params.pose:q} --output {output.pose:q}"
         " --also mask {output.mask:q} --also-settings mask {params.mask:q} >> {log:q} 2>&1"
