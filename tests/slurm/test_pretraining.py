@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cocon.datasets.manifest import read_manifest
 from tests.slurm.cluster import Cluster
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(2600)]
@@ -35,7 +36,15 @@ def blobs(new_run, dataset: Path, tmp_path: Path) -> Any:
         jobs = {"pretrain_stage1": {"memory_mb": 2000} | job}
         document = {"views": ["rgb"], "jobs": jobs, "datasets": {"blobs": blobs}, "recipes": {"tiny": recipe}}
         run.configure(document)
-        shutil.copytree(dataset, run.folder / "results" / "blobs")
+        results = run.folder / "results" / "blobs"
+        shutil.copytree(dataset, results)
+        shutil.copy(results / "manifest.csv", results / "pretraining.csv")
+        (run.folder / "videos").mkdir()
+        lines = ["video,label,split,group"]
+        for video in read_manifest(results / "manifest.csv"):
+            (run.folder / "videos" / f"{video.id}.mp4").touch()
+            lines.append(f"{video.id}.mp4,{video.label},{video.splits['1']},{video.group}")
+        (run.folder / "table.csv").write_text("\n".join(lines))
         return run
 
     return make
