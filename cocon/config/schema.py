@@ -678,12 +678,6 @@ class Evaluation(Section):
         section: Section = self.own[protocol] if protocol in self.own else getattr(self, protocol)
         return section
 
-    def settings_of(self, protocol: str) -> dict[str, Any]:
-        """A protocol's own section, under the name of its kind, as a JSON document."""
-        section = self.section(protocol)
-        exclude = {"like"} if protocol in self.own else None
-        return {self.kind(protocol): section.model_dump(mode="json", exclude=exclude)}
-
 
 # ------------------------------------------------------------------------------------- data sets
 

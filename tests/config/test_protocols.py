@@ -10,14 +10,20 @@ from cocon.config.settings import parse_settings
 from cocon.errors import ConfigError
 
 
+def settings_of(evaluation: Evaluation, protocol: str) -> dict[str, object]:
+    """A protocol's own section, under the name of its kind."""
+    section = evaluation.section(protocol).model_dump(mode="json", exclude={"like"})
+    return {evaluation.kind(protocol): section}
+
+
 def test_own_protocol_is_like_another_but_for_what_it_says() -> None:
     own = {"short": {"like": "finetune_dpc", "epochs": 30}, "near": {"like": "retrieval", "ranks": [1]}}
     evaluation = Evaluation(protocols=("linear", "short", "near"), own=own)
     assert [evaluation.kind(name) for name in evaluation.protocols] == ["linear", "finetune_dpc", "retrieval"]
     expected = FinetuneDpc(epochs=30).model_dump(mode="json")
-    assert evaluation.settings_of("short") == {"finetune_dpc": expected}
-    assert evaluation.settings_of("near") == {"retrieval": {"ranks": [1]}}
-    assert evaluation.settings_of("linear") == {"linear": evaluation.linear.model_dump(mode="json")}
+    assert settings_of(evaluation, "short") == {"finetune_dpc": expected}
+    assert settings_of(evaluation, "near") == {"retrieval": {"ranks": [1]}}
+    assert settings_of(evaluation, "linear") == {"linear": evaluation.linear.model_dump(mode="json")}
 
 
 @pytest.mark.parametrize(
