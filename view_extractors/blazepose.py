@@ -11,15 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from cocon import assets
-from cocon.errors import AssetError
 from view_extractors.base import Network, Resources
+from view_extractors.litert import LiteRt
 
 DETECTOR_PX = 224
 CROP_PX = 256
@@ -89,8 +87,8 @@ class BlazePose(Network):
     weights = "mediapipe 0.10.21: pose_detection.tflite, pose_landmark_full.tflite"
 
     def __init__(self, options: None, resources: Resources) -> None:
-        self._detector = _Model(assets.fetch("blazepose_detector"), resources.threads)
-        self._landmarks = _Model(assets.fetch("blazepose_landmarks"), resources.threads)
+        self._detector = LiteRt(assets.fetch("blazepose_detector"), resources.threads)
+        self._landmarks = LiteRt(assets.fetch("blazepose_landmarks"), resources.threads)
         self._anchors_A2 = _anchors()
         self._crop: Crop | None = None
 
@@ -112,8 +110,8 @@ class BlazePose(Network):
         scale = DETECTOR_PX / max(height, width)
         border = (DETECTOR_PX - scale * np.array([width, height])) / 2
         picture = _warp(frame, np.column_stack([np.eye(2) / scale, -border / scale]), DETECTOR_PX)
-        boxes, logits = self._detector(picture / np.float32(127.5) - 1, (1, 2254, 12), (1, 2254, 1))
-        boxes_A12, score_A = boxes[0], sigmoid(logits[0, :, 0])
+        outputs = self._detector(picture / np.float32(127.5) - 1)
+        boxes_A12, score_A = outputs[1, 2254, 12][0], sigmoid(outputs[1, 2254, 1][0, :, 0])
         best = int(score_A.argmax())
         if score_A[best] < MINIMUM_SCORE:
             return None
@@ -131,19 +129,17 @@ class BlazePose(Network):
         if crop is None:
             return None
         picture = _warp(frame, crop.to_frame, CROP_PX)
-        landmarks, presence, mask, heatmaps = self._landmarks(
-            picture / np.float32(255), (1, 195), (1, 1), (1, 256, 256, 1), (1, 64, 64, 39)
-        )
-        if presence[0, 0] < MINIMUM_SCORE:
+        outputs = self._landmarks(picture / np.float32(255))
+        if outputs[1, 1][0, 0] < MINIMUM_SCORE:
             return None
-        landmarks_L5 = landmarks.reshape(LANDMARKS, 5)
+        landmarks_L5 = outputs[1, 195].reshape(LANDMARKS, 5)
         wanted = [*COCO_LANDMARKS, *CENTRE_AND_EDGE]
-        points_L2 = refine(landmarks_L5[wanted, :2], heatmaps[0][:, :, wanted])
+        points_L2 = refine(landmarks_L5[wanted, :2], outputs[1, 64, 64, 39][0][:, :, wanted])
         points_L2 = points_L2 @ crop.to_frame[:, :2].T + crop.to_frame[:, 2]
         scores = sigmoid(landmarks_L5[list(COCO_LANDMARKS), 3:]).prod(axis=1)
         self._crop = Crop.around(*points_L2[-2:])
         keypoints_J3 = np.column_stack([points_L2[:-2], scores]).astype(np.float32)
-        return Person(keypoints_J3, mask[0, :, :, 0], crop.to_frame)
+        return Person(keypoints_J3, outputs[1, 256, 256, 1][0, :, :, 0], crop.to_frame)
 
 
 def refine(points_L2: np.ndarray, heatmaps_HWL: np.ndarray) -> np.ndarray:
@@ -171,31 +167,6 @@ def refine(points_L2: np.ndarray, heatmaps_HWL: np.ndarray) -> np.ndarray:
     centre_inside_L = inside_LKK[:, REFINE_RADIUS, REFINE_RADIUS]
     seen_L = centre_inside_L & (weight_LKK.max(axis=(1, 2)) >= MINIMUM_SCORE)
     return np.where(seen_L[:, None], np.stack([x_L, y_L], axis=1), points_L2)
-
-
-class _Model:
-    """One TensorFlow Lite network; its outputs are told apart by their shapes."""
-
-    def __init__(self, path: Path, threads: int) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise AssetError(
-                "the backend 'blazepose' needs the package ai-edge-litert",
-                "pip install 'cocon[blazepose]'",
-            ) from error
-        self._interpreter: Any = Interpreter(str(path), num_threads=threads)
-        self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._outputs = {
-            tuple(output["shape"].tolist()): output["index"]
-            for output in self._interpreter.get_output_details()
-        }
-
-    def __call__(self, picture_HWC: np.ndarray, *shapes: tuple[int, ...]) -> list[np.ndarray]:
-        self._interpreter.set_tensor(self._input, picture_HWC[None])
-        self._interpreter.invoke()
-        return [self._interpreter.get_tensor(self._outputs[shape]) for shape in shapes]
 
 
 def _anchors() -> np.ndarray:

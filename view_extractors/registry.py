@@ -18,11 +18,13 @@ EXTRACTORS: dict[str, dict[str, str]] = {
         "raft": "view_extractors.flow.raft:Raft",
     },
     "mask": {
+        "selfie": "view_extractors.segmentation.selfie:SelfieMask",
         "blazepose": "view_extractors.segmentation.blazepose:BlazePoseMask",
         "torchvision": "view_extractors.segmentation.torchvision:MaskRcnnMask",
         "detectron2": "view_extractors.segmentation.detectron2:Detectron2Mask",
     },
     "pose": {
+        "movenet": "view_extractors.pose.movenet:MoveNetPose",
         "blazepose": "view_extractors.pose.blazepose:BlazePosePose",
         "torchvision": "view_extractors.pose.torchvision:KeypointRcnnPose",
         "detectron2": "view_extractors.pose.detectron2:Detectron2Pose",
@@ -32,6 +34,8 @@ EXTRACTORS: dict[str, dict[str, str]] = {
 """View -> backend -> module:class; imported only when used. The first backend of a view is its default."""
 
 PACKAGES: dict[str, tuple[str, str]] = {
+    "movenet": ("ai_edge_litert", "pip install 'cocon[blazepose]'"),
+    "selfie": ("ai_edge_litert", "pip install 'cocon[blazepose]'"),
     "blazepose": ("ai_edge_litert", "pip install 'cocon[blazepose]'"),
     "raft": ("torchvision", "pip install 'cocon[torchvision]'"),
     "torchvision": ("torchvision", "pip install 'cocon[torchvision]'"),

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 #: backends that use a GPU where there is one
 GPU_BACKENDS = ("tvl1", "raft", "torchvision", "detectron2", "mmpose")
 #: backends that can live in an environment of their own
-BackendName = Literal["tvl1", "raft", "blazepose", "torchvision", "detectron2", "mmpose"]
+BackendName = Literal["tvl1", "raft", "movenet", "selfie", "blazepose", "torchvision", "detectron2", "mmpose"]
 ViewName = Literal["rgb", "flow", "mask", "pose"]
 PresetName = Literal["cpc", "cpc_sync", "cpc_sim", "cocon", "cmc"]
 PretrainingName = Literal["random", "stage1", PresetName]
@@ -209,11 +209,37 @@ class PanopticParameters(RcnnParameters):
     )
 
 
+class MovenetParameters(Section):
+    """MoveNet MultiPose Lightning (Google 2021)."""
+
+    frame_long_side: int = Field(
+        256,
+        ge=32,
+        le=1280,
+        description="frames are scaled to this for the network, px; more finds smaller persons, slowly",
+    )
+    score: Fraction = Field(0.2, description="persons below this score are left out")
+    persons: int = Field(6, ge=1, le=6, description="at most so many persons per frame, the best")
+
+
+class SelfieParameters(Section):
+    """MediaPipe's selfie segmentation, in a square around every person."""
+
+    margin: float = Field(
+        1.1, ge=1, le=4, description="side of the square to the longer side of the person's box"
+    )
+    movenet: MovenetParameters = Field(
+        MovenetParameters(),
+        description="what finds the persons; with equal settings in pose.movenet the two views share it",
+    )
+
+
 class MaskExtraction(ViewExtraction):
     """Confidence that a pixel shows a person, 1 channel."""
 
-    backend: Literal["blazepose", "torchvision", "detectron2"] = "blazepose"
+    backend: Literal["selfie", "blazepose", "torchvision", "detectron2"] = "selfie"
     short_side: PositiveInt = Field(75, description="stored size of the shorter side, px")
+    selfie: SelfieParameters = SelfieParameters()
     torchvision: RcnnParameters = RcnnParameters()
     detectron2: PanopticParameters = PanopticParameters()
 
@@ -234,9 +260,10 @@ class MmposeParameters(Section):
 class PoseExtraction(ViewExtraction):
     """Persons x 17 COCO keypoints; the reader renders them as 17 heatmaps."""
 
-    backend: Literal["blazepose", "torchvision", "detectron2", "mmpose"] = "blazepose"
+    backend: Literal["movenet", "blazepose", "torchvision", "detectron2", "mmpose"] = "movenet"
     short_side: PositiveInt = Field(75, description="size of the heatmaps' shorter side, px")
     sigma: PositiveFloat = Field(1.5, description="width of a keypoint's Gaussian, px of the heatmap")
+    movenet: MovenetParameters = MovenetParameters()
     torchvision: RcnnParameters = RcnnParameters()
     detectron2: RcnnParameters = RcnnParameters()
     mmpose: MmposeParameters = MmposeParameters()

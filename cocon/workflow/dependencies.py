@@ -22,6 +22,7 @@ from cocon.config.schema import (
     Augmentation,
     Clip,
     Evaluation,
+    Extraction,
     Finetune,
     Loss,
     Network,
@@ -38,6 +39,7 @@ from cocon.workflow.versions import EXTRACTION, STAGES
 
 Document = dict[str, Any]
 
+_FIRST_BACKENDS = {"flow": "tvl1", "mask": "blazepose", "pose": "blazepose"}
 _SOURCE = {"kind", "videos", "lists", "archives", "from_archives"}
 _NOT_RENDERED = {"kind", "recipe", "shards", "splits", "views", "shards_of", "pretrain_on", "pretrain_split"}
 _NOT_RENDERED |= {"track_videos", "card_accuracies", "compare_backends", "root"}
@@ -106,11 +108,19 @@ def table(videos: str) -> Document:
 
 
 def passes(recipe: Recipe, views: Sequence[str]) -> list[tuple[str, ...]]:
-    """The views that a job extracts together: one pass of BlazePose gives mask and pose."""
-    together = {"mask", "pose"}
-    if together <= set(views) and {backend_of(recipe, view) for view in together} == {"blazepose"}:
-        return [*((view,) for view in views if view not in together), ("pose", "mask")]
+    """The views that a job extracts together: mask and pose, if their backends share a network."""
+    together = ("pose", "mask")
+    if set(together) <= set(views) and _share_a_network(recipe.extraction):
+        return [*((view,) for view in views if view not in together), together]
     return [(view,) for view in views]
+
+
+def _share_a_network(extraction: Extraction) -> bool:
+    """Whether mask and pose come from one look at the frames."""
+    mask, pose = extraction.mask, extraction.pose
+    return (mask.backend, pose.backend) == ("blazepose", "blazepose") or (
+        (mask.backend, pose.backend) == ("selfie", "movenet") and mask.selfie.movenet == pose.movenet
+    )
 
 
 def source(dataset: BaseModel) -> Document:
@@ -138,11 +148,22 @@ def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:
         **{
             view: {
                 "version": EXTRACTION[backend_of(recipe, view) or view],
-                "settings": extraction_settings(recipe, view),
+                "settings": _with_backend(recipe, view),
             }
             for view in views
         },
     }
+
+
+def _with_backend(recipe: Recipe, view: str) -> Document:
+    """The settings of a view, with its backend unless that is the one of documents that name none.
+
+    Those are the backends that were the first defaults. So neither a new default nor naming an old one changes
+    the document of a result that stays the same.
+    """
+    backend = backend_of(recipe, view)
+    document = {key: value for key, value in extraction_settings(recipe, view).items() if key != "backend"}
+    return document if backend == _FIRST_BACKENDS.get(view, "") else {"backend": backend, **document}
 
 
 def backend_of(recipe: Recipe, view: str) -> str:

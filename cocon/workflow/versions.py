@@ -34,6 +34,8 @@ EXTRACTION: dict[str, int] = {
     "dis": 1,
     "farneback": 1,
     "raft": 1,
+    "movenet": 1,
+    "selfie": 1,
     "blazepose": 1,
     "torchvision": 1,
     "detectron2": 1,

@@ -63,6 +63,18 @@ def write_video() -> Writer:
 
 
 @pytest.fixture(scope="session")
+def movenet_weights() -> None:
+    """Skips when the weights of MoveNet and of the masks around its persons cannot be had."""
+    from cocon import assets
+
+    try:
+        for name in ("movenet", "selfie"):
+            assets.fetch(name)
+    except AssetError as error:
+        pytest.skip(f"no MoveNet: {error}")
+
+
+@pytest.fixture(scope="session")
 def blazepose_weights() -> None:
     """Skips when the weights of BlazePose cannot be had."""
     from view_extractors.base import Resources

@@ -167,9 +167,10 @@ def of_extraction(path: str) -> dict[str, int]:
             return follows(["rgb"], more=extracted("rgb"))
         case ["flow", _] | ["flow", "tvl1", _]:
             return follows(["flow"], more=extracted("flow"))
-        case ["mask" | "pose", "backend"]:  # they are no longer made in one pass
+        case ["mask" | "pose", "backend"] | ["mask", "selfie", "movenet", _] | ["pose", "movenet", _]:
+            # They are no longer made in one pass.
             return follows(["mask", "pose"], more={"extract": 4})
-        case ["mask" | "pose", _]:
+        case ["mask" | "pose", _] | ["mask", "selfie", _]:
             return PERSONS
     return NOTHING  # the section of a backend that is not used
 
@@ -246,6 +247,9 @@ VALUES: dict[str, Any] = {
     "pretraining.augmentation.crop_area": [0.6, 1.0],
     "pretraining.augmentation.crop_aspect": [0.8, 1.25],
     "network.layers": [1, 1, 1, 1],
+    "extraction.mask.selfie.margin": 1.5,
+    "extraction.mask.selfie.movenet.persons": 2,
+    "extraction.pose.movenet.persons": 2,
 }
 
 

@@ -40,7 +40,7 @@ RUN = PATHS.run()
 # Where a Python that the project is not installed in finds it; what a user's modules set stays behind it.
 CODE = os.path.relpath(workflow.basedir)
 WITH_CODE = "PYTHONPATH={params.code:q}${{PYTHONPATH:+:$PYTHONPATH}}"
-# One BlazePose pass gives a person's mask and pose at once.
+# Data sets whose mask and pose come from one look at the frames.
 ONE_PASS = [
     name
     for name in CONFIG.datasets
