@@ -19,6 +19,7 @@ import numpy as np
 
 from cocon import assets
 from cocon.errors import AssetError
+from cocon.installation import how_to_install
 from view_extractors.base import Network, Resources
 
 DETECTOR_PX = 224
@@ -182,7 +183,7 @@ class _Model:
         except ImportError as error:
             raise AssetError(
                 "the backend 'blazepose' needs the package ai-edge-litert",
-                "pip install 'cocon[blazepose]'",
+                how_to_install("ai_edge_litert"),
             ) from error
         self._interpreter: Any = Interpreter(str(path), num_threads=threads)
         self._interpreter.allocate_tensors()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 
 from pydantic import BaseModel
@@ -46,9 +47,10 @@ def views_in_short() -> str:
 def backends_table() -> str:
     """A line per view and backend: where it runs, and whether it is installed or how to get it."""
     rows = [("view", "backend", "runs on", "installed")]
+    gpu = "GPU or CPU" if importlib.util.find_spec("torch") else "CPU; GPU with torch"
     for view, backends in EXTRACTORS.items():
         for name in backends:
-            runs_on = "GPU or CPU" if name in GPU_BACKENDS else "CPU"
+            runs_on = gpu if name in GPU_BACKENDS else "CPU"
             default = " (default)" if name == default_backend(view) else ""
             advice = to_install(name)
             rows.append((view, name + default, runs_on, f"no: {advice}" if advice else "yes"))
