@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from cocon import __version__
 from cocon.boundary import explain
@@ -121,7 +122,7 @@ def test_a_view_without_any_extra(repository: Path, tmp_path: Path) -> None:
     """
     output = run_without_extras(code, tmp_path, repository)
     assert re.search(r"^flow +tvl1 \(default\) +CPU; GPU with torch +yes$", output, re.M)
-    assert re.search(r"^flow +raft .*no: pip install -e '\.\[torchvision\]'", output, re.M)
+    assert re.search(r"^flow +raft +GPU or CPU +no: pip install -e '\.\[torchvision\]'", output, re.M)
     assert "whole  flow.h5: 1 videos (1 ok)" in output
     assert cv2.imread(str(tmp_path / "sheet.png")) is not None
 
@@ -134,7 +135,9 @@ def test_help_and_lists_without_any_extra(repository: Path, tmp_path: Path) -> N
     import contextlib, io
     from cocon import cli
     from view_extractors import cli as extractors
-    settings = "{kind: folder, recipe: demo, shards: 1, videos: videos, table: table.csv}"
+    settings = "{kind: folder, recipe: r, shards: 1, videos: videos, table: table.csv}"
+    with open("config.yaml", "w") as file:
+        file.write("{recipes: {r: {}}, datasets: {mine: " + settings + "}}")
     views = ("rgb", "flow", "mask", "pose", "estimate", "compare", "score", "backends")
     for main, commands in ((cli.main, cli.COMMANDS), (extractors.main, views)):
         for arguments in ([], *([name] for name in commands)):
@@ -142,11 +145,13 @@ def test_help_and_lists_without_any_extra(repository: Path, tmp_path: Path) -> N
                 main([*arguments, "--help"])
             assert "usage: " in text.getvalue(), arguments
     assert cli.main(["index", "--settings", settings, "--output", "manifest.csv"]) == 0
+    assert cli.main(["data", "check", "mine"]) == 2  # a video without a byte
     demo = "{kind: demo, recipe: demo, shards: 1}"
     assert cli.main(["index", "--settings", demo, "--output", "demo.csv"]) == 0
     """
     run_without_extras(code, tmp_path, repository)
     assert (tmp_path / "manifest.csv").read_text().splitlines()[1].startswith("a,")
+    assert "skipped: " in (tmp_path / "results" / "mine" / "checked.csv").read_text()
 
 
 @pytest.mark.parametrize(
@@ -193,7 +198,6 @@ def test_how_to_install() -> None:
 
 
 def test_a_gpu_is_used_by_those_who_can_do_without_where_torch_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert uses_gpu(Resources(device="auto"))
     assert not uses_gpu(Resources(device="cpu"))
