@@ -49,30 +49,30 @@ schema: .venv/run
 # What a run needs. The versions are pinned in requirements.txt.
 .venv/run: .venv/bin/python pyproject.toml requirements.txt
 	@echo "installing into .venv ..."
-	@$(PIP) --editable '.[blazepose]'
+	@$(PIP) --editable '.[all]'
 	@touch $@
 
 # What developing needs on top.
 .venv/dev: .venv/bin/python pyproject.toml requirements.txt
 	@echo "installing into .venv, tools for developers included ..."
-	@$(PIP) --editable '.[blazepose,dev]'
+	@$(PIP) --editable '.[all,dev]'
 	@touch $@ .venv/run
 
 # The same, to send jobs to SLURM.
 .venv/slurm: .venv/dev
 	@echo "installing into .venv, Snakemake's executor for SLURM ..."
-	@$(PIP) --editable '.[blazepose,dev,slurm]'
+	@$(PIP) --editable '.[all,dev,slurm]'
 	@touch $@
 
 .venv/s3: .venv/dev requirements-s3.txt
-	@$(PIP) --constraint requirements-s3.txt --editable '.[blazepose,dev,s3]' 'moto[server]'
+	@$(PIP) --constraint requirements-s3.txt --editable '.[all,dev,s3]' 'moto[server]'
 	@touch $@
 
 # The optional backends beside each other: torchvision needs another torch than .venv has.
 .venv-backends/ready: .venv-backends/bin/python pyproject.toml requirements-backends.txt $(MMPOSE)
 	@echo "installing into .venv-backends, 6 GB ..."
 	@$(BACKENDS)/python $(PIP_INSTALL) --constraint requirements-backends.txt \
-		--editable '.[blazepose,torchvision,dev]'
+		--editable '.[all,torchvision,dev]'
 	@PATH="$(CURDIR)/$(BACKENDS):$$PATH" sh $(MMPOSE)
 	@touch $@
 

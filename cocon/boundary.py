@@ -18,6 +18,7 @@ from typing import TextIO
 
 from cocon.errors import CoConError
 from cocon.files import no_room
+from cocon.installation import missing_package
 from cocon.terminal import STDOUT, flush, say
 
 #: for the end of a command's help; the same for all commands
@@ -96,6 +97,8 @@ def explain(error: BaseException) -> CoConError | None:
     """What a user can do about an error; None when it is a bug."""
     if isinstance(error, CoConError):
         return error
+    if isinstance(error, ModuleNotFoundError):
+        return missing_package(error)
     if _is_out_of_memory(error):
         return CoConError("the memory is too small for this", _HINTS[errno.ENOMEM])
     number = no_room(error)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 ALLOWED_BY_EXTRACTORS = {
     "cocon.__version__",
@@ -21,6 +22,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.download",
     "cocon.errors",
     "cocon.files",
+    "cocon.installation",
     "cocon.loading",
     "cocon.shards",
     "cocon.video",
@@ -66,27 +68,48 @@ def test_what_the_workflow_imports_is_light(module: str) -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_environment_yml_mirrors_pyproject(repository: Path) -> None:
+REQUIREMENT = re.compile(r"([\w-]+)(>=([\w.]+)(?:,<\d+)?)(; .+)?")
+
+
+def required(repository: Path, extra: str) -> dict[str, re.Match[str]]:
+    """What ``pip install '.[<extra>]'`` requires, by name: bound, lowest version and marker."""
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    found = {}
+    lines = [*project["dependencies"], *project["optional-dependencies"][extra]]
+    for line in lines:  # which grows while it is read
+        if own := re.fullmatch(r"cocon\[([\w,]+)\]", line):
+            lines += [each for name in own[1].split(",") for each in project["optional-dependencies"][name]]
+            continue
+        requirement = REQUIREMENT.fullmatch(line)
+        assert requirement, line
+        assert found.setdefault(requirement[1], requirement)[0] == line, "two extras, two bounds"
+    return found
+
+
+def test_environment_yml_mirrors_pyproject(repository: Path) -> None:
     renamed = {
         "opencv-contrib-python-headless": "opencv",
         "libarchive-c": "python-libarchive-c",
         "snakemake": "snakemake-minimal",
         "torch": "pytorch",
     }
-    conda = (repository / "environment.yml").read_text()
-    listed = dict(re.findall(r"^  - ([\w-]+) (>=[\w.,<]+)$", conda, re.M))
-    expected = {"python": project["requires-python"]}
-    for requirement in project["dependencies"]:
-        name, bound = re.fullmatch(r"([\w-]+)(>=[\w.,<]+)", requirement).groups()  # type: ignore[union-attr]
-        expected[renamed.get(name, name)] = bound
+    environment = yaml.safe_load((repository / "environment.yml").read_text())
+    *packages, from_index = environment["dependencies"]
+    listed = {name: bound for name, _, bound in (package.partition(" ") for package in packages)}
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    expected = {"python": project["requires-python"], "pip": ""}
+    requirements = required(repository, "all")
+    litert = requirements.pop("ai-edge-litert")
+    assert from_index == {"pip": [litert[0]]}
+    expected |= {renamed.get(name, name): requirement[2] for name, requirement in requirements.items()}
     assert listed == expected
 
 
 def test_pinned_versions_fit_the_project(repository: Path) -> None:
-    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     pins = dict(re.findall(r"^([\w.-]+)==(.+)$", (repository / "requirements.txt").read_text().lower(), re.M))
-    everything = [*project["dependencies"], *project["optional-dependencies"]["blazepose"]]
-    for requirement in everything:
-        name, bound = re.fullmatch(r"([\w-]+)>=([\w.]+)(?:,<\d+)?", requirement).groups()  # type: ignore[union-attr]
-        assert tuple(map(int, pins[name].split("."))) >= tuple(map(int, bound.split("."))), name
+    for name, requirement in required(repository, "all").items():
+        assert version(pins[name]) >= version(requirement[3]), name
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cocon.errors import CoConError
+from cocon.installation import how_to_install
 from view_extractors.base import Resources
 
 if TYPE_CHECKING:
@@ -29,8 +31,20 @@ def torchvision_models(module: str, backend: str) -> ModuleType:
     except ImportError as error:
         raise CoConError(
             f"the backend '{backend}' needs the package torchvision: {error}",
-            "pip install 'cocon[torchvision]' (docs/backends.md)",
+            f"{how_to_install('torchvision')} (docs/backends.md)",
         ) from error
+
+
+def uses_gpu(resources: Resources) -> bool:
+    """Whether a backend that can do without torch is to run on a GPU; with ``auto``, torch may be missing.
+
+    Raises:
+        CoConError: a GPU is asked for and there is none.
+        ModuleNotFoundError: a GPU is asked for and torch is missing.
+    """
+    if resources.device == "cpu" or (resources.device == "auto" and not importlib.util.find_spec("torch")):
+        return False
+    return torch_device(resources).type == "cuda"
 
 
 def torch_device(resources: Resources) -> torch.device:

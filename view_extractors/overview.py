@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 
 from pydantic import BaseModel
@@ -46,11 +47,14 @@ def views_in_short() -> str:
 def backends_table() -> str:
     """A line per view and backend: where it runs, and whether it is installed or how to get it."""
     rows = [("view", "backend", "runs on", "installed")]
+    has_torch = importlib.util.find_spec("torch")
     for view, backends in EXTRACTORS.items():
         for name in backends:
-            runs_on = "GPU or CPU" if name in GPU_BACKENDS else "CPU"
             default = " (default)" if name == default_backend(view) else ""
             advice = to_install(name)
+            runs_on = "CPU"
+            if name in GPU_BACKENDS:
+                runs_on = "GPU or CPU" if has_torch or advice else "CPU; GPU with torch"
             rows.append((view, name + default, runs_on, f"no: {advice}" if advice else "yes"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

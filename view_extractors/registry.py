@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 
 from cocon.errors import CoConError
+from cocon.installation import how_to_install
 from view_extractors.base import Extractor
 
 EXTRACTORS: dict[str, dict[str, str]] = {
@@ -34,11 +35,11 @@ EXTRACTORS: dict[str, dict[str, str]] = {
 """View -> backend -> module:class; imported only when used. The first backend of a view is its default."""
 
 PACKAGES: dict[str, tuple[str, str]] = {
-    "movenet": ("ai_edge_litert", "pip install 'cocon[blazepose]'"),
-    "selfie": ("ai_edge_litert", "pip install 'cocon[blazepose]'"),
-    "blazepose": ("ai_edge_litert", "pip install 'cocon[blazepose]'"),
-    "raft": ("torchvision", "pip install 'cocon[torchvision]'"),
-    "torchvision": ("torchvision", "pip install 'cocon[torchvision]'"),
+    "movenet": ("ai_edge_litert", how_to_install("ai_edge_litert")),
+    "selfie": ("ai_edge_litert", how_to_install("ai_edge_litert")),
+    "blazepose": ("ai_edge_litert", how_to_install("ai_edge_litert")),
+    "raft": ("torchvision", how_to_install("torchvision")),
+    "torchvision": ("torchvision", how_to_install("torchvision")),
     "detectron2": ("detectron2", "see docs/backends.md"),
     "mmpose": ("mmpose", "see docs/backends.md"),
 }

@@ -16,7 +16,7 @@ import numpy as np
 from cocon.config.schema import MmposeParameters
 from view_extractors.base import Network, Resources
 from view_extractors.devices import at_once, torch_device
-from view_extractors.openmmlab import OpenMMLabNetwork
+from view_extractors.openmmlab import OpenMMLabNetwork, import_packages
 from view_extractors.persons import Persons
 from view_extractors.rtmdet import Boxes, Rtmdet
 
@@ -43,6 +43,7 @@ class RtmPose(Network):
     weights = "OpenMMLab: RTMPose body7 2023-05-04, RTMDet COCO 2022"
 
     def __init__(self, options: MmposeParameters, resources: Resources) -> None:
+        import_packages()
         self._options = options
         self._device = torch_device(resources)
         size = options.model.removeprefix("rtmpose-")

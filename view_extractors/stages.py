@@ -20,7 +20,7 @@ from cocon.shards.spool import VideoSpool
 from cocon.shards.writer import MISSING
 from cocon.video import VideoError, VideoMissingError, open_video
 from view_extractors.base import Extractor, Network, Resources
-from view_extractors.devices import torch_device
+from view_extractors.devices import uses_gpu
 from view_extractors.gpu_memory import FittingBatches
 from view_extractors.pipeline import Behind, ahead
 from view_extractors.progress import Progress, Summary
@@ -270,9 +270,7 @@ class Stages:
 
 def on_gpu(extractor: Extractor, resources: Resources) -> bool:
     """Whether an extractor's inference runs on a GPU."""
-    if extractor.backend not in GPU_BACKENDS or resources.device == "cpu":
-        return False
-    return torch_device(resources).type == "cuda"
+    return extractor.backend in GPU_BACKENDS and uses_gpu(resources)
 
 
 NetworkKey = tuple[type[Network], BaseModel | None]

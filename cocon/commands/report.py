@@ -9,8 +9,6 @@ from cocon.commands.arguments import add_shards
 from cocon.config.settings import parse_settings
 from cocon.errors import ConfigError
 from cocon.files import output_file
-from cocon.report.build import write_report
-from cocon.report.inputs import load_inputs
 from cocon.report.settings import ReportSettings
 from cocon.terminal import say
 from cocon.views import VIEWS
@@ -48,6 +46,9 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ConfigError: when the results folder does not exist.
     """
+    from cocon.report.build import write_report
+    from cocon.report.inputs import load_inputs
+
     if not args.results.is_dir():
         raise ConfigError(f"there is no folder {args.results}", "run the workflow first: snakemake eval_demo")
     inputs = load_inputs(

@@ -18,12 +18,15 @@ from typing import IO
 
 from cocon.errors import DatasetError
 from cocon.files import no_room
+from cocon.installation import how_to_install
 
 SUFFIXES = (".rar", ".zip", ".tar", ".tar.gz", ".tgz")
 _RAR = b"Rar!\x1a\x07"
 _BLOCK = 1 << 20
 _ENCRYPTED = 1  # bit of a zip member's flags
 _DEEPEST = 4  # archives in archives; some zip files hold themselves
+_LIBRARY = "`apt install libarchive13`, or `conda install libarchive`"
+_BY_HAND = "or unpack the archive with unrar or 7-Zip and give the folder to `cocon data get --from`"
 #: what the libraries raise for damaged, encrypted and unknown kinds of archives
 _DAMAGED = (
     *(OSError, EOFError, ValueError, LookupError, RuntimeError, MemoryError, OverflowError),
@@ -67,12 +70,16 @@ def check_reader(name: str) -> None:
         return
     try:
         import libarchive  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise DatasetError(
+            "rar archives are read by libarchive, and its package for Python is not installed",
+            f"{how_to_install('libarchive')}, and the library itself ({_LIBRARY}), {_BY_HAND}",
+        ) from error
     except (ImportError, TypeError, AttributeError, OSError) as error:
         # The Python package is there, but what it finds of the library is not.
         raise DatasetError(
             "rar archives are read by libarchive, which this machine does not have",
-            "install it (`apt install libarchive13`, or `conda install libarchive`), or unpack the archive "
-            "with unrar or 7-Zip and give the folder to `cocon data get --from`",
+            f"install it ({_LIBRARY}), {_BY_HAND}",
         ) from error
 
 

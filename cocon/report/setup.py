@@ -15,15 +15,16 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from cocon import __version__
 from cocon.config.schema import Clip, Network, Recipe
 from cocon.loading import parse_object
 from cocon.report.inputs import UNREADABLE, Inputs, Section, order_pretrainings
 from cocon.report.resources import read_benchmarks
 from cocon.report.settings import differences
 from cocon.report.wording import duration
-from cocon.training.provenance import processor, provenance
+from cocon.training.provenance import processor, revision
 
-_PACKAGES = ("cocon", "torch", "numpy", "opencv-contrib-python-headless", "av", "h5py", "numba",
+_PACKAGES = ("torch", "numpy", "opencv-contrib-python-headless", "av", "h5py", "numba",
              "scikit-learn", "ai-edge-litert", "snakemake")  # fmt: skip
 
 
@@ -194,14 +195,14 @@ def _gpus() -> list[str]:
 
 
 def _software() -> list[tuple[str, str]]:
-    facts = [("Python", platform.python_version())]
+    facts = [("Python", platform.python_version()), ("cocon", __version__)]
     for package in _PACKAGES:
         try:
             facts.append((package.removesuffix("-contrib-python-headless"), metadata.version(package)))
         except metadata.PackageNotFoundError:
             continue
-    revision = provenance()["git"].removesuffix("-dirty")
-    if revision:
-        changed = ", with changes" if provenance()["git"].endswith("-dirty") else ""
-        facts.insert(0, ("Git revision", revision[:12] + changed))
+    commit = revision().removesuffix("-dirty")
+    if commit:
+        changed = ", with changes" if revision().endswith("-dirty") else ""
+        facts.insert(0, ("Git revision", commit[:12] + changed))
     return [*facts, ("System", f"{platform.system()} {platform.release().split('-')[0]}")]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cocon.errors import ConfigError
+from cocon.installation import how_to_install
 from cocon.training.events import EventFile
 from cocon.training.log import Row, write_log
 
@@ -208,7 +209,7 @@ def _optional(package: str) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"the logger '{package}' needs the package {package}, which is not installed",
-            f"pip install 'cocon[{package}]', or take it out of the key loggers",
+            f"{how_to_install(package)}, or take it out of the key loggers",
         ) from error
 
 

@@ -9,17 +9,19 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cocon import __version__
+
 if TYPE_CHECKING:
     import torch
 
-_PACKAGES = ("cocon", "torch", "numpy")
+_PACKAGES = ("torch", "numpy")
 
 
 @cache
 def provenance() -> dict[str, str]:
     """Versions of Python and of the packages that compute, and the git revision ("" if there is none)."""
     versions = {name: metadata.version(name) for name in _PACKAGES}
-    return {"python": platform.python_version(), **versions, "git": _revision(Path(__file__))}
+    return {"python": platform.python_version(), "cocon": __version__, **versions, "git": revision()}
 
 
 def hardware(device: torch.device, processes: int) -> str:
@@ -41,8 +43,10 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _revision(file: Path) -> str:
-    """The commit of the repository that tracks ``file``, with ``-dirty`` if it has changes."""
+@cache
+def revision() -> str:
+    """The git revision of this code, with ``-dirty`` if it has changes ("" if there is none)."""
+    file = Path(__file__)
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(file.parent), *arguments]

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from cocon.datasets.archives import unpack
+from cocon.datasets.archives import check_reader, unpack
 from cocon.errors import DatasetError
 from tests.damage import flips, mutants, refused
 from tests.datasets.rar import rar
@@ -121,6 +121,18 @@ def test_without_libarchive_the_error_says_what_to_do(
     with pytest.raises(DatasetError, match="read by libarchive") as error:
         unpack(tmp_path / "a.rar", by_name(tmp_path))
     assert "apt install" in error.value.hint
+    assert "pip install -e '.[workflow]'" in error.value.hint
+
+
+def test_without_the_library_its_package_is_not_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "libarchive.py").write_text("raise OSError('libarchive.so: cannot open shared object file')")
+    monkeypatch.delitem(sys.modules, "libarchive", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(DatasetError, match="which this machine does not have") as error:
+        check_reader("a.rar")
+    assert error.value.hint.startswith("install it (`apt install libarchive13`")
 
 
 def test_an_encrypted_zip_gets_a_sentence(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_missing_package_is_told_at_once(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ConfigError, match="needs the package wandb") as error:
         Loggers(run, ["wandb"])
-    assert "pip install 'cocon[wandb]'" in error.value.hint
+    assert "pip install -e '.[wandb]'" in error.value.hint
 
 
 def test_the_key_names_all_that_there_are() -> None:

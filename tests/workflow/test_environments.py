@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.workflow.conftest import jobs_in
+
 OWN = {"raft": "torchvision", "torchvision": "torchvision", "mmpose": "mmpose", "detectron2": "detectron2"}
 
 
@@ -114,8 +116,36 @@ def test_a_backend_has_its_conda_environment(configured, conda, repository: Path
     output = workflow.run("extract_mine", "--dry-run", "--sdm", "conda")
     files = re.findall(r"Conda environment (\S+) will be created", output)
     resolved = {(workflow.folder / file).resolve().relative_to(repository.resolve()) for file in files}
-    envs = {Path("workflow/envs") / f"{name}.yml" for name in OWN.values()}
-    assert resolved == envs | {Path("environment.yml")}
+    assert resolved == {Path("workflow/envs") / f"{name}.yml" for name in OWN.values()}
+
+
+def test_all_else_runs_beside_snakemake(configured, conda, tmp_path: Path):
+    """An environment whose Python no command starts would be made for nothing."""
+    workflow = configured({})
+    names = [f"{number:03d}.mp4" for number in range(100)]
+    for name in names:
+        (tmp_path / "videos" / name).touch()
+    rows = [f"{name},{'xy'[i % 2]},{'train' if i > 20 else 'test'}" for i, name in enumerate(names)]
+    (tmp_path / "table.csv").write_text("\n".join(["video,label,split", *rows, ""]))
+    output = workflow.run("eval_mine", "--dry-run", "--printshellcmds", "--sdm", "conda")
+    assert "Conda environment" not in output
+    assert jobs_in(output).keys() >= {"extract", "extract_persons", "pretrain_stage2", "finetune", "page"}
+    assert set(pythons(output).values()) == {"python"}
+
+
+def test_only_commands_that_use_an_environment_name_one(repository: Path):
+    """With --sdm conda `python` is that of the environment; `cocon` is the one beside Snakemake."""
+    rules = 0
+    for path in (repository / "workflow" / "rules").glob("*.smk"):
+        for text in re.split(r"^ *rule(?: \w+)?:$", path.read_text(), flags=re.M)[1:]:
+            if "shell:" not in text:
+                continue
+            environment = re.search(r"^ *conda:\n *(.+)$", text, re.M)
+            assert environment, text
+            starts_python = "params.python:q}" in text
+            assert environment[1] == ("extraction_environment" if starts_python else "beside_snakemake"), text
+            rules += 1
+    assert rules > 20
 
 
 # ------------------------------------------------------------------------------------------- the files

@@ -12,7 +12,7 @@ rule relations:
     benchmark:
         f"{RUN}benchmarks/evaluation/relations_{{pretraining}}_split{{split}}.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(4000),
         runtime=growing(10),
@@ -50,7 +50,7 @@ for name, settings in CONFIG.ablations.items():
         benchmark:
             f"{RESULTS}/{settings.dataset}/benchmarks/ablation_{name}.tsv"
         conda:
-            "../../environment.yml"
+            beside_snakemake
         resources:
             mem_mb=growing(2000),
             runtime=growing(10),

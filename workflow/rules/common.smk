@@ -253,17 +253,22 @@ def failed_fraction(wildcards):
     return max_failed_fraction(CONFIG, wildcards.dataset)
 
 
+def beside_snakemake(wildcards):
+    """No conda environment: `cocon` and `view-extractors` are those installed beside Snakemake, --sdm or not."""
+    return None
+
+
 def extraction_environment(wildcards):
-    """The conda environment, for --sdm conda, of the job that extracts a view."""
+    """The conda environment, for --sdm conda, of the job that extracts a view; none for most backends."""
     backend = "torchvision" if backend_of(wildcards) == "raft" else backend_of(wildcards)
     own = backend in ("torchvision", "mmpose", "detectron2")
-    return f"../envs/{backend}.yml" if own else "../../environment.yml"
+    return f"../envs/{backend}.yml" if own else None
 
 
 def extraction_python(wildcards):
     """The Python that extracts a view: of config.yaml, else the first one on the path.
 
-    That is the one beside Snakemake, or with --sdm conda the one of the rule's environment.
+    That is the one beside Snakemake, or with --sdm conda the one of the backend's environment, if it has one.
     """
     return str(CONFIG.interpreters.get(backend_of(wildcards), "python"))
 

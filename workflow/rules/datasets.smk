@@ -13,7 +13,7 @@ for name, settings in CONFIG.datasets.items():
             benchmark:
                 f"{RESULTS}/{name}/benchmarks/render.tsv"
             conda:
-                "../../environment.yml"
+                beside_snakemake
             threads: job("render", "threads")
             resources:
                 mem_mb=growing(job("render", "memory_mb")),
@@ -40,7 +40,7 @@ for name, settings in CONFIG.datasets.items():
                 f"{RESULTS}/{name}/benchmarks/get.tsv"
             localrule: True
             conda:
-                "../../environment.yml"
+                beside_snakemake
             resources:
                 mem_mb=2000,
             params:
@@ -64,7 +64,7 @@ rule index:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/index.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
@@ -90,7 +90,7 @@ rule index_for_pretraining:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/index_for_pretraining.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),

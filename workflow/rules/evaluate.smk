@@ -15,7 +15,7 @@ rule features:
     benchmark:
         f"{RUN}benchmarks/features/{{pretraining}}_{{view}}.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     threads: job("features", "threads")
     resources:
         gpu=gpus(),
@@ -55,7 +55,7 @@ rule linear:
     wildcard_constraints:
         protocol=protocols_like("linear"),
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
@@ -85,7 +85,7 @@ rule retrieval:
     wildcard_constraints:
         protocol=protocols_like("retrieval"),
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
@@ -117,7 +117,7 @@ rule finetune:
     wildcard_constraints:
         protocol=protocols_like(*FRAME_PROTOCOLS),
     conda:
-        "../../environment.yml"
+        beside_snakemake
     threads: job("finetune", "threads")
     resources:
         gpu=gpus(),
@@ -160,7 +160,7 @@ rule ensemble_scores:
     wildcard_constraints:
         protocol=protocols_like("linear", *FRAME_PROTOCOLS),
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
@@ -191,7 +191,7 @@ rule ensemble_retrieval:
     wildcard_constraints:
         protocol=protocols_like("retrieval"),
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(4000),
         runtime=growing(60),
@@ -224,7 +224,7 @@ rule summary:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/summary.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),

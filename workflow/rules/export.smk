@@ -13,7 +13,7 @@ rule export:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/export_{{pretraining}}.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(4000),
         runtime=growing(10),

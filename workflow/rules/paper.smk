@@ -12,7 +12,7 @@ rule paper_cells:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/paper.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
@@ -37,7 +37,7 @@ rule reproduce_paper:
     benchmark:
         f"{RESULTS}/paper.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),

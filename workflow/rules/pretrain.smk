@@ -9,7 +9,7 @@ rule initialise:
     benchmark:
         f"{RUN}benchmarks/pretrain/random_{{view}}.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=growing(2000),
         runtime=growing(10),
@@ -37,7 +37,7 @@ rule pretrain_stage1:
     benchmark:
         f"{RUN}benchmarks/pretrain/stage1_{{view}}.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     threads: job("pretrain_stage1", "threads")
     resources:
         gpu=gpus(job("pretrain_stage1", "processes")),
@@ -89,7 +89,7 @@ rule pretrain_stage2:
     wildcard_constraints:
         pretraining=one_of(PRESETS),
     conda:
-        "../../environment.yml"
+        beside_snakemake
     threads: job("pretrain_stage2", "threads")
     resources:
         gpu=gpus(job("pretrain_stage2", "processes")),
@@ -140,7 +140,7 @@ rule encoder:
         pretraining=one_of(PRESETS),
     localrule: True
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         mem_mb=500,
         runtime=growing(10),

@@ -19,7 +19,7 @@ rule page:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/report.tsv"
     conda:
-        "../../environment.yml"
+        beside_snakemake
     resources:
         disk_mb=DISK_MB,
         mem_mb=growing(4000),

@@ -15,7 +15,7 @@ for name, settings in CONFIG.datasets.items():
             benchmark:
                 f"{RESULTS}/{name}/benchmarks/scores.tsv"
             conda:
-                "../../environment.yml"
+                beside_snakemake
             resources:
                 disk_mb=DISK_MB,
                 mem_mb=growing(4000),
@@ -43,7 +43,7 @@ for name, settings in CONFIG.datasets.items():
             benchmark:
                 f"{RESULTS}/{name}/benchmarks/backends.tsv"
             conda:
-                "../../environment.yml"
+                beside_snakemake
             resources:
                 gpu=gpus(),
                 mem_mb=growing(8000),

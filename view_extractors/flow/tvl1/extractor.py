@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from view_extractors.base import Resources
-from view_extractors.devices import torch_device
+from view_extractors.devices import torch_device, uses_gpu
 from view_extractors.flow.base import FlowExtractor
 from view_extractors.flow.tvl1 import cpu
 from view_extractors.flow.tvl1.scheme import scheme_of
@@ -22,6 +22,7 @@ class Tvl1(FlowExtractor):
 
     Raises:
         CoConError: there is no GPU where one is asked for.
+        ModuleNotFoundError: a GPU is asked for, and torch is not installed.
     """
 
     backend = "tvl1"
@@ -33,8 +34,7 @@ class Tvl1(FlowExtractor):
     def prepare(self, resources: Resources) -> None:
         """Choose the device."""
         super().prepare(resources)
-        device = None if resources.device == "cpu" else torch_device(resources)
-        self._gpu = device if device and device.type == "cuda" else None
+        self._gpu = torch_device(resources) if uses_gpu(resources) else None
 
     def flows(self, pictures: np.ndarray) -> np.ndarray:
         """Motion between neighbours, see the base class."""

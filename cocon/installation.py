@@ -1,0 +1,45 @@
+"""Which part of an installation brings a package, and how to install it: the extras of ``pyproject.toml``."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from cocon.errors import CoConError
+
+_CORE = ""
+_EXTRAS = {
+    _CORE: ("ai_edge_litert", "av", "cv2", "h5py", "lz4", "numba", "numpy", "pydantic", "tqdm", "yaml"),
+    "train": ("safetensors", "sklearn", "torch"),
+    "workflow": ("libarchive", "scipy", "snakemake"),
+    "report": ("jinja2", "markupsafe", "pygments"),
+    "torchvision": ("torchvision",),
+    "wandb": ("wandb",),
+    "mlflow": ("mlflow",),
+}
+EXTRA_OF = {package: extra for extra, packages in _EXTRAS.items() for package in packages}
+"""By the name that a package is imported with: the extra to install for it, empty for every installation."""
+
+_WITHOUT_WHEEL = {"ai_edge_litert": "pip install ai-edge-litert; there is no build for macOS on Intel chips"}
+
+
+class MissingPackageError(CoConError):
+    """A package that a command needs belongs to a part of the project that is not installed."""
+
+
+def how_to_install(package: str) -> str:
+    """The command that brings a package of :data:`EXTRA_OF`; the project is installed from a clone."""
+    if package in _WITHOUT_WHEEL:
+        return _WITHOUT_WHEEL[package]
+    extra = EXTRA_OF[package]
+    target = f"'.[{extra}]'" if extra else "."
+    return f"pip install -e {target} in your clone of this project"
+
+
+def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
+    """The error for users, if a package of :data:`EXTRA_OF` is not installed at all; None if it is a bug."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRA_OF or importlib.util.find_spec(package):
+        return None
+    return MissingPackageError(
+        f"this needs the package {package}, which is not installed", how_to_install(package)
+    )
