@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cocon.errors import CoConError
+from cocon.errors import CoConError, missing_package
 from view_extractors.base import Resources
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def torchvision_models(module: str, backend: str) -> ModuleType:
     try:
         return importlib.import_module(f"torchvision.models.{module}")
     except ImportError as error:
+        install = "pip install 'cocon[torchvision]' (docs/backends.md)"
         raise CoConError(
-            f"the backend '{backend}' needs the package torchvision: {error}",
-            "pip install 'cocon[torchvision]' (docs/backends.md)",
+            *missing_package(f"the backend '{backend}'", "torchvision", error, install)
         ) from error
 
 

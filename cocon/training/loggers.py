@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cocon.errors import ConfigError
+from cocon.errors import ConfigError, missing_package
 from cocon.training.events import EventFile
 from cocon.training.log import Row, write_log
 
@@ -206,10 +206,8 @@ def _optional(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise ConfigError(
-            f"the logger '{package}' needs the package {package}, which is not installed",
-            f"pip install 'cocon[{package}]', or take it out of the key loggers",
-        ) from error
+        install = f"pip install 'cocon[{package}]', or take it out of the key loggers"
+        raise ConfigError(*missing_package(f"the logger '{package}'", package, error, install)) from error
 
 
 def _values(row: Row) -> dict[str, float]:
