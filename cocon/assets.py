@@ -152,7 +152,7 @@ def pip_download(wheel: Wheel, folder: Path) -> None:
     """
     python, abi, platform = wheel.tags
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-deps", "--only-binary=:all:", "--dest", str(folder)]
+    command += ["--no-deps", "--ignore-requires-python", "--only-binary=:all:", "--dest", str(folder)]
     if platform != "any":
         command += ["--implementation", python[:2], "--python-version", f"{python[2]}.{python[3:]}"]
         command += ["--abi", abi, "--platform", platform]
