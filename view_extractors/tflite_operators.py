@@ -141,11 +141,6 @@ def _arithmetic(function: Run) -> Callable[[Operator], Run]:
     return make
 
 
-def _mean(operator: Operator) -> Run:
-    keep = bool(operator.options.keepDims)
-    return lambda x, axes: x.mean(tuple(axes.tolist()), keep)
-
-
 def _strided_slice(operator: Operator) -> Run:
     """A part of a shape."""
     options = operator.options
@@ -181,7 +176,6 @@ OPERATORS: dict[str, Callable[[Operator], Run]] = {
     "DEPTHWISE_CONV_2D": _convolution,
     "HARD_SWISH": lambda operator: F.hardswish,
     "LOGISTIC": lambda operator: torch.sigmoid,
-    "MEAN": _mean,
     "MUL": _arithmetic(lambda x, y: x * y),
     "RELU": lambda operator: F.relu,
     "RESIZE_BILINEAR": _resize_bilinear,

