@@ -19,6 +19,9 @@ _EXTRAS = {
 EXTRA_OF = {package: extra for extra, packages in _EXTRAS.items() for package in packages}
 """By the name that a package is imported with: the extra to install for it, empty for every installation."""
 
+#: how to get the module pkg_resources, which later versions of setuptools do not have
+PKG_RESOURCES = "pip install 'setuptools<82'"
+_INSTALL = {"pkg_resources": PKG_RESOURCES}
 _WITHOUT_WHEEL = {"ai_edge_litert": "pip install ai-edge-litert; there is no build for macOS on Intel chips"}
 
 
@@ -43,3 +46,25 @@ def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
     return MissingPackageError(
         f"this needs the package {package}, which is not installed", how_to_install(package)
     )
+
+
+def failed_import(user: str, package: str, error: ImportError, install: str) -> tuple[str, str]:
+    """Message and hint for a package that cannot be imported, with the module that is really missing.
+
+    Args:
+        user: what needs the package.
+        package: its name on the package index.
+        error: what the import raised.
+        install: how to install the package.
+    """
+    needs = f"{user} needs the package {package}"
+    own = package.replace("-", "_")
+    module = error.name if isinstance(error, ModuleNotFoundError) else None
+    if module is None:
+        return f"{needs}, which cannot be imported: {error}", install
+    if module == own:
+        return f"{needs}, which is not installed", install
+    if module.startswith(f"{own}."):
+        return f"{needs}, but the one that is installed lacks the module {module}", install
+    hint = f"install it into the same environment, or {package} again: {install}"
+    return f"{needs}, which needs the module {module}, which is not installed", _INSTALL.get(module, hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import torch
 
 from cocon import __version__
 from cocon.boundary import explain
-from cocon.installation import EXTRA_OF, MissingPackageError, how_to_install
+from cocon.installation import EXTRA_OF, PKG_RESOURCES, MissingPackageError, failed_import, how_to_install
 from cocon.training.provenance import provenance
 from view_extractors.base import Resources
 from view_extractors.devices import uses_gpu
@@ -38,8 +39,13 @@ DISTRIBUTIONS = {
 }
 #: installed with numba; with a backend that docs/backends.md says how to install
 OTHERS = {"llvmlite", "detectron2", "mmengine"}
-#: the part of a backend that computes on a GPU
-ON_GPU = {"view_extractors.flow.tvl1.batched"}
+#: the parts of backends that compute on a GPU
+ON_GPU = {
+    "view_extractors.flow.tvl1.batched",
+    "view_extractors.movenet_torch",
+    "view_extractors.tflite",
+    "view_extractors.tflite_operators",
+}
 
 
 @pytest.fixture(scope="module")
@@ -236,3 +242,49 @@ def test_the_version_is_known_without_an_installation(monkeypatch: pytest.Monkey
     monkeypatch.setattr(metadata, "version", version)
     provenance.cache_clear()
     assert provenance()["cocon"] == __version__
+
+
+@pytest.mark.parametrize(
+    ("content", "module", "message", "hint"),
+    [
+        (None, "", ", which is not installed", "get it"),
+        ("", ".part", ", but the one that is installed lacks the module some_package.part", "get it"),
+        (
+            "import no_such_module",
+            "",
+            ", which needs the module no_such_module, which is not installed",
+            "install it into the same environment, or some-package again: get it",
+        ),
+        (
+            "raise ModuleNotFoundError('No module', name='pkg_resources')",
+            "",
+            ", which needs the module pkg_resources, which is not installed",
+            PKG_RESOURCES,
+        ),
+        (
+            "from math import no_such_name",
+            "",
+            ", which cannot be imported: cannot import name 'no_such_name' from 'math'",
+            "get it",
+        ),
+    ],
+)
+def test_the_missing_module_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str | None,
+    module: str,
+    message: str,
+    hint: str,
+) -> None:
+    if content is not None:
+        (tmp_path / "some_package").mkdir()
+        (tmp_path / "some_package" / "__init__.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "some_package", raising=False)
+    with pytest.raises(ImportError) as caught:
+        importlib.import_module(f"some_package{module}")
+    found, advice = failed_import("this test", "some-package", caught.value, "get it")
+    assert found.startswith(f"this test needs the package some-package{message}")
+    assert advice == hint
+    sys.modules.pop("some_package", None)

@@ -15,7 +15,8 @@ import numpy as np
 
 from cocon.config.schema import RcnnParameters
 from cocon.errors import CoConError
-from view_extractors.base import Network, Resources, resize
+from cocon.installation import failed_import
+from view_extractors.base import Network, Resources
 from view_extractors.checkpoints import load_published
 from view_extractors.devices import at_once, torch_device, upload
 from view_extractors.weights import WEIGHTS
@@ -23,7 +24,10 @@ from view_extractors.weights import WEIGHTS
 if TYPE_CHECKING:
     import torch
 
-INSTALL = "pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2'"
+INSTALL = (
+    "pip install 'setuptools<82' && "
+    "pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2'"
+)
 #: the class of persons, counted as Detectron2 does
 PERSON = 0
 #: longer sides than this many shorter ones are scaled further down; the weights were trained with it
@@ -56,7 +60,9 @@ class Detectron2Network(Network):
         settings = _import("detectron2.model_zoo").get_config(f"{self.config}.yaml")
         settings.MODEL.DEVICE = self._device.type
         settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST = options.score
+        settings.TEST.DETECTIONS_PER_IMAGE = self.detections(settings.TEST.DETECTIONS_PER_IMAGE)
         self._bgr = settings.INPUT.FORMAT == "BGR"
+        self._pillow = _import("PIL.Image")
         self._network: Any = _import("detectron2.modeling").build_model(settings)
         load_published(self._network, self.name)
         self._network.eval()
@@ -75,12 +81,21 @@ class Detectron2Network(Network):
     def _infer(self, frames: Sequence[np.ndarray], size: tuple[int, int]) -> list[Any]:
         import torch
 
-        pictures_BHWC = np.stack([resize(frame, size) for frame in frames])
+        pictures_BHWC = np.stack([self._resize(frame, size) for frame in frames])
         scale_2 = np.array(frames[0].shape[1::-1], np.float32) / np.array(size[::-1], np.float32)
         with torch.inference_mode():
             x_BCHW = upload(pictures_BHWC, self._device).float()
             inputs = [{"image": x_CHW.flip(0) if self._bgr else x_CHW} for x_CHW in x_BCHW]
             return self.read(self._network.inference(inputs, do_postprocess=False), scale_2)
+
+    def _resize(self, frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Scaled as Detectron2 does it, with Pillow: bilinearly, over a wider area when the frame shrinks."""
+        picture = self._pillow.fromarray(np.ascontiguousarray(frame))
+        return np.asarray(picture.resize(size[::-1], self._pillow.BILINEAR))
+
+    def detections(self, usual: int) -> int:
+        """How many detections of a frame, the best of all classes, the second head reads."""
+        return usual
 
     @abstractmethod
     def read(self, found: Any, scale_2: np.ndarray) -> list[Any]:
@@ -107,7 +122,5 @@ def _import(module: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise CoConError(
-            f"the backend 'detectron2' needs the package detectron2: {error}",
-            f"{INSTALL}, or from conda-forge; see docs/backends.md",
-        ) from error
+        install = f"{INSTALL}, or from conda-forge; see docs/backends.md"
+        raise CoConError(*failed_import("the backend 'detectron2'", "detectron2", error, install)) from error

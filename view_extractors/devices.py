@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cocon.errors import CoConError
-from cocon.installation import how_to_install
+from cocon.installation import failed_import, how_to_install
 from view_extractors.base import Resources
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ def torchvision_models(module: str, backend: str) -> ModuleType:
     try:
         return importlib.import_module(f"torchvision.models.{module}")
     except ImportError as error:
-        raise CoConError(
-            f"the backend '{backend}' needs the package torchvision: {error}",
-            f"{how_to_install('torchvision')} (docs/backends.md)",
-        ) from error
+        install = f"{how_to_install('torchvision')} (docs/backends.md)"
+        raise CoConError(*failed_import(f"the backend '{backend}'", "torchvision", error, install)) from error
 
 
 def uses_gpu(resources: Resources) -> bool:

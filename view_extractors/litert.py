@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cocon.errors import AssetError
+from cocon.installation import failed_import, how_to_install
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -27,10 +28,8 @@ class LiteRt:
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
-            raise AssetError(
-                f"the package ai-edge-litert, which runs {path.name}, cannot be imported: {error}",
-                "pip install ai-edge-litert",
-            ) from error
+            install = how_to_install("ai_edge_litert")
+            raise AssetError(*failed_import(path.name, "ai-edge-litert", error, install)) from error
         self._interpreter: Any = Interpreter(str(path), num_threads=threads)
         self._input = self._interpreter.get_input_details()[0]
         self._shape: tuple[int, ...] = ()

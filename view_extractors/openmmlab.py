@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cocon.errors import CoConError
+from cocon.installation import failed_import
 from view_extractors.checkpoints import load_published
 from view_extractors.devices import upload
 
@@ -97,16 +98,19 @@ def import_packages() -> None:
     Raises:
         CoConError: they are not installed.
     """
+    _import("mmpose", "mmpose")
+    for name in _NOT_NEEDED:
+        if name not in sys.modules and importlib.util.find_spec(name) is None:
+            sys.modules[name] = _NotNeeded(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _import("mmpose", "mmpose.models")
+        _import("mmdet", "mmdet.models")
+
+
+def _import(package: str, module: str) -> None:
     try:
-        for name in _NOT_NEEDED:
-            if name not in sys.modules and importlib.util.find_spec(name) is None:
-                sys.modules[name] = _NotNeeded(name)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            importlib.import_module("mmpose.models")
-            importlib.import_module("mmdet.models")
+        importlib.import_module(module)
     except ImportError as error:
-        raise CoConError(
-            f"the backend 'mmpose' needs the packages mmpose and mmdet: {error}",
-            "make .venv-backends/ready installs them; docs/backends.md says how to use them from there",
-        ) from error
+        install = "make .venv-backends/ready; docs/backends.md says how to use it from there"
+        raise CoConError(*failed_import("the backend 'mmpose'", package, error, install)) from error

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
 
 from cocon.errors import CoConError
-from cocon.installation import how_to_install
+from cocon.installation import PKG_RESOURCES, how_to_install
 from view_extractors.base import Extractor
 
 EXTRACTORS: dict[str, dict[str, str]] = {
@@ -46,6 +48,10 @@ PACKAGES: dict[str, tuple[str, str]] = {
 """Backend -> the package that it needs besides those of every installation, and how to get it."""
 
 
+_ALSO_NEEDED = {"detectron2": ("model_zoo/model_zoo.py", "pkg_resources", PKG_RESOURCES)}
+"""Package -> a file in it, a module that the file imports in some versions, and how to get the module."""
+
+
 def extractor_class(view: str, backend: str | None = None) -> type[Extractor]:
     """The class for a view; without ``backend`` the view's default.
 
@@ -67,4 +73,15 @@ def extractor_class(view: str, backend: str | None = None) -> type[Extractor]:
 def to_install(backend: str) -> str:
     """How to install what a backend needs; empty if it is here. Nothing is imported to find out."""
     package, advice = PACKAGES.get(backend, ("", ""))
-    return "" if not package or importlib.util.find_spec(package) else advice
+    if not package:
+        return ""
+    found = importlib.util.find_spec(package)
+    return _also_to_install(package, found.submodule_search_locations or ()) if found else advice
+
+
+def _also_to_install(package: str, folders: Iterable[str]) -> str:
+    file, module, advice = _ALSO_NEEDED.get(package, ("", "", ""))
+    if not module or importlib.util.find_spec(module):
+        return ""
+    files = [Path(folder) / file for folder in folders]
+    return advice if any(path.is_file() and module in path.read_text() for path in files) else ""

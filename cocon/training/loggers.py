@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cocon.errors import ConfigError
-from cocon.installation import how_to_install
+from cocon.installation import failed_import, how_to_install
 from cocon.training.events import EventFile
 from cocon.training.log import Row, write_log
 
@@ -207,10 +207,8 @@ def _optional(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise ConfigError(
-            f"the logger '{package}' needs the package {package}, which is not installed",
-            f"{how_to_install(package)}, or take it out of the key loggers",
-        ) from error
+        install = f"{how_to_install(package)}, or take it out of the key loggers"
+        raise ConfigError(*failed_import(f"the logger '{package}'", package, error, install)) from error
 
 
 def _values(row: Row) -> dict[str, float]:

@@ -38,7 +38,7 @@ EXTRACTION: dict[str, int] = {
     "selfie": 1,
     "blazepose": 1,
     "torchvision": 1,
-    "detectron2": 1,
+    "detectron2": 2,
     "mmpose": 1,
 }
 """By backend; ``rgb`` for the view that has none. Decoding belongs to all of them."""

@@ -1,19 +1,22 @@
 """A stand-in for Detectron2 with its documented interface, for tests of what we build on it.
 
-Its network finds every rectangle whose colour is ``PERSON_RGB`` (a person) or ``BALL_RGB`` (another thing)
-in the picture that it is given, so that a wrong order of channels, scale or offset shows.
+Its network finds the rectangle of each colour of ``CLASSES`` (two persons and another thing) in the picture
+that it is given, so that a wrong order of channels, scale or offset shows.
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 
 PERSON_RGB = (240, 40, 40)
+OTHER_PERSON_RGB = (240, 40, 240)
 BALL_RGB = (40, 40, 240)
-CLASSES = ((PERSON_RGB, 0, 0.9), (BALL_RGB, 32, 0.95))
+CLASSES = ((PERSON_RGB, 0, 0.9), (OTHER_PERSON_RGB, 0, 0.85), (BALL_RGB, 32, 0.95))
 DIVISIBLE_BY = 32
 
 
@@ -34,13 +37,21 @@ class Instances:
 
 
 class FakeNetwork(torch.nn.Module):
-    """As GeneralizedRCNN, or with a semantic branch as PanopticFPN."""
+    """As GeneralizedRCNN, or with a semantic branch as PanopticFPN.
+
+    Attributes:
+        batches: how many pictures came at once.
+        pictures: the pictures, RGB.
+        second_head: how many detections of each picture the second head has read.
+    """
 
     def __init__(self, settings: SimpleNamespace) -> None:
         super().__init__()
         self.settings = settings
         self.anything = torch.nn.Parameter(torch.zeros(1))
         self.batches: list[int] = []
+        self.pictures: list[torch.Tensor] = []
+        self.second_head: list[int] = []
 
     def inference(
         self,
@@ -52,6 +63,7 @@ class FakeNetwork(torch.nn.Module):
         assert not do_postprocess
         self.batches.append(len(batched_inputs))
         pictures = [self._rgb(item["image"]) for item in batched_inputs]
+        self.pictures += pictures
         found = [self._instances(picture) for picture in pictures]
         if not self.settings.PANOPTIC:
             return found
@@ -72,12 +84,15 @@ class FakeNetwork(torch.nn.Module):
         boxes, classes, scores = [], [], []
         for colour, number, score in CLASSES:
             rows, columns = self._where(picture, colour).nonzero(as_tuple=True)
-            if len(rows) and score >= self.settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST:
+            knows = self.settings.PANOPTIC or number == 0
+            if knows and len(rows) and score >= self.settings.MODEL.ROI_HEADS.SCORE_THRESH_TEST:
                 boxes.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
                 classes.append(number)
                 scores.append(score)
         boxes_N4 = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-        order = torch.tensor(scores).argsort(descending=True)
+        # The best of all classes.
+        order = torch.tensor(scores).argsort(descending=True)[: self.settings.TEST.DETECTIONS_PER_IMAGE]
+        self.second_head.append(len(order))
         fields = {
             "pred_boxes": Boxes(boxes_N4[order]),
             "pred_classes": torch.tensor(classes, dtype=torch.int64)[order],
@@ -85,7 +100,7 @@ class FakeNetwork(torch.nn.Module):
         }
         if self.settings.PANOPTIC:
             # The left half of every box is certain, the right half doubtful.
-            mask = torch.ones(len(boxes), 1, 28, 28)
+            mask = torch.ones(len(order), 1, 28, 28)
             mask[..., 14:] = 0.25
             return Instances(size, **fields, pred_masks=mask)
         return Instances(size, **fields, **self._keypoints(boxes_N4[order]))
@@ -107,10 +122,33 @@ class FakeNetwork(torch.nn.Module):
         height, width = (-(-side // DIVISIBLE_BY) * DIVISIBLE_BY for side in picture.shape[1:])
         logits = torch.zeros(54, height, width)
         logits[7] = 10
-        things = self._where(picture, PERSON_RGB) | self._where(picture, BALL_RGB)
+        things = torch.stack([self._where(picture, colour) for colour, _, _ in CLASSES]).any(dim=0)
         logits[0, : picture.shape[1], : picture.shape[2]] = 20.0 * things
         logits[0, picture.shape[1] :] = 20
         return logits
+
+
+class FakePicture:
+    """As PIL.Image.Image of RGB; torch's antialiasing is Pillow's filter."""
+
+    def __init__(self, pixels_HWC: np.ndarray) -> None:
+        self.pixels_HWC = pixels_HWC
+
+    def resize(self, size: tuple[int, int], resample: int) -> np.ndarray:
+        assert resample == 2, "Pillow's number for bilinear"
+        x_BCHW = torch.from_numpy(self.pixels_HWC).permute(2, 0, 1)[None]
+        resized_BCHW = torch.nn.functional.interpolate(x_BCHW, size[::-1], mode="bilinear", antialias=True)
+        return resized_BCHW[0].permute(1, 2, 0).numpy()
+
+
+def pillow() -> dict[str, ModuleType]:
+    """Pillow's modules that we import, unless it is installed."""
+    if find_spec("PIL"):
+        return {}
+    package, image = ModuleType("PIL"), ModuleType("PIL.Image")
+    image.fromarray = FakePicture  # type: ignore[attr-defined]
+    image.BILINEAR = 2  # type: ignore[attr-defined]
+    return {module.__name__: module for module in (package, image)}
 
 
 def modules(built: list[FakeNetwork]) -> dict[str, ModuleType]:
@@ -126,6 +164,7 @@ def modules(built: list[FakeNetwork]) -> dict[str, ModuleType]:
         return SimpleNamespace(
             MODEL=SimpleNamespace(DEVICE="cuda", ROI_HEADS=heads),
             INPUT=SimpleNamespace(FORMAT="BGR"),
+            TEST=SimpleNamespace(DETECTIONS_PER_IMAGE=100),
             PANOPTIC="panoptic" in config_path,
         )
 
@@ -136,4 +175,4 @@ def modules(built: list[FakeNetwork]) -> dict[str, ModuleType]:
     package, zoo, modeling = (ModuleType(f"detectron2{name}") for name in ("", ".model_zoo", ".modeling"))
     zoo.get_config = get_config  # type: ignore[attr-defined]
     modeling.build_model = build_model  # type: ignore[attr-defined]
-    return {module.__name__: module for module in (package, zoo, modeling)}
+    return {module.__name__: module for module in (package, zoo, modeling)} | pillow()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,11 +13,18 @@ import torch
 from cocon.config.schema import MaskExtraction, PoseExtraction
 from cocon.errors import CoConError
 from cocon.shards.codecs import decode
-from tests.view_extractors.fake_detectron2 import BALL_RGB, PERSON_RGB, FakeNetwork, modules
+from tests.view_extractors.fake_detectron2 import (
+    BALL_RGB,
+    OTHER_PERSON_RGB,
+    PERSON_RGB,
+    FakeNetwork,
+    modules,
+)
 from view_extractors import detectron2
 from view_extractors.base import Resources
 from view_extractors.detectron2 import network_size
 from view_extractors.pose.detectron2 import Detectron2KeypointRcnn, Detectron2Pose
+from view_extractors.registry import to_install
 from view_extractors.segmentation.detectron2 import Detectron2Mask, Detectron2PanopticFpn
 
 CPU = Resources(threads=1, device="cpu")
@@ -25,7 +34,14 @@ BALL = (120, 60, 150, 90)
 
 
 @pytest.fixture
-def built(monkeypatch) -> list[FakeNetwork]:
+def not_imported(monkeypatch) -> None:
+    """What other tests may have imported of the real package is forgotten for a while."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "detectron2"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
+@pytest.fixture
+def built(monkeypatch, not_imported) -> list[FakeNetwork]:
     networks: list[FakeNetwork] = []
     for name, module in modules(networks).items():
         monkeypatch.setitem(sys.modules, name, module)
@@ -94,6 +110,51 @@ def test_settings_reach_the_network(built, network):
     assert len(found.scores_P) == 0, "the person's .9 is below the threshold"
 
 
+def three() -> np.ndarray:
+    return frame((PERSON, PERSON_RGB), ((10, 50, 30, 110), OTHER_PERSON_RGB), (BALL, BALL_RGB))
+
+
+def test_the_second_head_reads_no_more_persons_than_are_wanted(built):
+    options = PoseExtraction(detectron2={"persons": 1, "frame_short_side": 120}).detectron2
+    (best,) = Detectron2KeypointRcnn(options, CPU).infer([three()])
+    (both,) = Detectron2KeypointRcnn(
+        PoseExtraction(detectron2={"frame_short_side": 120}).detectron2, CPU
+    ).infer([three()])
+    assert [network.second_head for network in built] == [[1], [2]]
+    assert len(both.scores_P) == 2
+    np.testing.assert_array_equal(best.keypoints_PJ3, both.keypoints_PJ3[:1])
+    np.testing.assert_array_equal(best.boxes_P4, [PERSON])
+
+
+def test_a_better_detection_of_another_class_takes_no_persons_place(built):
+    options = MaskExtraction(detectron2={"persons": 1, "frame_short_side": 120}).detectron2
+    (found,) = Detectron2PanopticFpn(options, CPU).infer([three()])
+    assert built[0].settings.TEST.DETECTIONS_PER_IMAGE == 100
+    np.testing.assert_array_equal(found.boxes_P4, [PERSON])
+
+
+def test_the_second_head_reads_little_where_only_the_semantic_branch_counts(built):
+    options = {"confidence": "things", "frame_short_side": 120}
+    few = Detectron2PanopticFpn(MaskExtraction(detectron2=options).detectron2, CPU)
+    (things,) = few.infer([three()])
+    assert built[0].second_head == [1]
+    for x1, y1, x2, y2 in (PERSON, (10, 50, 30, 110), BALL):
+        assert things[y1:y2, x1:x2].min() > 0.99
+
+
+def test_frames_shrink_through_pillows_filter(built):
+    """Which is a triangle twice as wide as the pixels that it makes: for halves (1 3 3 1) / 8."""
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[20, 30] = (0, 160, 240)
+    network = Detectron2KeypointRcnn(PoseExtraction(detectron2={"frame_short_side": 20}).detectron2, CPU)
+    network.infer([picture])
+    expected = np.zeros((20, 30))
+    expected[9:11, 14:16] = np.outer([1, 3], [1, 3]) / 64
+    (seen,) = built[0].pictures
+    for channel, height in zip(seen.numpy(), (0, 160, 240), strict=True):
+        np.testing.assert_allclose(channel, height * expected, atol=1)
+
+
 def test_batches_are_as_large_as_memory_allows(built, monkeypatch):
     monkeypatch.setattr(detectron2, "at_once", lambda device, each: 2)
     network = Detectron2KeypointRcnn(PoseExtraction(detectron2={"frame_short_side": 64}).detectron2, CPU)
@@ -112,11 +173,54 @@ def test_network_size_has_the_aspect_ratio_and_a_longest_side(frame_size, expect
     assert network_size(*frame_size, 800) == expected
 
 
-def test_without_the_package_the_error_says_how_to_install_it(monkeypatch):
+def test_without_the_package_the_error_says_how_to_install_it(monkeypatch, not_imported):
     monkeypatch.setitem(sys.modules, "detectron2", None)
     with pytest.raises(CoConError, match="needs the package detectron2") as caught:
         Detectron2KeypointRcnn(PoseExtraction().detectron2, CPU)
     assert "pip install --no-build-isolation" in caught.value.hint
+    assert "setuptools<82" in caught.value.hint
+
+
+def test_what_is_imported_already_is_not_taken_for_the_stand_in(monkeypatch, request):
+    for name in ("detectron2", "detectron2.model_zoo", "detectron2.modeling"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    networks = request.getfixturevalue("built")
+    Detectron2KeypointRcnn(PoseExtraction().detectron2, CPU)
+    assert len(networks) == 1
+
+
+@pytest.fixture
+def installed(monkeypatch, not_imported, tmp_path):
+    """A package detectron2 whose model zoo imports pkg_resources, as that of 0.6 does."""
+    zoo = tmp_path / "detectron2" / "model_zoo"
+    zoo.mkdir(parents=True)
+    (zoo.parent / "__init__.py").touch()
+    (zoo / "__init__.py").write_text("from .model_zoo import get_config\n")
+    (zoo / "model_zoo.py").write_text("import pkg_resources\n\nget_config = None\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_a_missing_module_that_the_package_imports_is_named(installed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pkg_resources", None)
+    with pytest.raises(CoConError, match="needs the module pkg_resources, which is not installed") as caught:
+        Detectron2KeypointRcnn(PoseExtraction().detectron2, CPU)
+    assert caught.value.hint == "pip install 'setuptools<82'"
+
+
+def test_without_pkg_resources_it_is_not_called_installed(installed, monkeypatch):
+    real = importlib.util.find_spec
+    found = {"pkg_resources": None}
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: found[name] if name in found else real(name)
+    )
+    assert to_install("detectron2") == "pip install 'setuptools<82'"
+    zoo = installed / "detectron2" / "model_zoo" / "model_zoo.py"
+    zoo.write_text("import os\n")
+    assert to_install("detectron2") == "", "later versions do without it"
+    zoo.write_text("import pkg_resources\n")
+    found["pkg_resources"] = real("detectron2")
+    assert to_install("detectron2") == ""
 
 
 def test_the_stand_in_sees_bgr(built):

@@ -11,6 +11,7 @@ from cocon.errors import CoConError
 from view_extractors.base import Resources
 from view_extractors.devices import at_once, torch_device, upload
 from view_extractors.flow.raft import Raft
+from view_extractors.openmmlab import import_packages
 from view_extractors.pose.torchvision import KeypointRcnn
 from view_extractors.segmentation.torchvision import MaskRcnn
 
@@ -49,6 +50,21 @@ def test_a_gpu_takes_what_fits_into_half_of_its_free_memory(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 100)
     assert at_once(torch.device("cuda"), 100) == 4
     assert at_once(torch.device("cuda"), 10_000) == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [("mmpose", "the package mmpose, which is not installed"), ("mmcv", "which needs the module mmcv")],
+)
+def test_the_missing_package_of_openmmlab_is_named(missing, message, monkeypatch, tmp_path):
+    (tmp_path / "mmpose.py").write_text("import mmcv")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("mmpose", "mmcv"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(CoConError, match=f"the backend 'mmpose' needs .*{message}"):
+        import_packages()
 
 
 @pytest.mark.parametrize("backend", ["raft", "torchvision mask", "torchvision pose"])

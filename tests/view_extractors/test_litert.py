@@ -21,7 +21,7 @@ def test_missing_interpreter_is_named(monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(AssetError, match=r"ai-edge-litert, which runs a\.tflite.*No module named"):
+    with pytest.raises(AssetError, match=r"ai-edge-litert, which runs a\.tflite needs the package ai-edge-litert, which"):
         LiteRt(Path("a.tflite"))
 
 

@@ -16,6 +16,10 @@ class Detectron2KeypointRcnn(Detectron2Network):
     name = "keypoint_rcnn_R_50_FPN_3x"
     config = "COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x"
 
+    def detections(self, usual: int) -> int:
+        """The wanted persons: the network knows no other class."""
+        return self.options.persons
+
     def read(self, found: Any, scale_2: np.ndarray) -> list[Persons]:
         """The persons in each frame, with keypoints."""
         return [self._read(instances, scale_2) for instances in found]

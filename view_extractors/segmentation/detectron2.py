@@ -21,6 +21,10 @@ class Detectron2PanopticFpn(Detectron2Network):
     name = "panoptic_fpn_R_101_3x"
     config = "COCO-PanopticSegmentation/panoptic_fpn_R_101_3x"
 
+    def detections(self, usual: int) -> int:
+        """As usual where persons count, because other classes may have better detections."""
+        return usual if self.options.confidence == "persons" else 1
+
     def read(self, found: Any, scale_2: np.ndarray) -> list[Persons] | list[np.ndarray]:
         """Per frame the persons, with masks; or, with ``confidence: things``, float32 (h, w)."""
         all_instances, logits_BCHW = found
