@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -81,3 +82,33 @@ def at_once(device: torch.device, bytes_each: int) -> int:
     free, _ = torch.cuda.mem_get_info(device)
     free += torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return max(1, int(_SHARE * free) // bytes_each)
+
+
+class OnGpu:
+    """Runs a network on as many pictures at once as fit the GPU's memory.
+
+    Args:
+        network: from ``uint8`` (B, H, W, 3) to a tensor with B items.
+        resources: with the device.
+        bytes_per_pixel: memory for a picture.
+
+    Raises:
+        CoConError: there is no GPU.
+    """
+
+    def __init__(self, network: torch.nn.Module, resources: Resources, bytes_per_pixel: int) -> None:
+        self._device = torch_device(resources)
+        self._network = network.to(self._device)
+        self._bytes_per_pixel = bytes_per_pixel
+
+    def __call__(self, pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The network's output for each of some pictures (H, W, 3) of one size."""
+        found: list[np.ndarray] = []
+        for rest in range(0, len(pictures), step := self._step(pictures)):
+            pixels_BCHW = upload(np.stack(pictures[rest : rest + step]), self._device)
+            found.extend(self._network(pixels_BCHW.permute(0, 2, 3, 1)).cpu().numpy())
+        return found
+
+    def _step(self, pictures: Sequence[np.ndarray]) -> int:
+        pixels = pictures[0].shape[0] * pictures[0].shape[1] if pictures else 1
+        return at_once(self._device, self._bytes_per_pixel * pixels)

@@ -1,4 +1,4 @@
-"""MoveNet MultiPose Lightning: the poses of up to six persons per frame, on a CPU.
+"""MoveNet MultiPose Lightning: the poses of up to six persons per frame.
 
 A MobileNetV2 with a feature pyramid, whose heads give centres of persons, heatmaps of keypoints and offsets
 (Google 2021, model card "MoveNet.MultiPose"; heads as in CenterNet, Zhou et al. 2019, arXiv 1904.07850). The
@@ -7,8 +7,9 @@ weights are TensorFlow Hub's, as a TensorFlow Lite file (Apache-2.0).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -16,13 +17,16 @@ from cocon import assets
 from cocon.config.schema import MovenetParameters
 from cocon.views import COCO_KEYPOINTS
 from view_extractors.base import Network, Resources, resize
-from view_extractors.litert import LiteRt, Pool
+from view_extractors.devices import OnGpu
+from view_extractors.litert import Pool
 from view_extractors.persons import Persons
 from view_extractors.tracks import Tracks
 
 #: sides of the network's input are multiples of it, px
 _CELL = 32
 _PERSONS = 6
+#: memory that a GPU needs for a picture, per pixel; some three times what torch holds on a CPU
+_BYTES_PER_PIXEL = 1000
 _JOINTS = len(COCO_KEYPOINTS)
 
 
@@ -40,24 +44,27 @@ class MoveNet(Network):
 
     def __init__(self, options: MovenetParameters, resources: Resources) -> None:
         self._options = options
-        self._networks = Pool(assets.fetch("movenet"), resources.threads)
         self._tracks = Tracks()
+        file = assets.fetch("movenet")
+        self._rows = _on_gpu(file, resources) if resources.device == "cuda" else _on_cpu(file, resources)
 
     def start(self) -> None:
         """Forget the persons of the video before."""
         self._tracks = Tracks()
 
     def infer(self, frames: Sequence[np.ndarray]) -> list[Persons]:
-        """The persons in each RGB frame; the frames share the threads."""
-        return [self._in_order(persons) for persons in self._networks.map(self._look, frames)]
+        """The persons in each RGB frame."""
+        pictures = [picture_of(frame, self._options.frame_long_side) for frame in frames]
+        size_2 = np.array(pictures[0].shape[:2]) / scaled(frames[0], self._options.frame_long_side)
+        size_2 *= frames[0].shape[:2]
+        return [
+            self._in_order(replace(read(self._best(rows_P56), size_2), frame=frame))
+            for frame, rows_P56 in zip(frames, self._rows(pictures), strict=True)
+        ]
 
-    def _look(self, network: LiteRt, frame: np.ndarray) -> Persons:
-        picture, size = picture_of(frame, self._options.frame_long_side)
-        rows_P56 = network(picture)[1, _PERSONS, 3 * _JOINTS + 5][0]
+    def _best(self, rows_P56: np.ndarray) -> np.ndarray:
         best_P = np.argsort(-rows_P56[:, -1], kind="stable")[: self._options.persons]
-        kept_P = best_P[rows_P56[best_P, -1] >= self._options.score]
-        input_in_frame_2 = np.array(picture.shape[:2]) / size * frame.shape[:2]
-        return replace(read(rows_P56[kept_P], input_in_frame_2), frame=frame)
+        return rows_P56[best_P][rows_P56[best_P, -1] >= self._options.score]
 
     def _in_order(self, persons: Persons) -> Persons:
         order_P = np.argsort(self._tracks.follow(persons.boxes_P4))
@@ -67,18 +74,22 @@ class MoveNet(Network):
         )
 
 
-def picture_of(frame: np.ndarray, long_side: int) -> tuple[np.ndarray, tuple[int, int]]:
+def picture_of(frame: np.ndarray, long_side: int) -> np.ndarray:
     """The network's input: the frame, scaled to ``long_side`` px, with black below and right of it.
 
     Returns:
-        ``uint8`` (h, w, 3) with sides that are multiples of 32 px, and the (height, width) of the frame in it.
+        ``uint8`` (h, w, 3) with sides that are multiples of 32 px.
     """
-    scale = long_side / max(frame.shape[:2])
-    size = max(1, round(frame.shape[0] * scale)), max(1, round(frame.shape[1] * scale))
-    height, width = (-(-side // _CELL) * _CELL for side in size)
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[: size[0], : size[1]] = resize(frame, size)
-    return picture, size
+    height, width = size = scaled(frame, long_side)
+    picture = np.zeros((*(-(-side // _CELL) * _CELL for side in size), 3), np.uint8)
+    picture[:height, :width] = resize(frame, size)
+    return picture
+
+
+def scaled(frame: np.ndarray, long_side: int) -> tuple[int, int]:
+    """Height and width of the frame in the network's input, px."""
+    height, width = (max(1, round(side * long_side / max(frame.shape[:2]))) for side in frame.shape[:2])
+    return height, width
 
 
 def read(rows_P56: np.ndarray, size_2: np.ndarray) -> Persons:
@@ -96,3 +107,19 @@ def read(rows_P56: np.ndarray, size_2: np.ndarray) -> Persons:
         np.ones(len(rows_P56), np.float32),
         (points_PJ3[:, :, [1, 0, 2]] * np.append(size_2[::-1], 1)).astype(np.float32),
     )
+
+
+Rows = Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]]
+"""From pictures of one size to the network's output for each, float32 (6, 56)."""
+
+
+def _on_cpu(file: Path, resources: Resources) -> Rows:
+    networks = Pool(file, resources.threads)
+    shape = (1, _PERSONS, 3 * _JOINTS + 5)
+    return lambda pictures: networks.map(lambda network, picture: network(picture)[shape][0], pictures)
+
+
+def _on_gpu(file: Path, resources: Resources) -> Rows:
+    from view_extractors.movenet_torch import MoveNetMultiPose
+
+    return OnGpu(MoveNetMultiPose(file), resources, _BYTES_PER_PIXEL)

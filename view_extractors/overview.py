@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from cocon.config.schema import GPU_BACKENDS, Extraction
+from cocon.config.schema import GPU_BACKENDS, GPU_ON_REQUEST, Extraction
 from view_extractors.registry import EXTRACTORS, to_install
 
 VIEWS = {
@@ -55,6 +55,8 @@ def backends_table() -> str:
             runs_on = "CPU"
             if name in GPU_BACKENDS:
                 runs_on = "GPU or CPU" if has_torch or advice else "CPU; GPU with torch"
+            elif name in GPU_ON_REQUEST:
+                runs_on = "CPU; GPU with --device cuda"
             rows.append((view, name + default, runs_on, f"no: {advice}" if advice else "yes"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

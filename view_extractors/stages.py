@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from cocon.config.schema import GPU_BACKENDS
+from cocon.config.schema import may_use_gpu
 from cocon.shards import ShardWriter
 from cocon.shards.spool import VideoSpool
 from cocon.shards.writer import MISSING
@@ -270,7 +270,7 @@ class Stages:
 
 def on_gpu(extractor: Extractor, resources: Resources) -> bool:
     """Whether an extractor's inference runs on a GPU."""
-    return extractor.backend in GPU_BACKENDS and uses_gpu(resources)
+    return may_use_gpu(extractor.backend, resources.device) and uses_gpu(resources)
 
 
 NetworkKey = tuple[type[Network], BaseModel | None]

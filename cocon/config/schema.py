@@ -15,6 +15,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 
 #: backends that use a GPU where there is one
 GPU_BACKENDS = ("tvl1", "raft", "torchvision", "detectron2", "mmpose")
+#: backends that use a GPU only with the device cuda: all cores of a machine are often as fast
+GPU_ON_REQUEST = ("movenet", "selfie")
 #: backends that can live in an environment of their own
 BackendName = Literal["tvl1", "raft", "movenet", "selfie", "blazepose", "torchvision", "detectron2", "mmpose"]
 ViewName = Literal["rgb", "flow", "mask", "pose"]
@@ -67,6 +69,11 @@ def _place(value: Any) -> Any:
 Place = Annotated[Path, BeforeValidator(_place)]
 #: of a data set, a recipe, an ablation, a protocol or a split
 Name = Annotated[str, Field(pattern=_NAME, max_length=_NAME_LENGTH), BeforeValidator(_name)]
+
+
+def may_use_gpu(backend: str, device: str) -> bool:
+    """Whether a backend looks for a GPU with a value of the key ``device``."""
+    return (backend in GPU_BACKENDS and device != "cpu") or (backend in GPU_ON_REQUEST and device == "cuda")
 
 
 class Section(BaseModel):

@@ -158,8 +158,8 @@ def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:
 def _with_backend(recipe: Recipe, view: str) -> Document:
     """The settings of a view, with its backend unless that is the one of documents that name none.
 
-    Those are the backends that were the first defaults. So neither a new default nor naming an old one changes
-    the document of a result that stays the same.
+    Those were the first defaults. So a result that stays the same keeps its document when
+    the default changes, or when a default is named.
     """
     backend = backend_of(recipe, view)
     document = {key: value for key, value in extraction_settings(recipe, view).items() if key != "backend"}

@@ -17,11 +17,13 @@ def test_missing_interpreter_is_named(monkeypatch):
 
     def without(name, *args, **kwargs):
         if name.startswith("ai_edge_litert"):
-            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+            raise ModuleNotFoundError("No module named 'ai_edge_litert'", name="ai_edge_litert")
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(AssetError, match=r"ai-edge-litert, which runs a\.tflite needs the package ai-edge-litert, which"):
+    with pytest.raises(
+        AssetError, match=r"a\.tflite needs the package ai-edge-litert, which is not installed"
+    ):
         LiteRt(Path("a.tflite"))
 
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from cocon.config.schema import MaskExtraction, MovenetParameters, PoseExtraction
 from cocon.shards import Shard
+from cocon.shards.codecs import decode
 from cocon.video import decode as frames_of
 from view_extractors.base import Output, Resources
-from view_extractors.movenet import MoveNet, picture_of, read
+from view_extractors.movenet import MoveNet, picture_of, read, scaled
 from view_extractors.pose.movenet import MoveNetPose
 from view_extractors.run import extract
 from view_extractors.segmentation.selfie import SelfieMask
@@ -28,7 +30,7 @@ TWO_PERSONS = "sets/ut_interaction/hand_shaking/set1_seq01_clip04_hand_shaking.a
 )
 def test_sides_of_the_input_are_multiples_of_32(frame, picture, inside):
     white = np.full((*frame, 3), 255, np.uint8)
-    found, size = picture_of(white, 256)
+    found, size = picture_of(white, 256), scaled(white, 256)
     assert found.shape == (*picture, 3)
     assert size == inside
     assert (found[: size[0], : size[1]] == 255).all()
@@ -109,3 +111,26 @@ def test_the_best_persons_are_kept(movenet_weights, two):
     assert boxes(persons=1)[0].tolist() in both.tolist()
     assert len(boxes(score=0.99)) == 0
     assert len(boxes(score=0)) == 6, "the network always has six rows"
+
+
+def test_torch_finds_the_same_persons(movenet_weights, two, monkeypatch):
+    """What runs on a GPU, run on the CPU: through both networks of the two views."""
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("view_extractors.devices.torch_device", lambda resources: cpu)
+    monkeypatch.setattr("view_extractors.devices.at_once", lambda device, size: 2)
+    results = []
+    for device in ("cpu", "cuda"):
+        resources = Resources(device=device)
+        mask = SelfieMask(MaskExtraction())
+        mask.prepare(resources)
+        mask.start(*two[0].shape[:2])
+        persons = MoveNet(mask.options, resources).infer(two[:3])
+        pictures = [decode(mask.store(found), 1).astype(int) for found in mask.process(persons)]
+        results.append(([found.keypoints_PJ3 for found in persons], pictures))
+    (points, masks), (torch_points, torch_masks) = results
+    for a, b in zip(points, torch_points, strict=True):
+        np.testing.assert_allclose(a[..., :2], b[..., :2], atol=0.1)
+        np.testing.assert_allclose(a[..., 2], b[..., 2], atol=1e-3)
+    for a, b in zip(masks, torch_masks, strict=True):
+        assert a.max() == 255
+        assert np.abs(a - b).max() <= 2

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("ai_edge_litert", reason="pip install 'cocon[blazepose]'")
-
 from tests.view_extractors.published import fetched, real_frames, with_litert
 from view_extractors.movenet_torch import MoveNetMultiPose, read_maps
 

@@ -48,16 +48,14 @@ def test_a_square_apart_from_the_frame_is_black(square):
     assert cut_out(np.full((50, 60, 3), 255, np.uint8), np.array(square)).max() == 0
 
 
-class Everything:
-    """Stands for the pool of networks: whatever is not black is a person."""
-
-    def map(self, work, items):
-        return [work(lambda picture: {(1, 256, 256, 1): picture[None, :, :, :1]}, item) for item in items]
+def everything(pictures):
+    """Stands for the network: whatever is not black is a person."""
+    return [picture[:, :, 0] / np.float32(255) for picture in pictures]
 
 
 def test_masks_are_drawn_where_the_squares_are():
     extractor = SelfieMask(MaskExtraction.model_validate({"short_side": 50, "selfie": {"margin": 1}}))
-    extractor._networks = Everything()
+    extractor._masks = everything
     extractor.start(100, 160)
     frame = np.zeros((100, 160, 3), np.uint8)
     frame[20:84, 40:72], frame[30:70, 110:150], frame[0:10, 0:10] = 255, 255, 255
@@ -78,7 +76,7 @@ def test_masks_are_drawn_where_the_squares_are():
 
 def test_masks_are_no_finer_than_what_is_stored():
     extractor = SelfieMask(MaskExtraction(short_side=50))
-    extractor._networks = Everything()
+    extractor._masks = everything
     extractor.start(200, 200)
     persons = Persons(
         np.array([[50, 50, 130, 130]], np.float32), np.ones(1), frame=np.zeros((200, 200, 3), np.uint8)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
 import torch
-
-pytest.importorskip("ai_edge_litert", reason="pip install 'cocon[blazepose]'")
-import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 from cocon.errors import AssetError

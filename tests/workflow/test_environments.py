@@ -78,8 +78,12 @@ def test_a_backend_can_live_in_another_environment(configured):
     }
 
 
-def test_one_pass_has_one_interpreter(configured):
-    workflow = configured({}, interpreters={"blazepose": "/opt/b/bin/python"})
+@pytest.mark.parametrize(
+    ("backends", "named"),
+    [({}, "movenet"), ({"mask": "blazepose", "pose": "blazepose"}, "blazepose")],
+)
+def test_one_pass_has_one_interpreter(configured, backends, named):
+    workflow = configured(backends, interpreters={named: "/opt/b/bin/python"})
     output = workflow.run("extract_mine", "--dry-run", "--printshellcmds")
     assert pythons(output) == {"rgb": "python", "flow": "python", "pose": "/opt/b/bin/python"}
 

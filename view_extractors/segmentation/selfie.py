@@ -8,7 +8,8 @@ picture; hence the squares.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,11 +18,14 @@ import numpy as np
 from cocon import assets
 from cocon.config.schema import MovenetParameters
 from view_extractors.base import Resources, resize
+from view_extractors.devices import OnGpu
 from view_extractors.litert import LiteRt, Pool
 from view_extractors.movenet import MoveNet
 from view_extractors.persons import PersonMask, Persons
 
 _PX = 256
+#: memory that a GPU needs for a picture, per pixel; some four times what torch holds on a CPU
+_BYTES_PER_PIXEL = 200
 _WEIGHTS = "mediapipe 0.10.21: selfie_segmentation.tflite"
 
 
@@ -45,7 +49,8 @@ class SelfieMask(PersonMask):
     def prepare(self, resources: Resources) -> None:
         """Load the network."""
         super().prepare(resources)
-        self._networks = Pool(assets.fetch("selfie"), resources.threads)
+        file = assets.fetch("selfie")
+        self._masks = _on_gpu(file, resources) if resources.device == "cuda" else _on_cpu(file, resources)
 
     def process(self, batch: Sequence[Persons]) -> list[Persons]:
         """The squares around the persons of each frame, with masks."""
@@ -55,7 +60,7 @@ class SelfieMask(PersonMask):
             for persons, squares_P4 in zip(batch, squares, strict=True)
             for square_4 in squares_P4
         ]
-        masks = iter(self._networks.map(_mask, parts))
+        masks = iter(self._masks(parts))
         return [
             Persons(
                 squares_P4.astype(np.float32),
@@ -91,6 +96,31 @@ def cut_out(frame: np.ndarray | None, square_4: np.ndarray) -> np.ndarray:
     return resize(cv2.copyMakeBorder(inside, above, below, left, right, cv2.BORDER_CONSTANT), (_PX, _PX))
 
 
-def _mask(network: LiteRt, picture: np.ndarray) -> np.ndarray:
-    """Probability of persons, float32 (256, 256)."""
-    return network(picture / np.float32(255))[1, _PX, _PX, 1][0, :, :, 0]
+Masks = Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]]
+"""From pictures ``uint8`` (256, 256, 3) to the probability of persons in each, float32 (256, 256)."""
+
+
+def _on_cpu(file: Path, resources: Resources) -> Masks:
+    networks = Pool(file, resources.threads)
+
+    def mask(network: LiteRt, picture: np.ndarray) -> np.ndarray:
+        return network(picture / np.float32(255))[1, _PX, _PX, 1][0, :, :, 0]
+
+    return lambda pictures: networks.map(mask, pictures)
+
+
+def _on_gpu(file: Path, resources: Resources) -> Masks:
+    import torch
+
+    from view_extractors.tflite import TfliteModule
+
+    class Selfie(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self._network = TfliteModule(file)
+
+        def forward(self, pictures_BHW3: torch.Tensor) -> torch.Tensor:
+            (mask_BHW1,) = self._network(pictures_BHW3 / 255)
+            return mask_BHW1[..., 0]
+
+    return OnGpu(Selfie(), resources, _BYTES_PER_PIXEL)

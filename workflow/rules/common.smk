@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from cocon.config.machine import gpu_count, keep_to_ourselves, put_commands_on_path
-from cocon.config.schema import FRAME_PROTOCOLS, GPU_BACKENDS, PRESETS, PRETRAININGS, PROTOCOLS
+from cocon.config.schema import FRAME_PROTOCOLS, PRESETS, PRETRAININGS, PROTOCOLS, may_use_gpu
 from cocon.config.settings import load_config
 from cocon.errors import CoConError
 from cocon.slurm import cancel_orphans
@@ -106,8 +106,8 @@ def slurm_options(nodes, gpus_per_node):
 
 
 def extraction_gpus(wildcards):
-    """GPUs of the job that extracts a view."""
-    return gpus()(wildcards) if backend_of(wildcards) in GPU_BACKENDS else 0
+    """GPUs of the job that extracts a view, or mask and pose together."""
+    return gpus()(wildcards) if may_use_gpu(backend_of(wildcards), CONFIG.device) else 0
 
 
 # ---- Parameters. One of each job is tracked, a document of cocon.workflow.dependencies. Snakemake does not

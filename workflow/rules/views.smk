@@ -64,6 +64,7 @@ rule extract_persons:
     resources:
         mem_mb=growing(job("extract", "memory_mb")),
         runtime=growing(job("extract", "runtime_minutes")),
+        gpu=extraction_gpus,
     params:
         depends=tracked(DOCUMENTS.shard),
         listing=untracked(listing),
@@ -72,6 +73,7 @@ rule extract_persons:
         table=path(f"{RESULTS}/{{dataset}}/logs/extract/mask_pose_{{shard}}.videos.csv"),
         python=untracked(extraction_python),
         code=untracked(CODE),
+        device=untracked(CONFIG.device),
         mask=extraction_settings("mask"),
         pose=extraction_settings("pose"),
         failed=untracked(failed_fraction),
@@ -80,7 +82,8 @@ rule extract_persons:
     shell:
         "cocon index --settings {params.listing:q} --shard {wildcards.shard} --shards {params.shards}"
         " --expect {params.members:q} --output {params.table:q} > {log:q} 2>&1 && "
-        f"{WITH_CODE} {{params.python:q}} -m view_extractors pose --manifest {{params.table:q}}"
-        " --remember --max-failed-fraction {params.failed} --threads {threads}"
+        f"{WITH_CODE} cocon lease --gpus {{resources.gpu}} -- {{params.python:q}}"
+        " -m view_extractors pose --manifest {params.table:q}"
+        " --remember --max-failed-fraction {params.failed} --threads {threads} --device {params.device}"
         " --settings {params.pose:q} --output {output.pose:q}"
         " --also mask {output.mask:q} --also-settings mask {params.mask:q} >> {log:q} 2>&1"
