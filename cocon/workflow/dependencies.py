@@ -95,6 +95,11 @@ def rendering(dataset: BaseModel) -> Document:
     return of_stage("render", changed(dataset, _NOT_RENDERED))
 
 
+def pairs(dataset: BaseModel) -> Document:
+    """The rendered videos with two persons in a frame: their document."""
+    return of_stage("pairs", {key: value for key, value in changed(dataset).items() if key == "seed"})
+
+
 def of_stage(stage: str, settings: Document | None = None) -> Document:
     """A result that depends on the version of its stage, some settings, and files."""
     return {"version": STAGES[stage], "settings": settings or {}}

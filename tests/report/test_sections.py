@@ -377,6 +377,30 @@ def test_truth_shows_this_run_and_every_backend(tmp_path: Path) -> None:
     assert (flow.timed, pose.timed) == (True, False)
 
 
+def test_truth_shows_backends_on_videos_of_two_persons(tmp_path: Path) -> None:
+    inputs = inputs_with([], tmp_path)
+    inputs.views = ("mask", "pose")
+    alone = {"detection rate": 1.0, "PCK@0.2": 0.9}
+    several = {
+        "persons found": 0.5,
+        "persons found, the smaller": 0.25,
+        "false persons per frame": 0.1,
+        "PCK@0.2": 0.8,
+    }
+    row = {"view": "pose", "backend": "blazepose", "ms_per_frame": 4.0, "figures": alone, "absent": ""}
+    write_json(tmp_path / "backends.json", {"videos": [], "backends": [row | {"several": several}]})
+    page = truth.section(inputs)
+    assert page is not None
+    one, two = page.tables
+    assert (one.view, [row.values for row in one.rows]) == ("pose", [(1.0, 0.9)])
+    assert (two.view, two.timed) == ("pose, two persons in a frame", False)
+    assert [(row.name, row.values) for row in two.rows] == [("blazepose", (0.5, 0.25, 0.1, 0.8))]
+    write_json(tmp_path / "backends.json", {"videos": [], "backends": [row]})  # of an earlier version
+    page = truth.section(inputs)
+    assert page is not None
+    assert [table.view for table in page.tables] == ["pose"]
+
+
 def test_truth_names_a_damaged_file(tmp_path: Path) -> None:
     write_text(tmp_path / "scores.json", "{")
     page = truth.section(inputs_with([], tmp_path))
