@@ -30,6 +30,7 @@ from cocon.report import (
 from cocon.report.build import render
 from cocon.report.inputs import ENSEMBLE, Inputs, load_inputs, order_pretrainings
 from cocon.report.settings import ReportSettings
+from cocon.shards import ShardSet, ShardWriter, VideoRecord
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -152,6 +153,22 @@ def test_sheets_show_one_test_video_per_class_in_all_views(inputs: Inputs) -> No
         assert sheet.frames[-1] == sheet.length - 1
         assert sheet.flow_scale is not None
         assert 1 < sheet.flow_scale < 10
+
+
+def test_sheets_tell_persons_apart_where_there_are_several(inputs: Inputs, tmp_path: Path) -> None:
+    assert not any(sheet.apart for sheet in sheets.section(inputs).sheets)
+    video_id = "box/box_s04"
+    row = inputs.tables["pose"][video_id]
+    persons = np.full((2, 17, 3), 0.5, np.float32)
+    with ShardWriter(
+        tmp_path / "pose.h5", view="pose", video_ids=[video_id], parameters={"sigma": 1.5}, codec="keypoints"
+    ) as writer:
+        size = (row.height, row.width, row.source_height, row.source_width, row.fps)
+        writer.add(VideoRecord(video_id, *size, keypoints=[persons] * row.frames))
+        writer.finish()
+    shards = inputs.shards | {"pose": ShardSet([tmp_path / "pose.h5"])}
+    page = sheets.section(dataclasses.replace(inputs, shards=shards))
+    assert [sheet.id for sheet in page.sheets if sheet.apart] == [video_id]
 
 
 def test_many_classes_are_thinned_evenly() -> None:
