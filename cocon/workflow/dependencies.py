@@ -27,7 +27,6 @@ from cocon.config.schema import (
     Network,
     PretrainingJob,
     Recipe,
-    Section,
     ViewExtraction,
 )
 from cocon.config.schema import Pretraining as PretrainingSection
@@ -126,8 +125,7 @@ def source(dataset: BaseModel) -> Document:
 def extraction_settings(recipe: Recipe, view: str) -> Document:
     """The section of a view, without what its backend does not read."""
     section: ViewExtraction = getattr(recipe.extraction, view)
-    other = {name for name, value in section if isinstance(value, Section)} - {backend_of(recipe, view)}
-    return changed(section, other)
+    return changed(section, section.idle)
 
 
 def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:
