@@ -72,6 +72,7 @@ class Extractor(ABC):
         network: class of the network whose results :meth:`process` gets; None: it gets RGB frames.
         codec: ``keypoints`` if stored frames are arrays (P, 17, 3), else how pictures are coded.
         settings: the view's section of the configuration.
+        fps: frames per second of the video, set before :meth:`start`; 0: the file does not say.
     """
 
     view: ClassVar[str]
@@ -85,6 +86,7 @@ class Extractor(ABC):
         self.resources = Resources()
         self.frame_size = (0, 0)
         self.stored_size = (0, 0)
+        self.fps = 0.0
 
     @property
     def options(self) -> Any:

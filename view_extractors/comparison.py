@@ -1,7 +1,8 @@
 """``view-extractors compare``: every installed backend on the same videos, against their truth.
 
 The demo data set comes with the true flow, masks and poses of its videos. Each backend extracts the same few
-of them with its default settings; the table says how near it comes to the truth, and at what cost.
+of them with its default settings; the table says how near it comes to the truth, and at what cost. A second
+table is of videos with two persons in a frame, where there are such (``cocon render --persons 2``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from cocon.errors import AssetError, CoConError
@@ -19,10 +20,10 @@ from cocon.shards import Shard
 from cocon.terminal import say
 from view_extractors.arguments import add_machine_arguments, extractor_of, resources_of
 from view_extractors.base import Output, Resources
-from view_extractors.inputs import from_manifest
+from view_extractors.inputs import from_manifest, from_names
 from view_extractors.registry import EXTRACTORS, to_install
 from view_extractors.run import extract
-from view_extractors.scoring import MEASURES, Figures, score
+from view_extractors.scoring import MEASURES, MEASURES_OF_SEVERAL, Figures, of_several, score
 
 HELP = "compare every installed backend with the truth of the demo data set"
 
@@ -37,6 +38,7 @@ class Comparison:
         ms_per_frame: CPU time, decoding and writing included; on a GPU its time is not in it.
         figures: see :mod:`view_extractors.scoring`; empty if it did not run.
         absent: why it did not run; else empty.
+        several: the figures of videos with several persons; empty if there are none of the view.
     """
 
     view: str
@@ -44,6 +46,25 @@ class Comparison:
     ms_per_frame: float = 0.0
     figures: Figures = field(default_factory=dict)
     absent: str = ""
+    several: Figures = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Known:
+    """Videos whose truth is known.
+
+    Attributes:
+        videos: path of every video by its id.
+        truth: folder with ``<id>.npz``.
+    """
+
+    videos: Mapping[str, Path]
+    truth: Path
+
+    def some(self, count: int) -> Known:
+        """``count`` of them, evenly spread."""
+        every = max(1, len(self.videos) // count)
+        return Known(dict(list(self.videos.items())[::every][:count]), self.truth)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +72,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path, required=True, help="CSV table with the columns id and path")
     parser.add_argument("--truth", type=Path, required=True, help="folder with one .npz file per video")
     parser.add_argument(
-        "--videos", type=int, default=6, metavar="N", help="how many, evenly spread (default %(default)s)"
+        "--two-persons",
+        type=Path,
+        metavar="DIR",
+        help="folder of 'cocon render --persons 2': masks and poses are compared on its videos as well",
+    )
+    parser.add_argument(
+        "--videos",
+        type=int,
+        default=6,
+        metavar="N",
+        help="how many of either, evenly spread (default %(default)s)",
     )
     parser.add_argument("--views", nargs="+", choices=sorted(MEASURES), default=sorted(MEASURES))
     parser.add_argument("--output", type=output_file, help="write the figures to this JSON file as well")
@@ -63,31 +94,40 @@ def run(options: argparse.Namespace) -> None:
     """Print the table; write it as JSON if that is wanted."""
     if options.videos < 1:
         raise CoConError("--videos must be at least 1")
-    known = {
-        video_id: path
-        for video_id, path in from_manifest(options.manifest).items()
-        if (options.truth / f"{video_id}.npz").is_file()
-    }
-    if not known:
-        raise CoConError(f"no video of {options.manifest} has its truth in {options.truth}")
-    chosen = dict(list(known.items())[:: max(1, len(known) // options.videos)][: options.videos])
-    rows = list(compare(chosen, options.truth, options.views, resources_of(options), options.batch_size))
+    known = _known(from_manifest(options.manifest), options.truth, options.manifest).some(options.videos)
+    pairs = None
+    if options.two_persons:
+        videos = from_names([options.two_persons / "videos"])
+        pairs = _known(videos, options.two_persons / "truth", options.two_persons).some(options.videos)
+    rows = list(compare(known, options.views, resources_of(options), options.batch_size, pairs))
     say(table(rows))
     if options.output:
-        write_json(options.output, {"videos": list(chosen), "backends": [asdict(row) for row in rows]})
+        document = {"videos": list(known.videos), "backends": [asdict(row) for row in rows]}
+        write_json(options.output, document | ({"two_persons": list(pairs.videos)} if pairs else {}))
+
+
+def _known(videos: Mapping[str, Path], truth: Path, source: Path) -> Known:
+    known = {video_id: path for video_id, path in videos.items() if (truth / f"{video_id}.npz").is_file()}
+    if not known:
+        raise CoConError(f"no video of {source} has its truth in {truth}")
+    return Known(known, truth)
 
 
 def compare(
-    videos: Mapping[str, Path], truth: Path, views: Iterable[str], resources: Resources, batch_size: int = 16
+    known: Known,
+    views: Iterable[str],
+    resources: Resources,
+    batch_size: int = 16,
+    several: Known | None = None,
 ) -> Iterator[Comparison]:
     """Extract the videos with every backend of the views, and score the result.
 
     Args:
-        videos: path of every video by its id.
-        truth: folder with ``<id>.npz``.
+        known: the videos.
         views: names of the views.
         resources: threads and device.
         batch_size: frames that a network sees at once.
+        several: videos with several persons in a frame.
     """
     for view in views:
         for backend in EXTRACTORS[view]:
@@ -96,37 +136,52 @@ def compare(
                 yield Comparison(view, backend, absent=f"not installed: {advice}")
                 continue
             try:
-                yield _measure(view, backend, videos, truth, resources, batch_size)
+                row = _measure(view, backend, known, resources, batch_size)
+                if several and view in MEASURES_OF_SEVERAL:
+                    row = replace(row, several=_of_several(row, several, resources, batch_size))
+                yield row
             except AssetError as error:
                 yield Comparison(view, backend, absent=error.message)
 
 
-def _measure(
-    view: str, backend: str, videos: Mapping[str, Path], truth: Path, resources: Resources, batch_size: int
-) -> Comparison:
+def _measure(view: str, backend: str, known: Known, resources: Resources, batch_size: int) -> Comparison:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / view / "00000.h5"
         # Once for what is loaded or compiled at the first use, once for the time.
-        first = dict(list(videos.items())[:1])
-        for part, name in ((first, path.with_name("warm.h5")), (videos, path)):
+        for part, name in ((known.some(1), path.with_name("warm.h5")), (known, path)):
             extractor = extractor_of(view, f"{{backend: {backend}}}")
             began = time.process_time()
-            extract(part, [Output(extractor, name)], resources=resources, batch_size=batch_size)
+            extract(part.videos, [Output(extractor, name)], resources=resources, batch_size=batch_size)
             seconds = time.process_time() - began
         path.with_name("warm.h5").unlink()
         frames = sum(info.frames for info in Shard(path).videos.values())
-        return Comparison(view, backend, 1000 * seconds / frames, score(Path(folder), truth)[view])
+        return Comparison(view, backend, 1000 * seconds / frames, score(Path(folder), known.truth)[view])
+
+
+def _of_several(row: Comparison, several: Known, resources: Resources, batch_size: int) -> Figures:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / row.view / "00000.h5"
+        extractor = extractor_of(row.view, f"{{backend: {row.backend}}}")
+        extract(several.videos, [Output(extractor, path)], resources=resources, batch_size=batch_size)
+        return score(Path(folder), several.truth).get(of_several(row.view), {})
 
 
 def table(rows: Iterable[Comparison]) -> str:
-    """One line per backend."""
-    lines = []
+    """One line per backend; then one more of each that was compared on videos with several persons."""
+    lines, of_pairs = [], []
     for row in rows:
-        figures = ", ".join(
-            f"{name} {value:.3g}"
-            for name, value in row.figures.items()
-            if name not in ("videos", "frames") and not name.endswith("still")
-        )
-        text = row.absent or f"{row.ms_per_frame:8.1f} CPU ms/frame  {figures}"
+        text = row.absent or f"{row.ms_per_frame:8.1f} CPU ms/frame  {_in_line(row.figures)}"
         lines.append(f"{row.view:<5} {row.backend:<12} {text}")
+        if row.several:
+            of_pairs.append(f"{row.view:<5} {row.backend:<12} {_in_line(row.several)}")
+    if of_pairs:
+        lines += ["", "several persons in a frame:", *of_pairs]
     return "\n".join(lines)
+
+
+def _in_line(figures: Figures) -> str:
+    return ", ".join(
+        f"{name} {value:.3g}"
+        for name, value in figures.items()
+        if name not in ("videos", "frames", "persons") and not name.endswith("still")
+    )

@@ -6,14 +6,17 @@ A backend is a network whose results are :class:`Persons`, and a subclass of :cl
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cocon.config.schema import MaskExtraction, PoseExtraction
 from cocon.views import COCO_KEYPOINTS
 from view_extractors.base import Extractor
+from view_extractors.smoothing import Tracks, smooth
 
 #: how far annotators differ in a keypoint, as a fraction of the root of the person's area: sigma of COCO
 _SIGMAS_J = (
@@ -60,16 +63,39 @@ class PersonMask(Extractor):
         return self.encode(mask_picture(result, self.frame_size, self.stored_size))
 
 
-class PersonPose(Extractor):
-    """17 COCO keypoints of every person; frames without a person have none."""
+class Pose(Extractor):
+    """17 COCO keypoints of every person, smoothed along time if the settings say so."""
 
     view = "pose"
     section = PoseExtraction
     codec = "keypoints"
+    _tracks: Tracks = ()
 
-    def process(self, batch: Sequence[Persons]) -> list[np.ndarray]:
+    def start(self, height: int, width: int) -> None:
+        """A new video begins; nobody is known."""
+        super().start(height, width)
+        self._tracks = ()
+
+    @abstractmethod
+    def pose(self, result: Any) -> np.ndarray:
+        """Keypoints as fractions of the frame, float32 (P, 17, 3), from the network's result for it."""
+
+    def process(self, batch: Sequence[Any]) -> list[np.ndarray]:
         """Keypoints as fractions of the frame, float32 (P, 17, 3)."""
-        return [pose_array(persons, self.frame_size) for persons in batch]
+        poses = [self.pose(result) for result in batch]
+        if self.settings.smoothing == "one_euro":
+            poses, self._tracks = smooth(
+                poses, self._tracks, self.frame_size, self.fps, self.settings.one_euro
+            )
+        return poses
+
+
+class PersonPose(Pose):
+    """17 COCO keypoints of every person; frames without a person have none."""
+
+    def pose(self, result: Persons) -> np.ndarray:
+        """See :func:`pose_array`."""
+        return pose_array(result, self.frame_size)
 
 
 def mask_picture(persons: Persons, frame_size: tuple[int, int], stored_size: tuple[int, int]) -> np.ndarray:

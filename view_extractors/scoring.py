@@ -6,22 +6,15 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from cocon.errors import CoConError
-from cocon.loading import read_npz, reading, require
 from cocon.shards import Shard, ShardSet, VideoInfo
-from cocon.views import COCO_KEYPOINTS
 from view_extractors.flow.base import bytes_to_flow, rescale_flow
+from view_extractors.several import score_masks, score_poses
+from view_extractors.truth import PCK_RADIUS, is_of_several, load, torso, true_masks
 
 Figures = dict[str, float]
-Truth = dict[str, np.ndarray]
-
-PCK_RADIUS = 0.2
-JOINTS = len(COCO_KEYPOINTS)
-_SHOULDERS = [COCO_KEYPOINTS.index("left_shoulder"), COCO_KEYPOINTS.index("right_shoulder")]
-_HIPS = [COCO_KEYPOINTS.index("left_hip"), COCO_KEYPOINTS.index("right_hip")]
 
 
 def score(shards: Path, truth: Path, shard_count: int | None = None) -> dict[str, Figures]:
@@ -31,7 +24,8 @@ def score(shards: Path, truth: Path, shard_count: int | None = None) -> dict[str
     of shards of a view; None: all that are there.
 
     Returns:
-        Figures by view; each has ``videos`` beside what the view's function in this module measures.
+        Figures by view; each has ``videos`` beside what the view's function in this module measures. Poses
+        and masks of videos whose truth has several persons stand apart, see :func:`of_several`.
 
     Raises:
         CoConError: there is nothing to compare.
@@ -41,14 +35,24 @@ def score(shards: Path, truth: Path, shard_count: int | None = None) -> dict[str
         if (Path(shards) / view).is_dir():
             shard_set = ShardSet.of_folder(Path(shards) / view, shard_count)
             pairs = list(_pairs(shard_set, Path(truth)))
-            if pairs:
-                figures[view] = {"videos": float(len(pairs)), **measure(shard_set, pairs)}
+            several = [pair for pair in pairs if view in MEASURES_OF_SEVERAL and is_of_several(pair[1])]
+            alone = [pair for pair in pairs if pair not in several]
+            if alone:
+                figures[view] = {"videos": float(len(alone)), **measure(shard_set, alone)}
+            if several:
+                found = MEASURES_OF_SEVERAL[view](shard_set, several)
+                figures[of_several(view)] = {"videos": float(len(several)), **found}
     if not figures:
         raise CoConError(
             f"no video of the folders {', '.join(MEASURES)} in {shards} has its truth in {truth}",
             "only the demo data set has a truth; give its folder, for instance data/demo/truth",
         )
     return figures
+
+
+def of_several(view: str) -> str:
+    """The name under which the figures of videos with several persons stand."""
+    return f"{view}, several persons"
 
 
 def table(figures: dict[str, Figures]) -> str:
@@ -69,7 +73,7 @@ def score_pose(shards: ShardSet, pairs: list[tuple[VideoInfo, Path]]) -> Figures
     """
     detected, correct = [], []
     for info, path in pairs:
-        truth = _load(path, info, ("joints", "joints_visible"))
+        truth = load(path, info, ("joints", "joints_visible"))
         source = np.array([info.source_width, info.source_height])
         found = shards.keypoints(info.id)
         for persons, joints, visible in zip(found, truth["joints"], truth["joints_visible"], strict=True):
@@ -83,18 +87,12 @@ def score_pose(shards: ShardSet, pairs: list[tuple[VideoInfo, Path]]) -> Figures
     return {"frames": float(len(detected)), "detection rate": float(np.mean(detected)), "PCK@0.2": pck}
 
 
-def torso(joints_J2: np.ndarray) -> float:
-    """Size of the torso in the units of the joints."""
-    (left, right), (left_hip, right_hip) = joints_J2[_SHOULDERS], joints_J2[_HIPS]
-    lines = ((left + right - left_hip - right_hip) / 2, left - right_hip, right - left_hip)
-    return float(max(np.linalg.norm(line) for line in lines))
-
-
 def score_mask(shards: ShardSet, pairs: list[tuple[VideoInfo, Path]]) -> Figures:
     """Intersection over union at the stored size, both masks cut at .5, mean over frames with a person."""
     ratios = []
     for info, path in pairs:
-        true_THW = _true_masks(_load(path, info, ("mask_packed", "size")), info)
+        truth = load(path, info, ("mask_packed", "size"))
+        true_THW = true_masks(truth["mask_packed"], truth, info)
         found_THW = shards.read(info.id, np.arange(info.frames))[..., 0] > 127
         union_T = (true_THW | found_THW).sum(axis=(1, 2))
         both_T = (true_THW & found_THW).sum(axis=(1, 2))
@@ -111,8 +109,8 @@ def score_flow(shards: ShardSet, pairs: list[tuple[VideoInfo, Path]]) -> Figures
     bounds = {video_id: _bound(shard) for shard in shards.shards for video_id in shard.videos}
     sums = np.zeros(6)
     for info, path in pairs:
-        truth = _load(path, info, ("flow_index", "flow", "mask_packed", "size"))
-        person_THW = _true_masks(truth, info)[truth["flow_index"]]
+        truth = load(path, info, ("flow_index", "flow", "mask_packed", "size"))
+        person_THW = true_masks(truth["mask_packed"], truth, info)[truth["flow_index"]]
         found_FHW2 = bytes_to_flow(shards.read(info.id, truth["flow_index"]), bounds[info.id])
         for found, raw, person in zip(found_FHW2, truth["flow"], person_THW, strict=True):
             true = rescale_flow(raw.astype(np.float32) / 64, (info.height, info.width))
@@ -135,11 +133,9 @@ def _bound(shard: Shard) -> float:
     return bound
 
 
-MEASURES: dict[str, Callable[[ShardSet, list[tuple[VideoInfo, Path]]], Figures]] = {
-    "pose": score_pose,
-    "mask": score_mask,
-    "flow": score_flow,
-}
+Measure = Callable[[ShardSet, list[tuple[VideoInfo, Path]]], Figures]
+MEASURES: dict[str, Measure] = {"pose": score_pose, "mask": score_mask, "flow": score_flow}
+MEASURES_OF_SEVERAL: dict[str, Measure] = {"pose": score_poses, "mask": score_masks}
 
 
 def _pairs(shards: ShardSet, truth: Path) -> Iterator[tuple[VideoInfo, Path]]:
@@ -147,58 +143,3 @@ def _pairs(shards: ShardSet, truth: Path) -> Iterator[tuple[VideoInfo, Path]]:
         path = truth / f"{video_id}.npz"
         if info.usable and path.is_file():
             yield info, path
-
-
-def _load(path: Path, info: VideoInfo, names: tuple[str, ...]) -> Truth:
-    again = "render the demo data set again"
-    with reading(path, "file of the truth", CoConError, missing=again, damaged=again):
-        arrays = read_npz(path)
-        truth = {name: _check(name, arrays) for name in names}
-    lengths = {len(truth[name]) for name in ("joints", "mask_packed") if name in truth}
-    if lengths - {info.frames}:
-        raise CoConError(
-            f"{path} has {max(lengths)} frames, the shard {info.frames}",
-            "the videos were rendered anew: extract their views again",
-        )
-    return truth
-
-
-def _check(name: str, arrays: Truth) -> np.ndarray:
-    """One array of a truth, if it has the type, shape and range that it should have.
-
-    Raises:
-        KeyError, ValueError: it has not, or is missing.
-    """
-    array = arrays[name]
-    if name == "joints":
-        require(array, name, "f", (None, JOINTS, 2))
-    elif name == "joints_visible":
-        require(array, name, "b", (len(arrays["joints"]), JOINTS))
-    elif name == "size":
-        require(array, name, "iu", (2,))
-        if array.min() < 1:
-            raise ValueError("'size' is not positive")
-    else:
-        height, width = (int(side) for side in _check("size", arrays))
-        frames = len(arrays["mask_packed"])
-        if name == "mask_packed":
-            require(array, name, "u", (None, height, -(-width // 8)))
-        elif name == "flow":
-            require(array, name, "i", (len(arrays["flow_index"]), height, width, 2))
-        elif name == "flow_index":
-            require(array, name, "iu", (None,))
-            if len(array) and not (0 <= array.min() <= array.max() < frames):
-                raise ValueError(f"'flow_index' has frames outside of 0 to {frames - 1}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(f"'{name}' has numbers that are not finite")
-    return array
-
-
-def _true_masks(truth: Truth, info: VideoInfo) -> np.ndarray:
-    """Bool (T, h, w) at the stored size: where at least half of the area belongs to the person."""
-    height, width = truth["size"].tolist()
-    masks_THW = np.unpackbits(truth["mask_packed"], axis=-1, count=width).reshape(-1, height, width)
-    size = (info.width, info.height)
-    return np.stack(
-        [cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5 for mask in masks_THW]
-    )

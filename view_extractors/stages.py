@@ -76,14 +76,15 @@ class Job:
             error.add_note(f"{stage} of video '{self.id}' ({self.path}) failed; finished videos are kept")
             raise
 
-    def start(self, height: int, width: int) -> None:
-        """The frames have this size: start the extractors.
+    def start(self, height: int, width: int, fps: float) -> None:
+        """The frames have this size and rate, as far as the file says it: start the extractors.
 
         Raises:
             VideoError: no view can store them.
         """
         self.size = (height, width)
         for writer, extractor in list(self.writers.items()):
+            extractor.fps = fps
             try:
                 extractor.start(height, width)
             except VideoError as error:
@@ -211,7 +212,7 @@ class Stages:
             frames = iter(video)
             while batch := self._batch(frames):
                 if not any(job.size):
-                    job.start(video.height, video.width)
+                    job.start(video.height, video.width, video.rate)
                 job.expected_frames = video.expected_frames
                 yield job, batch
             job.frames, job.fps, job.reason = video.frames, video.fps, video.reason

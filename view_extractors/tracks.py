@@ -13,8 +13,7 @@ _PATIENCE = 15
 class Tracks:
     """Gives each person of a video a number, and the same number in later frames.
 
-    The pairs of a known and a new box with the largest overlap are taken first. A person who is hidden for a
-    moment keeps the number.
+    A person who is hidden for a moment keeps the number.
     """
 
     def __init__(self) -> None:
@@ -26,13 +25,10 @@ class Tracks:
     def follow(self, boxes_P4: np.ndarray) -> np.ndarray:
         """The numbers of the persons in the next frame, int (P,), by their boxes x1, y1, x2, y2."""
         numbers_P = np.full(len(boxes_P4), -1)
-        overlap_PK = overlaps(boxes_P4, self._boxes_P4)
         self._unseen += 1
-        while overlap_PK.size and overlap_PK.max() >= _OVERLAP:
-            person, known = np.unravel_index(overlap_PK.argmax(), overlap_PK.shape)
+        for person, known in pairs(boxes_P4, self._boxes_P4, _OVERLAP).items():
             numbers_P[person] = self._numbers[known]
             self._boxes_P4[known], self._unseen[known] = boxes_P4[person], 0
-            overlap_PK[person], overlap_PK[:, known] = -1, -1
         new_P = np.flatnonzero(numbers_P < 0)
         numbers_P[new_P] = self._next + np.arange(len(new_P))
         self._next += len(new_P)
@@ -41,6 +37,17 @@ class Tracks:
         self._boxes_P4 = np.concatenate([self._boxes_P4[kept], boxes_P4[new_P]])
         self._unseen = np.concatenate([self._unseen[kept], np.zeros(len(new_P), int)])
         return numbers_P
+
+
+def pairs(boxes_P4: np.ndarray, others_Q4: np.ndarray, least: float) -> dict[int, int]:
+    """Which of the others each box belongs to: the largest overlap first, and none below ``least``."""
+    overlap_PQ = overlaps(boxes_P4, others_Q4)
+    found: dict[int, int] = {}
+    while overlap_PQ.size and overlap_PQ.max() >= least:
+        box, other = divmod(int(overlap_PQ.argmax()), overlap_PQ.shape[1])
+        found[box] = other
+        overlap_PQ[box], overlap_PQ[:, other] = -1, -1
+    return found
 
 
 def overlaps(boxes_P4: np.ndarray, others_Q4: np.ndarray) -> np.ndarray:

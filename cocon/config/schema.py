@@ -95,12 +95,20 @@ class Section(BaseModel):
 
 
 class ViewExtraction(Section):
-    """Base of the sections of the views; each backend has a sub-section of its name, if it has options."""
+    """Base of the sections of the views; each backend has a sub-section of its name, if it has options.
+
+    Other methods, which a key chooses by name, have such sub-sections as well.
+    """
+
+    @property
+    def idle(self) -> set[str]:
+        """The sub-sections of backends and other methods that are not used."""
+        chosen = {value for _, value in self if isinstance(value, str)}
+        return {name for name, value in self if isinstance(value, Section)} - chosen
 
     def in_use(self) -> dict[str, Any]:
-        """The settings as a JSON document, without the sub-sections of backends that are not used."""
-        other = {name for name, value in self if isinstance(value, Section)} - {getattr(self, "backend", "")}
-        return self.model_dump(mode="json", by_alias=True, exclude=other)
+        """The settings as a JSON document, without the sub-sections that are not used."""
+        return self.model_dump(mode="json", by_alias=True, exclude=self.idle)
 
 
 class RgbExtraction(ViewExtraction):
@@ -264,16 +272,37 @@ class MmposeParameters(Section):
     score: Fraction = Field(0.3, description="persons whose keypoints have a lower mean score are left out")
 
 
+class OneEuroParameters(Section):
+    """One-Euro filter (Casiez, Roussel and Vogel 2012): the faster a keypoint, the less it is smoothed."""
+
+    min_cutoff: PositiveFloat = Field(2.0, description="cutoff of a keypoint at rest, Hz; lower: steadier")
+    beta: float = Field(
+        20.0, ge=0, description="Hz that the cutoff rises by at a speed of one person's size per second"
+    )
+    speed_cutoff: PositiveFloat = Field(1.0, description="cutoff of the speed itself, Hz")
+
+
 class PoseExtraction(ViewExtraction):
     """Persons x 17 COCO keypoints; the reader renders them as 17 heatmaps."""
 
     backend: Literal["movenet", "blazepose", "torchvision", "detectron2", "mmpose"] = "movenet"
     short_side: PositiveInt = Field(75, description="size of the heatmaps' shorter side, px")
     sigma: PositiveFloat = Field(1.5, description="width of a keypoint's Gaussian, px of the heatmap")
+    smoothing: Literal["none", "one_euro"] = Field(
+        "none", description="one_euro: keypoints are filtered along time, see docs/backends.md"
+    )
     movenet: MovenetParameters = MovenetParameters()
     torchvision: RcnnParameters = RcnnParameters()
     detectron2: RcnnParameters = RcnnParameters()
     mmpose: MmposeParameters = MmposeParameters()
+    one_euro: OneEuroParameters = OneEuroParameters()
+
+    def in_use(self) -> dict[str, Any]:
+        """As for every view; what is not smoothed does not say so, as before there was a choice."""
+        document = super().in_use()
+        if self.smoothing == "none":
+            del document["smoothing"]
+        return document
 
 
 class Extraction(Section):

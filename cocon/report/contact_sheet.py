@@ -10,14 +10,13 @@ import numpy as np
 from cocon.errors import ShardError
 from cocon.files import atomic_path
 from cocon.report.flow_colour import colour_of_flow, pixels_of_stored
-from cocon.report.pictures import draw_skeleton
+from cocon.report.pictures import PERSONS, draw_skeleton, several
 from cocon.shards import Shard
+from cocon.shards.heatmaps import render_heatmaps
 from cocon.views import VIEWS
 
 _GAP, _BAR = 2, 16
 _PERSON = np.array([255, 80, 60], np.float32)
-#: as many colours as heatmaps, so that neighbouring joints differ
-_HUES = np.linspace(0, 180, VIEWS["pose"].channels, endpoint=False).astype(np.uint8)
 
 
 def write_sheet(
@@ -26,7 +25,8 @@ def write_sheet(
     """Draw the views of a video that stand in some of these shards, and write them as PNG.
 
     Flow is painted by its direction and speed (the fastest motion is the purest colour); masks are laid over
-    rgb in red; of poses, the heatmaps and the keypoints' skeletons are laid over rgb.
+    rgb in red; of poses, the heatmaps and the keypoints' skeletons are laid over rgb. Where a frame of the
+    video has several persons, each has a colour of their own; the place among the persons of a frame decides.
 
     Args:
         paths: shards.
@@ -95,21 +95,48 @@ def _painted(
             for rgb, mask in zip(below, stored_THWC, strict=True)
         ]
     persons = shard.keypoints(video_id)
+    apart = several(persons)
+    if apart:
+        height, width = stored_THWC.shape[1:3]
+        sigma = float(shard.parameters["sigma"])
+        heats = [_heat_of_persons(persons[frame], height, width, sigma) for frame in frames]
+        colours = np.array(PERSONS, np.uint8)
+    else:
+        heats, colours = list(stored_THWC), _colours_of_joints()
     return [
-        draw_skeleton(_heated(rgb // 2 + 30, heat, size), persons[frame])
-        for rgb, heat, frame in zip(below, stored_THWC, frames, strict=True)
+        draw_skeleton(_heated(rgb // 2 + 30, heat, colours, size), persons[frame], apart)
+        for rgb, heat, frame in zip(below, heats, frames, strict=True)
     ]
 
 
-def _heated(rgb: np.ndarray, heat_HWJ: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The strongest heatmap of every pixel, each joint in a colour of its own."""
+def _colours_of_joints() -> np.ndarray:
+    """(17, 3), hues that are evenly spaced, so that neighbouring joints differ."""
     import cv2
 
-    strongest_HW, joint_HW = heat_HWJ.max(axis=2), heat_HWJ.argmax(axis=2)
-    hsv = np.full((*joint_HW.shape, 3), 255, np.uint8)
-    hsv[..., 0] = _HUES[joint_HW]
-    colour = cv2.resize(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), size, interpolation=cv2.INTER_NEAREST)
-    return _mixed(rgb, colour.astype(np.float32), _scaled(strongest_HW, size)[..., None])
+    hsv = np.full((1, VIEWS["pose"].channels, 3), 255, np.uint8)
+    hsv[0, :, 0] = np.linspace(0, 180, VIEWS["pose"].channels, endpoint=False)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]
+
+
+def _heat_of_persons(persons_PJ3: np.ndarray, height: int, width: int, sigma: float) -> np.ndarray:
+    """(height, width, colours): the strongest heatmap of all joints of the persons of every colour."""
+    heat_HWC = np.zeros((height, width, len(PERSONS)), np.uint8)
+    heat_PHWJ = render_heatmaps(persons_PJ3, [1] * len(persons_PJ3), height, width, sigma)
+    for index, heat_HWJ in enumerate(heat_PHWJ):
+        of_colour_HW = heat_HWC[..., index % len(PERSONS)]
+        np.maximum(of_colour_HW, heat_HWJ.max(axis=2), out=of_colour_HW)
+    return heat_HWC
+
+
+def _heated(
+    rgb: np.ndarray, heat_HWC: np.ndarray, colours_C3: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """The strongest heatmap of every pixel, each in its colour."""
+    import cv2
+
+    colour_HW3 = colours_C3[heat_HWC.argmax(axis=2)]
+    colour = cv2.resize(colour_HW3, size, interpolation=cv2.INTER_NEAREST)
+    return _mixed(rgb, colour.astype(np.float32), _scaled(heat_HWC.max(axis=2), size)[..., None])
 
 
 def _mixed(rgb: np.ndarray, colour: np.ndarray, weight_HW1: np.ndarray) -> np.ndarray:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 import numpy as np
+
+Colour = tuple[int, int, int]
 
 TRUNK = ((5, 6), (11, 12), (5, 11), (6, 12))
 LIMBS = (
@@ -15,6 +18,11 @@ LIMBS = (
 """Pairs of COCO keypoints that are joined by a line: the trunk, and the head, arms and legs."""
 
 _CENTRE, _LEFT, _RIGHT, _OUTLINE = (250, 250, 250), (51, 187, 238), (238, 119, 51), (20, 20, 20)
+PERSONS = (
+    *((255, 190, 30), (70, 170, 255), (240, 80, 170)),
+    *((90, 210, 90), (175, 130, 255), (255, 120, 60)),
+)
+"""Colours of persons, where there are several; those beyond begin again with the first."""
 SEEN = 0.3
 """Keypoints with a lower score are not drawn."""
 
@@ -42,15 +50,29 @@ def grey_to_rgb(image_HW1: np.ndarray) -> np.ndarray:
     return np.repeat(image_HW1, 3, axis=2)
 
 
-def draw_skeleton(image_HW3: np.ndarray, persons_PJ3: np.ndarray) -> np.ndarray:
+def several(persons: Sequence[np.ndarray]) -> bool:
+    """Whether any of a video's frames, (persons, 17, 3) each, has more than one person."""
+    return any(len(persons_PJ3) > 1 for persons_PJ3 in persons)
+
+
+def colour_of_person(index: int) -> Colour:
+    """Colour of a person by the place among those of the frame."""
+    return PERSONS[index % len(PERSONS)]
+
+
+def draw_skeleton(
+    image_HW3: np.ndarray, persons_PJ3: np.ndarray, colour_per_person: bool = False
+) -> np.ndarray:
     """Draw persons over a picture.
 
     Args:
         image_HW3: ``uint8`` rgb.
         persons_PJ3: (persons, 17, 3), x and y as fractions of width and height, score in [0, 1].
+        colour_per_person: tell persons apart rather than sides.
 
     Returns:
-        A new picture; limbs of the left side are blue, of the right side orange, the trunk is white.
+        A new picture; limbs of the left side are blue, of the right side orange, the trunk is white. With a
+        colour per person, the left side has a lighter shade of it.
     """
     import cv2
 
@@ -59,10 +81,12 @@ def draw_skeleton(image_HW3: np.ndarray, persons_PJ3: np.ndarray) -> np.ndarray:
     thin = max(1, round(height / 110))
     scale = np.array([width, height], np.float32)
     shift = 3  # OpenCV takes fixed-point coordinates with this many fractional bits
-    for person_J3 in np.asarray(persons_PJ3, np.float32):
+    for index, person_J3 in enumerate(np.asarray(persons_PJ3, np.float32)):
+        middle, left, right = _colours(colour_of_person(index) if colour_per_person else None)
         at = [tuple(int(c) for c in np.round((xy * scale - 0.5) * 2**shift)) for xy in person_J3[:, :2]]
         seen = person_J3[:, 2] >= SEEN
-        lines = [(a, b, _CENTRE) for a, b in TRUNK] + [(a, b, _side_colour(b)) for a, b in LIMBS]
+        lines = [(a, b, middle) for a, b in TRUNK]
+        lines += [(a, b, left if b % 2 else right) for a, b in LIMBS]
         lines = [line for line in lines if seen[line[0]] and seen[line[1]]]
         for a, b, _ in lines:
             cv2.line(canvas, at[a], at[b], _OUTLINE, 3 * thin, cv2.LINE_AA, shift)
@@ -70,14 +94,17 @@ def draw_skeleton(image_HW3: np.ndarray, persons_PJ3: np.ndarray) -> np.ndarray:
             cv2.line(canvas, at[a], at[b], colour, thin + 1, cv2.LINE_AA, shift)
         for joint in np.flatnonzero(seen).tolist():
             cv2.circle(canvas, at[joint], (2 * thin) << shift, _OUTLINE, -1, cv2.LINE_AA, shift)
-            cv2.circle(canvas, at[joint], (thin << shift) + 4, _side_colour(joint), -1, cv2.LINE_AA, shift)
+            colour = middle if joint == 0 else left if joint % 2 else right
+            cv2.circle(canvas, at[joint], (thin << shift) + 4, colour, -1, cv2.LINE_AA, shift)
     return canvas
 
 
-def _side_colour(joint: int) -> tuple[int, int, int]:
-    if joint == 0:
-        return _CENTRE
-    return _LEFT if joint % 2 else _RIGHT
+def _colours(person: Colour | None) -> tuple[Colour, Colour, Colour]:
+    """Of the trunk, the left side and the right side."""
+    if person is None:
+        return _CENTRE, _LEFT, _RIGHT
+    red, green, blue = ((channel + 255) // 2 for channel in person)
+    return person, (red, green, blue), person
 
 
 def jpeg_uri(image_HW3: np.ndarray, quality: int = 82) -> str:

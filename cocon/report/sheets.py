@@ -9,7 +9,7 @@ import numpy as np
 
 from cocon.report.flow_colour import colour_of_flow, pixels_of_stored, wheel_picture
 from cocon.report.inputs import UNREADABLE, Inputs, Section, reason
-from cocon.report.pictures import draw_skeleton, fit, grey_to_rgb, jpeg_uri, png_uri
+from cocon.report.pictures import draw_skeleton, fit, grey_to_rgb, jpeg_uri, png_uri, several
 
 _SHEETS = 6
 _FRAMES = 8
@@ -18,7 +18,10 @@ _HEIGHT = 180
 
 @dataclass(frozen=True)
 class Sheet:
-    """One video: ``pictures[view]`` are data URIs, one per instant."""
+    """One video: ``pictures[view]`` are data URIs, one per instant.
+
+    ``apart`` says that each person of the poses has a colour of their own.
+    """
 
     id: str
     label: str
@@ -28,6 +31,7 @@ class Sheet:
     aspect: float
     pictures: dict[str, list[str]]
     flow_scale: float | None
+    apart: bool = False
 
 
 @dataclass
@@ -93,7 +97,7 @@ def _sheet(inputs: Inputs, video_id: str, views: list[str]) -> Sheet:
     frames = sorted({round(index * (length - 1) / (_FRAMES - 1)) for index in range(_FRAMES)})
     source = next(iter(rows.values()))
     pictures: dict[str, list[str]] = {}
-    scale = None
+    scale, apart = None, False
     rgb = (
         [fit(frame, _HEIGHT) for frame in inputs.shards["rgb"].read(video_id, frames)]
         if "rgb" in views
@@ -105,7 +109,7 @@ def _sheet(inputs: Inputs, video_id: str, views: list[str]) -> Sheet:
         elif view == "flow":
             drawn, scale = _flow(inputs, video_id, frames)
         elif view == "pose":
-            drawn = _pose(inputs, video_id, frames, rgb)
+            drawn, apart = _pose(inputs, video_id, frames, rgb)
         else:
             drawn = [
                 fit(grey_to_rgb(frame[..., :1]), _HEIGHT)
@@ -115,7 +119,7 @@ def _sheet(inputs: Inputs, video_id: str, views: list[str]) -> Sheet:
     fps = source.fps or 1.0
     return Sheet(
         video_id, inputs.label(video_id), frames, [frame / fps for frame in frames], length,
-        source.width / source.height, pictures, scale,
+        source.width / source.height, pictures, scale, apart,
     )  # fmt: skip
 
 
@@ -129,12 +133,17 @@ def _flow(inputs: Inputs, video_id: str, frames: list[int]) -> tuple[list[np.nda
     return [fit(colour_of_flow(flow_HW2, scale), _HEIGHT) for flow_HW2 in flow_THW2], scale
 
 
-def _pose(inputs: Inputs, video_id: str, frames: list[int], rgb: list[np.ndarray] | None) -> list[np.ndarray]:
+def _pose(
+    inputs: Inputs, video_id: str, frames: list[int], rgb: list[np.ndarray] | None
+) -> tuple[list[np.ndarray], bool]:
     shards, row = inputs.shards["pose"], inputs.tables["pose"][video_id]
     persons = shards.keypoints(video_id)
+    apart = several(persons)
     if rgb is None:
         blank = np.full((_HEIGHT, max(1, round(_HEIGHT * row.width / row.height)), 3), 60, np.uint8)
         rgb = [blank] * len(frames)
-    return [
-        draw_skeleton(picture // 2 + 40, persons[frame]) for picture, frame in zip(rgb, frames, strict=True)
+    drawn = [
+        draw_skeleton(picture // 2 + 40, persons[frame], apart)
+        for picture, frame in zip(rgb, frames, strict=True)
     ]
+    return drawn, apart

@@ -23,6 +23,19 @@ _MEASURES = {
     "mask": {"IoU": "IoU"},
     "pose": {"detection rate": "detection rate", "PCK@0.2": "PCK@0.2"},
 }
+_MEASURES_OF_SEVERAL = {
+    "mask": {
+        "IoU": "IoU",
+        "persons covered": "persons covered",
+        "persons covered, the smaller": "the smaller",
+    },
+    "pose": {
+        "persons found": "persons found",
+        "persons found, the smaller": "the smaller",
+        "false persons per frame": "false per frame",
+        "PCK@0.2": "PCK@0.2",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -72,12 +85,12 @@ def section(inputs: Inputs) -> Truth | None:
         return None
     for view in inputs.views:
         try:
-            table = _table(view, found.get(SCORES, {}), found.get(BACKENDS, {}).get("backends", []))
+            backends = found.get(BACKENDS, {}).get("backends", [])
+            table, several = _table(view, found.get(SCORES, {}), backends), _of_several(view, backends)
         except UNREADABLE as error:
             page.missing.append(f"The figures of {view} cannot be shown ({reason(error)}).")
             continue
-        if table.rows or table.absent:
-            page.tables.append(table)
+        page.tables += [one for one in (table, several) if one.rows or one.absent]
     return page
 
 
@@ -97,4 +110,14 @@ def _table(view: str, scores: Mapping[str, Any], backends: list[dict[str, Any]])
             values = tuple(number(entry["figures"][key]) for key in measures)
             cost = None if entry["ms_per_frame"] is None else number(entry["ms_per_frame"])
             table.rows.append(Row(str(entry["backend"]), values, cost))
+    return table
+
+
+def _of_several(view: str, backends: list[dict[str, Any]]) -> Table:
+    """The backends on videos with several persons in a frame, where they were compared on such."""
+    measures = _MEASURES_OF_SEVERAL.get(view, {})
+    table = Table(f"{view}, two persons in a frame", tuple(measures.values()))
+    for entry in backends:
+        if entry["view"] == view and measures and (figures := entry.get("several")):
+            table.rows.append(Row(str(entry["backend"]), tuple(number(figures[key]) for key in measures)))
     return table

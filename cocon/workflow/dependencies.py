@@ -28,7 +28,6 @@ from cocon.config.schema import (
     Network,
     PretrainingJob,
     Recipe,
-    Section,
     ViewExtraction,
 )
 from cocon.config.schema import Pretraining as PretrainingSection
@@ -97,6 +96,11 @@ def rendering(dataset: BaseModel) -> Document:
     return of_stage("render", changed(dataset, _NOT_RENDERED))
 
 
+def pairs(dataset: BaseModel) -> Document:
+    """The rendered videos with two persons in a frame: their document."""
+    return of_stage("pairs", {key: value for key, value in changed(dataset).items() if key == "seed"})
+
+
 def of_stage(stage: str, settings: Document | None = None) -> Document:
     """A result that depends on the version of its stage, some settings, and files."""
     return {"version": STAGES[stage], "settings": settings or {}}
@@ -131,8 +135,7 @@ def source(dataset: BaseModel) -> Document:
 def extraction_settings(recipe: Recipe, view: str) -> Document:
     """The section of a view, without what its backend does not read."""
     section: ViewExtraction = getattr(recipe.extraction, view)
-    other = {name for name, value in section if isinstance(value, Section)} - {backend_of(recipe, view)}
-    return changed(section, other)
+    return changed(section, section.idle)
 
 
 def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:
@@ -158,8 +161,8 @@ def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:
 def _with_backend(recipe: Recipe, view: str) -> Document:
     """The settings of a view, with its backend unless that is the one of documents that name none.
 
-    Those were the first defaults. So a result that stays the same keeps its document when
-    the default changes, or when a default is named.
+    Those were the first defaults. So a result that stays the same keeps its document when the default changes,
+    or when a default is named.
     """
     backend = backend_of(recipe, view)
     document = {key: value for key, value in extraction_settings(recipe, view).items() if key != "backend"}

@@ -54,6 +54,10 @@ class Documents:
         """The videos of a demo."""
         return lambda _: dependencies.rendering(self.config.datasets[dataset])
 
+    def pairs(self, dataset: str) -> Callable[[Any], Document]:
+        """The videos with two persons in a frame, of a demo."""
+        return lambda _: dependencies.pairs(self.config.datasets[dataset])
+
     def source(self, dataset: str) -> Callable[[Any], Document]:
         """The videos of a public data set."""
         return lambda _: dependencies.source(self.config.datasets[dataset])
@@ -280,7 +284,8 @@ class Documents:
 
     def backends(self, dataset: str) -> Callable[[Any], Document]:
         """Every installed backend against the truth."""
-        return lambda _: dependencies.of_stage("backends") | self._rendered(dataset)
+        pairs = self.pairs(dataset)
+        return lambda _: dependencies.of_stage("backends") | self._rendered(dataset) | {"pairs": pairs(None)}
 
     def export(self, wildcards: Any) -> Document:
         """Encoders for others."""

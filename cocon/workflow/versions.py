@@ -10,6 +10,7 @@ from __future__ import annotations
 STAGES: dict[str, int] = {
     "get": 1,
     "render": 2,
+    "pairs": 1,
     "index": 1,
     "initialise": 1,
     "pretrain": 1,
@@ -23,7 +24,7 @@ STAGES: dict[str, int] = {
     "report": 1,
     "export": 1,
     "scores": 1,
-    "backends": 1,
+    "backends": 2,
 }
 """By stage."""
 

@@ -30,6 +30,7 @@ from cocon.report import (
 from cocon.report.build import render
 from cocon.report.inputs import ENSEMBLE, Inputs, load_inputs, order_pretrainings
 from cocon.report.settings import ReportSettings
+from cocon.shards import ShardSet, ShardWriter, VideoRecord
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -152,6 +153,22 @@ def test_sheets_show_one_test_video_per_class_in_all_views(inputs: Inputs) -> No
         assert sheet.frames[-1] == sheet.length - 1
         assert sheet.flow_scale is not None
         assert 1 < sheet.flow_scale < 10
+
+
+def test_sheets_tell_persons_apart_where_there_are_several(inputs: Inputs, tmp_path: Path) -> None:
+    assert not any(sheet.apart for sheet in sheets.section(inputs).sheets)
+    video_id = "box/box_s04"
+    row = inputs.tables["pose"][video_id]
+    persons = np.full((2, 17, 3), 0.5, np.float32)
+    with ShardWriter(
+        tmp_path / "pose.h5", view="pose", video_ids=[video_id], parameters={"sigma": 1.5}, codec="keypoints"
+    ) as writer:
+        size = (row.height, row.width, row.source_height, row.source_width, row.fps)
+        writer.add(VideoRecord(video_id, *size, keypoints=[persons] * row.frames))
+        writer.finish()
+    shards = inputs.shards | {"pose": ShardSet([tmp_path / "pose.h5"])}
+    page = sheets.section(dataclasses.replace(inputs, shards=shards))
+    assert [sheet.id for sheet in page.sheets if sheet.apart] == [video_id]
 
 
 def test_many_classes_are_thinned_evenly() -> None:
@@ -375,6 +392,30 @@ def test_truth_shows_this_run_and_every_backend(tmp_path: Path) -> None:
     ]
     assert pose.absent == [("mmpose", "not here")]
     assert (flow.timed, pose.timed) == (True, False)
+
+
+def test_truth_shows_backends_on_videos_of_two_persons(tmp_path: Path) -> None:
+    inputs = inputs_with([], tmp_path)
+    inputs.views = ("mask", "pose")
+    alone = {"detection rate": 1.0, "PCK@0.2": 0.9}
+    several = {
+        "persons found": 0.5,
+        "persons found, the smaller": 0.25,
+        "false persons per frame": 0.1,
+        "PCK@0.2": 0.8,
+    }
+    row = {"view": "pose", "backend": "blazepose", "ms_per_frame": 4.0, "figures": alone, "absent": ""}
+    write_json(tmp_path / "backends.json", {"videos": [], "backends": [row | {"several": several}]})
+    page = truth.section(inputs)
+    assert page is not None
+    one, two = page.tables
+    assert (one.view, [row.values for row in one.rows]) == ("pose", [(1.0, 0.9)])
+    assert (two.view, two.timed) == ("pose, two persons in a frame", False)
+    assert [(row.name, row.values) for row in two.rows] == [("blazepose", (0.5, 0.25, 0.1, 0.8))]
+    write_json(tmp_path / "backends.json", {"videos": [], "backends": [row]})  # of an earlier version
+    page = truth.section(inputs)
+    assert page is not None
+    assert [table.view for table in page.tables] == ["pose"]
 
 
 def test_truth_names_a_damaged_file(tmp_path: Path) -> None:

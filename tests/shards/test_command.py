@@ -137,6 +137,33 @@ def test_sheet(shards: Path, tmp_path: Path) -> None:
     assert not lit[:, :30].any()
 
 
+def test_a_sheet_tells_persons_apart(tmp_path: Path) -> None:
+    left, right = PERSON.copy(), PERSON.copy()
+    left[..., 0], right[..., 0] = 0.25, 0.75
+    path = tmp_path / "pose.h5"
+    with ShardWriter(
+        path, view="pose", video_ids=["a"], parameters={"sigma": 4.0}, codec="keypoints"
+    ) as writer:
+        size = (HEIGHT, WIDTH, 2 * HEIGHT, 2 * WIDTH, 25.0)
+        frames = [np.concatenate([left, right]), np.concatenate([right, left]), left]
+        writer.add(VideoRecord("a", *size, keypoints=frames))
+        writer.finish()
+    output = tmp_path / "sheet.png"
+    arguments = ["--video", "a", "--output", str(output), "--frames", "3", "--height", "60"]
+    assert main(["shards", "show", str(path), *arguments]) == 0
+    sheet = cv2.imread(str(output))[32:, :, ::-1].astype(int)
+    # A little beside the joints lies the heat alone; it has the colour of the person.
+    y = round(60 * float(PERSON[0, 0, 1])) + 5
+    first, second, third = (
+        [sheet[y, 82 * column + x] - [60, 60, 60] for x in (20, 60)] for column in range(3)
+    )
+    for amber, blue in (first, second[::-1]):
+        assert amber[0] > amber[2] + 30
+        assert blue[2] > blue[0] + 30
+    assert third[0][0] > third[0][2] + 30
+    assert abs(third[1]).max() < 10
+
+
 def test_a_sheet_of_nothing_says_why(shards: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["shards", "show", str(shards), "--video", "c"]) == 2
     assert "it was skipped (no frame can be decoded)" in capsys.readouterr().err

@@ -255,3 +255,29 @@ def test_summary_tells_how_the_time_was_divided(tmp_path, videos):
     assert set(summary.busy) == {"decode", "inference", "write"}
     assert 0.25 < summary.busy["inference"] < sum(summary.busy.values()) <= summary.seconds
     assert summary.bottleneck == "inference"
+
+
+class TellsRate(MeanPose):
+    """Writes the video's frames per second in place of a keypoint's score."""
+
+    def start(self, height, width):
+        super().start(height, width)
+        self.rate = self.fps
+
+    def process(self, batch):
+        return [np.full((1, 17, 3), self.rate / 100, np.float32) for _ in batch]
+
+
+def test_extractors_know_the_frame_rate_when_a_video_begins(tmp_path, moving, write_video):
+    videos = {
+        name: write_video(tmp_path / f"{name}.mp4", moving(3, 48, 64), rate=rate)
+        for name, rate in (("slow", 10), ("fast", 50))
+    }
+    extract(
+        videos, [Output(TellsRate(PoseExtraction()), tmp_path / "pose.h5")], resources=Resources(threads=1)
+    )
+    shard = Shard(tmp_path / "pose.h5")
+    assert {name: round(100 * float(shard.keypoints(name)[0][0, 0, 2])) for name in videos} == {
+        "slow": 10,
+        "fast": 50,
+    }

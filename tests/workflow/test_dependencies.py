@@ -230,3 +230,12 @@ def test_the_package_is_light() -> None:
     code = "import sys, cocon.workflow.documents, cocon.workflow.paths; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_the_parameters_of_a_filter_count_where_it_is_used() -> None:
+    def document(**pose: Any) -> Any:
+        return dependencies.extraction_settings(Recipe.model_validate({"extraction": {"pose": pose}}), "pose")
+
+    assert document(one_euro={"beta": 5}) == {}
+    assert document(smoothing="one_euro") == {"smoothing": "one_euro"}
+    assert document(smoothing="one_euro", one_euro={"beta": 5})["one_euro"] == {"beta": 5.0}

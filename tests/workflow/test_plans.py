@@ -292,6 +292,17 @@ def test_the_report_of_the_demo_compares_backends_where_it_is_asked_to(workflow,
     assert workflow.plan("eval_demo")["score_demo"] == 1
 
 
+def test_backends_are_compared_on_two_persons_as_well(workflow) -> None:
+    recipes = {"r": {"evaluation": {"pretrainings": ["random"], "protocols": ["linear"]}}}
+    demo = {"kind": "demo", "recipe": "r", "shards": 1, "root": "else where"}
+    workflow.configure({"datasets": {"demo": demo}, "recipes": recipes})
+    assert "render_pairs_demo" not in workflow.plan("eval_demo")
+    assert workflow.plan("score_demo")["render_pairs_demo"] == 1
+    commands = " ".join(workflow.run("--dry-run", "--printshellcmds", "score_demo").split())
+    assert "cocon render --persons 2 --root 'else where/two_persons'" in commands
+    assert "--two-persons 'else where/two_persons'" in commands
+
+
 def test_ablations(workflow, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("video,label,split\na.mp4,x,train\nb.mp4,x,test\n")
     for name in ("a.mp4", "b.mp4"):

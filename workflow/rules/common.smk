@@ -212,6 +212,11 @@ def rendered(dataset, shard=None):
     return [str(video.path) for videos in (shards if shard is None else [shards[shard]]) for video in videos]
 
 
+def pairs_of(dataset):
+    """The table of a demo's videos with two persons in a frame."""
+    return str(CONFIG.datasets[dataset].root / "two_persons" / "videos.csv")
+
+
 def rendered_videos(wildcards):
     """The videos that a rule renders. Those of other data sets are there, and known by size and time."""
     if dataset_of(wildcards).kind != "demo":

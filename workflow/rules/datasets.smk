@@ -26,6 +26,32 @@ for name, settings in CONFIG.datasets.items():
             shell:
                 "cocon render --settings {params.settings:q} --processes {threads} > {log:q} 2>&1"
 
+        # Two persons in a frame: only the comparison of backends asks for them.
+        rule:
+            name:
+                f"render_pairs_{name}"
+            output:
+                table=pairs_of(name),
+            log:
+                f"{RESULTS}/{name}/logs/render_pairs.log",
+            benchmark:
+                f"{RESULTS}/{name}/benchmarks/render_pairs.tsv"
+            conda:
+                "../../environment.yml"
+            threads: job("render", "threads")
+            resources:
+                mem_mb=growing(job("render", "memory_mb")),
+                runtime=growing(job("render", "runtime_minutes")),
+            params:
+                depends=tracked(DOCUMENTS.pairs(name)),
+                settings=untracked(section_of(name)),
+                root=folder_of_output,
+            message:
+                "Rendering videos with two persons in a frame"
+            shell:
+                "cocon render --persons 2 --root {params.root:q} --settings {params.settings:q}"
+                " --processes {threads} > {log:q} 2>&1"
+
     elif settings.kind != "folder":
 
         # Nothing else asks for its output: a run never starts a download by itself.

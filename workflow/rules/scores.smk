@@ -36,6 +36,7 @@ for name, settings in CONFIG.datasets.items():
             input:
                 videos=rendered(name),
                 manifest=PATHS.manifest(name),
+                pairs=pairs_of(name),
             output:
                 f"{RESULTS}/{name}/backends.json",
             log:
@@ -51,10 +52,11 @@ for name, settings in CONFIG.datasets.items():
             params:
                 depends=tracked(DOCUMENTS.backends(name)),
                 truth=untracked(str(settings.root / "truth")),
+                pairs=untracked(str(Path(pairs_of(name)).parent)),
                 device=untracked(CONFIG.device),
             message:
                 "Comparing every installed backend with the truth"
             shell:
                 "cocon lease --gpus {resources.gpu} -- "
                 "view-extractors compare --manifest {input.manifest:q} --truth {params.truth:q}"
-                " --device {params.device} --output {output:q} > {log:q} 2>&1"
+                " --two-persons {params.pairs:q} --device {params.device} --output {output:q} > {log:q} 2>&1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +11,13 @@ import numpy as np
 
 from cocon.datasets.demo.actions import Style, perform
 from cocon.datasets.demo.body import Body
-from cocon.datasets.demo.camera import Filming
+from cocon.datasets.demo.camera import Camera, Filming
 from cocon.datasets.demo.liveliness import enliven, smooth_noise
-from cocon.datasets.demo.outfit import Looks, dress
+from cocon.datasets.demo.outfit import Figure, Looks, dress
 from cocon.datasets.demo.painter import Painter
 from cocon.datasets.demo.posture import REFERENCE_LEG, Motion, Way, animate, mirrored
 from cocon.datasets.demo.scene import Scene
-from cocon.datasets.demo.truth import Truth, coco_joints, flow_to_next
+from cocon.datasets.demo.truth import Truth, behind_others, coco_joints, flow_to_next
 from cocon.files import atomic_path
 
 FRAMES_PER_SECOND = 16
@@ -68,37 +69,83 @@ def make_clip(key: ClipKey, flow_every: int) -> tuple[np.ndarray, Truth]:
     filming = Filming.random(key.of_clip("filming"))
     seconds = np.arange(key.frames) / FRAMES_PER_SECOND
     room = filming.room_to_move(body.height)
-    motion = _act(key, body, seconds, room)
+    motion = act(key, body, seconds, room)
     scene = Scene.random(key.of_clip("scene"), room, _ARM_REACH, filming.azimuth, seconds[-1])
     cameras = filming.cameras(
         motion.joints[:, body.template.bone("Hips")], body.height, key.size, seconds, key.of_clip("shake")
     )
-    painter = Painter(figure, scene, key.size)
-    surfaces = [painter.surface(maps) for maps in motion.skinning]
-    world = coco_joints(body.template, figure, motion.joints, surfaces)
-    frames, masks, flows = [], [], {}
+    frames, truth = shoot([Actor(body, figure, motion)], scene, cameras, seconds, flow_every)
+    return with_sensor_noise(frames, key.of_clip("sensor")), truth
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A dressed person who moves."""
+
+    body: Body
+    figure: Figure
+    motion: Motion
+
+
+def shoot(
+    actors: Sequence[Actor],
+    scene: Scene,
+    cameras: Sequence[Camera],
+    seconds: np.ndarray,
+    flow_every: int,
+) -> tuple[np.ndarray, Truth]:
+    """Draw every frame, and note the truth.
+
+    Args:
+        actors: the persons.
+        scene: where they are.
+        cameras: one per frame.
+        seconds: (T,) times of the frames.
+        flow_every: the true flow is computed for every n-th frame.
+
+    Returns:
+        (T, H, W, 3) uint8 frames and their truth.
+    """
+    size = cameras[0].size
+    figures = [actor.figure for actor in actors]
+    painter = Painter(figures, scene, size)
+    surfaces_PT = [[painter.surface(a.figure, maps) for maps in a.motion.skinning] for a in actors]
+    surfaces_TP = list(zip(*surfaces_PT, strict=True))
+    world_TPJ3 = np.stack(
+        [
+            coco_joints(actor.body.template, actor.figure, actor.motion.joints, surfaces)
+            for actor, surfaces in zip(actors, surfaces_PT, strict=True)
+        ],
+        1,
+    )
+    frames, points, masks, hidden, union, flows = [], [], [], [], [], {}
     for t, camera in enumerate(cameras):
-        frame = painter.draw(camera, surfaces[t], seconds[t])
+        frame = painter.draw(camera, surfaces_TP[t], seconds[t])
         frames.append(frame.picture)
-        masks.append(frame.coverage >= 0.5)
-        if t % flow_every == 0 and t + 1 < key.frames:
-            following = painter.points(cameras[t + 1], surfaces[t + 1])
+        points.append(camera.project(world_TPJ3[t]))
+        masks.append([drawn.coverage >= 0.5 for drawn in frame.persons])
+        union.append(np.sum([drawn.coverage for drawn in frame.persons], axis=0) >= 0.5)
+        hidden.append(behind_others(points[t], frame))
+        if t % flow_every == 0 and t + 1 < len(cameras):
+            following = [painter.points(cameras[t + 1], surface) for surface in surfaces_TP[t + 1]]
             steps = scene.boxes.velocities / FRAMES_PER_SECOND
-            flows[t] = flow_to_next(frame, following, figure.faces, (camera, cameras[t + 1]), steps)
-    points = np.array(
-        [camera.project(at)[:, :2] for camera, at in zip(cameras, world, strict=True)], np.float32
-    )
+            flows[t] = flow_to_next(frame, following, figures, (camera, cameras[t + 1]), steps)
+    joints_TPJ2 = np.array(points)[..., :2].astype(np.float32)
+    inside_TPJ = (np.abs(joints_TPJ2 - (size - 1) / 2) < size / 2).all(-1)
+    alone = len(actors) == 1
     truth = Truth(
-        joints=points,
-        joints_visible=(np.abs(points - (key.size - 1) / 2) < key.size / 2).all(-1),
-        mask=np.array(masks),
+        joints=joints_TPJ2[:, 0] if alone else joints_TPJ2,
+        joints_visible=inside_TPJ[:, 0] if alone else inside_TPJ & ~np.array(hidden),
+        mask=np.array(union),
         flow_index=np.array(list(flows), np.int32),
-        flow=np.array(list(flows.values()), np.float32).reshape(-1, key.size, key.size, 2),
+        flow=np.array(list(flows.values()), np.float32).reshape(-1, size, size, 2),
+        joints_inside=None if alone else inside_TPJ,
+        persons=None if alone else np.array(masks),
     )
-    return _with_sensor_noise(np.array(frames), key.of_clip("sensor")), truth
+    return np.array(frames), truth
 
 
-def _act(key: ClipKey, body: Body, seconds: np.ndarray, radius: float) -> Motion:
+def act(key: ClipKey, body: Body, seconds: np.ndarray, radius: float) -> Motion:
     """The person's movement, around the origin and nowhere further from it than ``radius`` m."""
     rng = key.of_clip("motion")
     style = Style.random(key.chance("style", key.subject, key.action))
@@ -142,7 +189,7 @@ def _leaning(channels: dict[str, np.ndarray], way: Way, seconds: np.ndarray) -> 
     }
 
 
-def _with_sensor_noise(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def with_sensor_noise(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add normal noise of at most two grey levels; every frame gets another part of one large pattern."""
     size, margin = frames.shape[1], 64
     pattern = rng.standard_normal((size + margin, size + margin, 3), dtype=np.float32) * rng.uniform(0, 2)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cocon.config.schema import DemoDataset
 from cocon.datasets.manifest import TEST, TRAIN, Video
@@ -17,6 +17,7 @@ from cocon.terminal import say
 from cocon.workers import worker_pool
 from cocon.workflow.versions import STAGES
 
+Task = TypeVar("Task")
 ACTIONS = ("walk", "run", "jump", "jumping_jack", "wave", "squat", "bow", "clap", "box", "kick")
 
 
@@ -62,7 +63,7 @@ def render(settings: DemoDataset, processes: int = 1) -> None:
     work = settings.root.parent / f".{settings.root.name}-{key}"
     with file_lock(work.with_suffix(".lock")):
         waiting = [video for video in videos if not _is_done(settings, work, video)]
-        progress = _progress(_rendered(settings, work, waiting, processes), len(waiting), len(videos))
+        progress = progress_of(_rendered(settings, work, waiting, processes), len(waiting), len(videos))
         for video_id in progress:
             (work / f"{video_id}.done").touch()
         for video in videos:
@@ -100,11 +101,16 @@ def _is_done(settings: DemoDataset, work: Path, video: Video) -> bool:
 def _rendered(settings: DemoDataset, work: Path, videos: list[Video], processes: int) -> Iterator[str]:
     """Render into the work folder; yields the id of every clip that is finished."""
     tasks = [(video.id, _clip_key(settings, video), work, settings.truth_flow_every) for video in videos]
+    return in_processes(_make, tasks, processes)
+
+
+def in_processes(make: Callable[[Task], str], tasks: Sequence[Task], processes: int) -> Iterator[str]:
+    """What ``make`` returns for the tasks, in the order in which they are finished."""
     if processes <= 1 or len(tasks) <= 1:
-        yield from map(_make, tasks)
+        yield from map(make, tasks)
         return
     with worker_pool(min(processes, len(tasks))) as pool:
-        for finished in as_completed([pool.submit(_make, task) for task in tasks]):
+        for finished in as_completed([pool.submit(make, task) for task in tasks]):
             yield finished.result()
 
 
@@ -135,7 +141,7 @@ def _make(task: tuple[str, dict[str, Any], Path, int]) -> str:
     return video_id
 
 
-def _progress(items: Iterable[str], count: int, total: int) -> Iterator[str]:
+def progress_of(items: Iterable[str], count: int, total: int) -> Iterator[str]:
     """Pass items on; a bar on a terminal, about ten lines elsewhere."""
     if sys.stderr.isatty():
         from tqdm import tqdm

@@ -1,7 +1,8 @@
-"""Draw one frame: background, furniture, shadows, person; and keep what the truth is computed from."""
+"""Draw one frame: background, furniture, shadows, persons; and keep what the truth is computed from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -31,23 +32,37 @@ def _corners(boxes: Boxes) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """One person in a frame.
+
+    Attributes:
+        coverage: (H, W) float32, part of every pixel that shows the person.
+        nearest: (2H, 2W) 1 / depth of the person's surface at every sample, whether something hides it or
+            not; 0 where the person is not.
+        index: (2H, 2W) visible triangle of the person at every sample, or -1.
+        points: (V, 3) the person's vertices in samples.
+    """
+
+    coverage: np.ndarray
+    nearest: np.ndarray
+    index: np.ndarray
+    points: np.ndarray
+
+
+@dataclass(frozen=True)
 class Frame:
     """One drawn frame.
 
     Attributes:
         picture: (H, W, 3) uint8.
-        coverage: (H, W) float32, part of every pixel that shows the person.
         depth: (H, W) of the background, m along the optical axis; surface: (H, W) its kind.
-        index: (2H, 2W) visible triangle of the person at every sample, or -1.
-        points: (V, 3) the person's vertices in samples.
+        persons: one after the other.
     """
 
     picture: np.ndarray
-    coverage: np.ndarray
     depth: np.ndarray
     surface: np.ndarray
-    index: np.ndarray
-    points: np.ndarray
+    persons: tuple[Drawn, ...]
 
 
 @dataclass(frozen=True)
@@ -62,22 +77,21 @@ class Painter:
     """Draws the frames of one clip.
 
     Args:
-        figure: the dressed person.
+        figures: the dressed persons.
         scene: where it happens.
         size: of the picture, px.
     """
 
-    def __init__(self, figure: Figure, scene: Scene, size: int) -> None:
-        self.figure = figure
+    def __init__(self, figures: Sequence[Figure], scene: Scene, size: int) -> None:
+        self.figures = figures
         self.scene = scene
         self.size = size
         self._still = scene.boxes.velocities.any(1) == 0
         self._first_corners = _corners(scene.boxes)
         self._empty: tuple[Camera, tuple[np.ndarray, ...]] | None = None
 
-    def surface(self, maps: np.ndarray) -> Surface:
-        """The person for the affine maps (B, 3, 4) of the bones; hair is thickened."""
-        figure = self.figure
+    def surface(self, figure: Figure, maps: np.ndarray) -> Surface:
+        """A person for the affine maps (B, 3, 4) of the bones; hair is thickened."""
         vertices = raster.skin(figure.vertices, figure.weight_bones, figure.weights, maps)
         normals = raster.vertex_normals(vertices, figure.faces)
         return Surface(vertices + _HAIR_THICKNESS * figure.scalp[:, None] * normals, normals)
@@ -86,35 +100,43 @@ class Painter:
         """(V, 3) vertices in samples."""
         return camera.scaled(self.size * raster.SAMPLES).project(person.vertices)
 
-    def draw(self, camera: Camera, person: Surface, seconds: float) -> Frame:
-        """Draw the person at a time of the clip."""
+    def draw(self, camera: Camera, persons: Sequence[Surface], seconds: float) -> Frame:
+        """Draw the persons, in the order of the figures, at a time of the clip."""
         picture, depth, surface = (layer.copy() for layer in self._without_what_moves(camera))
         self._draw_boxes(picture, depth, surface, camera, np.flatnonzero(~self._still), seconds)
-        shadow = self._shadow(camera, person.vertices, seconds)
+        shadow = self._shadow(camera, persons, seconds)
         background.cast_shadow(picture, surface, shadow, self.scene.light.shadow)
+        drawn = [
+            self._raster(figure, camera, person, depth)
+            for figure, person in zip(self.figures, persons, strict=True)
+        ]
+        front = np.argmax([one.nearest for one in drawn], axis=0)
+        for number, (figure, person, one) in enumerate(zip(self.figures, persons, drawn, strict=True)):
+            one.index[front != number] = -1
+            self._shade(picture, figure, one, person, camera)
+        developed = background.develop(picture, self.scene.light.tint)
+        return Frame(developed, depth, surface, tuple(drawn))
 
+    def _raster(self, figure: Figure, camera: Camera, person: Surface, depth: np.ndarray) -> Drawn:
+        """Find what of a person the background leaves in sight; nothing is painted yet."""
         points = self.points(camera, person)
         samples = self.size * raster.SAMPLES
         nearest, index = np.zeros((samples, samples)), np.full((samples, samples), -1, np.int32)
-        raster.rasterise(points, self.figure.faces, 1, nearest, index)
+        raster.rasterise(points, figure.faces, 1, nearest, index)
         raster.hide_behind(depth, nearest, index)
-        coverage = np.zeros((self.size, self.size), np.float32)
-        self._shade(picture, coverage, index, points, person, camera)
-        developed = background.develop(picture, self.scene.light.tint)
-        return Frame(developed, coverage, depth, surface, index, points)
+        return Drawn(np.zeros((self.size, self.size), np.float32), nearest, index, points)
 
     def _shade(
         self,
         picture: np.ndarray,
-        coverage: np.ndarray,
-        index: np.ndarray,
-        points: np.ndarray,
+        figure: Figure,
+        drawn: Drawn,
         person: Surface,
         camera: Camera,
     ) -> None:
-        figure, light = self.figure, self.scene.light
+        light = self.scene.light
         raster.shade(
-            picture, coverage, index, points, figure.faces, person.vertices,
+            picture, drawn.coverage, drawn.index, drawn.points, figure.faces, person.vertices,
             person.normals, figure.template, figure.iris, figure.materials,
             figure.colours, figure.shirt_second, ROUGHNESS, figure.pattern, figure.pattern_scale,
             camera.eye, light.direction, light.ambient, light.diffuse,
@@ -169,16 +191,17 @@ class Painter:
             light.direction, light.ambient, light.diffuse,
         )  # fmt: skip
 
-    def _shadow(self, camera: Camera, vertices: np.ndarray, seconds: float) -> np.ndarray:
-        """(H, W) in [0, 1] of the shadows of person and furniture on the floor, with soft edges."""
+    def _shadow(self, camera: Camera, persons: Sequence[Surface], seconds: float) -> np.ndarray:
+        """(H, W) in [0, 1] of the shadows of persons and furniture on the floor, with soft edges."""
         size = self.size // 2
         small = camera.scaled(size)
         index = np.full((size, size), -1, np.int32)
         corners = self._corners(seconds).reshape(-1, 3)
         faces = (np.arange(len(corners) // 8)[:, None, None] * 8 + _BOX_FACES).reshape(-1, 3)
         lamp = self.scene.light.direction
-        # Every second triangle of the person is enough for a blurred shadow.
-        for points, triangles, step in ((vertices, self.figure.faces, 2), (corners, faces, 1)):
+        # Every second triangle of a person is enough for a blurred shadow.
+        of_persons = [(p.vertices, f.faces, 2) for f, p in zip(self.figures, persons, strict=True)]
+        for points, triangles, step in (*of_persons, (corners, faces, 1)):
             fallen = points - lamp * (points[:, 1:2] / lamp[1])
             if len(fallen):
                 nearest = np.zeros((size, size))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,14 +32,17 @@ _RIG_JOINTS = {
 
 @dataclass(frozen=True)
 class Truth:
-    """The truth of one clip.
+    """The truth of one clip, of one person or of P.
 
     Attributes:
-        joints: (T, 17, 2) float32, px; (0, 0) is the centre of the top left pixel.
-        joints_visible: (T, 17) bool, inside the picture.
-        mask: (T, H, W) bool, pixels of which at least half show the person.
+        joints: (T, 17, 2) or (T, P, 17, 2) float32, px; (0, 0) is the centre of the top left pixel.
+        joints_visible: (T, 17) or (T, P, 17) bool, inside the picture and not behind another person.
+        mask: (T, H, W) bool, pixels of which at least half show a person.
         flow_index: (F,) int32, frames whose flow is known.
-        flow: (F, H, W, 2) float32, px from that frame to the next, of person and background.
+        flow: (F, H, W, 2) float32, px from that frame to the next, of persons and background.
+        joints_inside: (T, P, 17) bool, inside the picture, whether another person hides them or not; None in
+            clips of one person.
+        persons: (T, P, H, W) bool, pixels of which at least half show that person; None in clips of one.
     """
 
     joints: np.ndarray
@@ -46,11 +50,19 @@ class Truth:
     mask: np.ndarray
     flow_index: np.ndarray
     flow: np.ndarray
+    joints_inside: np.ndarray | None = None
+    persons: np.ndarray | None = None
 
     def save(self, path: Path) -> None:
         """Write the truth; masks are packed bits, flow is in 1/64 px."""
         limit = np.iinfo(np.int16).max
         flow = np.clip(np.rint(self.flow / FLOW_UNIT), -limit, limit).astype(np.int16)
+        several: dict[str, Any] = {}
+        if self.persons is not None and self.joints_inside is not None:
+            several = {
+                "joints_inside": self.joints_inside,
+                "persons_packed": np.packbits(self.persons, axis=-1),
+            }
         with atomic_path(path) as temporary:
             np.savez_compressed(
                 temporary,
@@ -60,6 +72,7 @@ class Truth:
                 size=np.array(self.mask.shape[1:], np.int32),
                 flow_index=self.flow_index,
                 flow=flow,
+                **several,
             )
 
     @classmethod
@@ -69,12 +82,18 @@ class Truth:
             height, width = stored["size"]
             mask = np.unpackbits(stored["mask_packed"], axis=-1, count=width).astype(bool)
             assert mask.shape[1] == height
+            inside = persons = None
+            if "persons_packed" in stored.files:
+                inside = stored["joints_inside"]
+                persons = np.unpackbits(stored["persons_packed"], axis=-1, count=width).astype(bool)
             return cls(
                 joints=stored["joints"],
                 joints_visible=stored["joints_visible"],
                 mask=mask,
                 flow_index=stored["flow_index"],
                 flow=stored["flow"].astype(np.float32) * FLOW_UNIT,
+                joints_inside=inside,
+                persons=persons,
             )
 
 
@@ -100,10 +119,33 @@ def coco_joints(
     return np.stack(points, 1)
 
 
+def behind_others(points_PJ3: np.ndarray, frame: Frame) -> np.ndarray:
+    """Which joints another person hides.
+
+    Args:
+        points_PJ3: pixel x, pixel y and 1 / depth of every person's joints.
+        frame: with the same persons.
+
+    Returns:
+        (P, J) bool; False for joints outside the picture.
+    """
+    hidden_PJ = np.zeros(points_PJ3.shape[:2], bool)
+    # The centre of pixel 0 lies between its samples, at (SAMPLES - 1) / 2.
+    at_PJ2 = np.rint(points_PJ3[..., :2] * raster.SAMPLES + (raster.SAMPLES - 1) / 2).astype(int)
+    limit = len(frame.persons[0].nearest)
+    inside_PJ = np.abs(at_PJ2 - (limit - 1) / 2).max(-1) < limit / 2
+    for own in range(len(points_PJ3)):
+        x, y = at_PJ2[own, inside_PJ[own]].T
+        for other, drawn in enumerate(frame.persons):
+            if other != own:
+                hidden_PJ[own, inside_PJ[own]] |= drawn.nearest[y, x] > points_PJ3[own, inside_PJ[own], 2]
+    return hidden_PJ
+
+
 def flow_to_next(
     frame: Frame,
-    points_next: np.ndarray,
-    faces: np.ndarray,
+    points_next: Sequence[np.ndarray],
+    figures: Sequence[Figure],
     cameras: tuple[Camera, Camera],
     steps: np.ndarray,
 ) -> np.ndarray:
@@ -111,8 +153,8 @@ def flow_to_next(
 
     Args:
         frame: the frame.
-        points_next: (V, 3) the person's vertices in the next frame, in samples.
-        faces: (F, 3) of the person.
+        points_next: of every person, (V, 3) vertices in the next frame, in samples.
+        figures: the persons.
         cameras: of this frame and the next.
         steps: (N, 3) how far the boxes move in between, m.
     """
@@ -122,5 +164,6 @@ def flow_to_next(
         flow, frame.depth, frame.surface, now.rotation, now.eye, now.focal,
         after.rotation, after.eye, after.focal, steps,
     )  # fmt: skip
-    raster.surface_flow(flow, frame.index, faces, frame.points, points_next)
+    for drawn, points, figure in zip(frame.persons, points_next, figures, strict=True):
+        raster.surface_flow(flow, drawn.index, figure.faces, drawn.points, points)
     return flow.astype(np.float32)
