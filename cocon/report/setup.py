@@ -16,6 +16,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from cocon.config.schema import Clip, Network, Recipe
+from cocon.datasets.manifest import in_order
 from cocon.loading import parse_object
 from cocon.report.inputs import UNREADABLE, Inputs, Section, order_pretrainings
 from cocon.report.resources import read_benchmarks
@@ -86,7 +87,7 @@ def _data(inputs: Inputs) -> list[tuple[str, str]]:
 
 
 def _splits(inputs: Inputs) -> list[tuple[str, Counter[str]]]:
-    names = sorted({name for video in inputs.videos.values() for name in video.splits})
+    names = in_order({name for video in inputs.videos.values() for name in video.splits})
     return [
         (name, Counter(video.splits.get(name) or "unused" for video in inputs.videos.values()))
         for name in names

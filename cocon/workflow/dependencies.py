@@ -100,6 +100,16 @@ def of_stage(stage: str, settings: Document | None = None) -> Document:
     return {"version": STAGES[stage], "settings": settings or {}}
 
 
+def part_of_split(split: str) -> str:
+    """In names of tables: the split (or ``common``, ``all``, ``any``) that they are limited to."""
+    return f"_split{split}" if split.isdecimal() else f"_{split}" if split else ""
+
+
+def split_of_part(part: str) -> str:
+    """The inverse of :func:`part_of_split`."""
+    return part.removeprefix("_").removeprefix("split")
+
+
 def table(videos: str) -> Document:
     """A table of videos, which :class:`cocon.workflow.lists.VideoLists` identifies."""
     return {"version": STAGES["index"], "videos": videos}
