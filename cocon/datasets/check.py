@@ -65,13 +65,13 @@ def count_table(videos: Sequence[Video], facts: Mapping[str, Facts], splits: Seq
     found = Counter(video.label for video in there)
     by_role = Counter((video.label, split, video.splits.get(split)) for video in there for split in splits)
     width = max(len("class"), *(len(printable(label) or "(none)") for label in listed))
-    yield f"{'class':<{width}}  listed   there  " + "  ".join(f"{s + ' ' + r:>8}" for s, r in roles)
+    yield "  ".join([f"{'class':<{width}}  listed   there", *(f"{s + ' ' + r:>8}" for s, r in roles)])
     for label in [*sorted(listed), None]:
         labels = sorted(listed) if label is None else [label]
         counts = [sum(by_role[each, split, role] for each in labels) for split, role in roles]
         name = "all" if label is None else printable(label) or "(none)"
         numbers = f"{sum(listed[each] for each in labels):>6,}  {sum(found[each] for each in labels):>6,}"
-        yield f"{name:<{width}}  {numbers}  " + "  ".join(f"{count:>8,}" for count in counts)
+        yield "  ".join([f"{name:<{width}}  {numbers}", *(f"{count:>8,}" for count in counts)])
     if not wide:
         yield from _split_table(there, splits)
 

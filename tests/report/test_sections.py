@@ -54,6 +54,19 @@ def test_headline_averages_splits_and_combines_their_intervals(tmp_path: Path) -
     assert table.best == {"rgb": "cocon"}
     assert table.chance == pytest.approx(0.1)
     assert page.figures[0].note == "random initialisation 20.0 %, chance 10 %"
+    assert cell.sd == pytest.approx(0.02**0.5)
+    assert table.cells["random"]["rgb"].sd is None
+
+
+def test_headline_says_what_pretraining_has_seen(tmp_path: Path) -> None:
+    rows = [row(split=str(split)) for split in range(1, 11)]
+    write_json(tmp_path / "summary.json", {"rows": rows, "seen": {"2": [30, 60]}})
+    page = headline.section(load_inputs(tmp_path))
+    assert page.splits == "1 to 10"
+    assert page.seen.endswith("without their labels: 30 of 60 in split 2.")
+    write_json(tmp_path / "summary.json", {"rows": rows[:1]})
+    page = headline.section(load_inputs(tmp_path))
+    assert (page.splits, page.several, page.seen) == ("1", False, "")
 
 
 def test_headline_shows_the_best_figure_when_the_usual_ones_are_absent(tmp_path: Path) -> None:
