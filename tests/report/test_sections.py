@@ -328,6 +328,19 @@ def test_resources_sum_by_stage_and_by_kind(inputs: Inputs) -> None:
     assert page.storage[0].per_video == pytest.approx(rgb.stat().st_size / 24)
 
 
+def test_splits_with_encoders_of_their_own_count_as_well(tmp_path: Path) -> None:
+    for folder, seconds in (("benchmarks", 2), ("split2/benchmarks", 3), ("split10/benchmarks", 4)):
+        (tmp_path / folder / "pretrain").mkdir(parents=True)
+        write_text(tmp_path / folder / "pretrain/stage1_rgb.tsv", f"s\th:m:s\tmax_rss\n{seconds}\t0\t10\n")
+        (tmp_path / folder).with_name("features").joinpath("stage1").mkdir(parents=True)
+        (tmp_path / folder).with_name("features").joinpath("stage1/rgb.h5").write_bytes(b"12345")
+    page = resources.section(inputs_with([], tmp_path))
+    assert [(stage.name, stage.jobs, stage.seconds) for stage in page.stages] == [
+        ("pretrain stage1, rgb", 3, 9.0)
+    ]
+    assert [(entry.name, entry.files, entry.size) for entry in page.storage] == [("features", 3, 15)]
+
+
 def test_a_job_too_short_to_measure_counts_as_nothing(tmp_path: Path) -> None:
     write_text(tmp_path / "index.tsv", "s\th:m:s\tmax_rss\n0.04\t0:00:00\t-\n0.06\t0:00:00\tNA\n")
     (job,) = resources.read_benchmarks(tmp_path)
