@@ -93,8 +93,8 @@ def seen_in_pretraining(
     """
     found = {}
     for split, learned in zip(splits, pretrained_on, strict=True):
-        known = {video.id for video in learned}
-        tested = [video.id for video in videos_of(videos, split, TEST, labelled=True)]
+        known = {str(video.location) for video in learned}
+        tested = [str(video.location) for video in videos_of(videos, split, TEST, labelled=True)]
         if seen := sum(video in known for video in tested):
             found[split] = seen, len(tested)
     return found

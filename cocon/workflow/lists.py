@@ -122,11 +122,11 @@ class VideoLists:
     def _seen(self, dataset: str) -> dict[str, tuple[int, int]]:
         """How many test videos the evaluated encoders were pretrained on, and of how many, by split.
 
-        Encoders of another data set have seen none, unless it has the same videos (``shards_of``).
+        Encoders of another data set have seen none, unless it is of the same kind and has the same files.
         """
         config, splits = self.config, self.splits(dataset)
         source = config.trained_on(dataset)
-        if config.owner_of_shards(source) != config.owner_of_shards(dataset):
+        if config.datasets[source].kind != config.datasets[dataset].kind:
             return {}
         section, videos = config.datasets[source], self.videos(source)
         own = source == dataset

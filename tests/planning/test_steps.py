@@ -144,6 +144,17 @@ def test_encoders_for_every_split_are_trained_and_read_once_for_each() -> None:
     assert "pretrainings" not in tables(document_of(found, 8))
 
 
+def test_folds_are_planned_with_their_pretrainings(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("video,label\n" + "".join(f"{n}.mp4,{'ab'[n % 2]}\n" for n in range(12)))
+    files = {"videos": str(tmp_path), "table": str(tmp_path / "t.csv")}
+    numbers = [
+        roles_of("mine", config(**files, folds=4, pretrain_split=name).datasets["mine"])[0]
+        for name in ("each", "all")
+    ]
+    assert [(roles.splits, roles.trainings, roles.pretrained) for roles in numbers] == [(4, 4, 9), (4, 1, 12)]
+    assert {(roles.train, roles.test) for roles in numbers} == {(9, 3)}
+
+
 def test_before_the_lists_are_there_a_public_data_set_has_its_published_numbers(tmp_path: Path) -> None:
     public = {"kind": "kinetics400", "recipe": "r", "shards": 2, "videos": tmp_path, "lists": tmp_path}
     known = Config.model_validate({"datasets": {"k": public}, "recipes": {"r": {}}})
