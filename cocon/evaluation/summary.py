@@ -88,14 +88,18 @@ def means_over_splits(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def seen_sentence(seen: Mapping[str, Sequence[int]]) -> str:
-    """What must be said beside accuracies of encoders that have seen test videos; empty if they have not.
+    """What must be said with accuracies of encoders that have seen test videos; empty if they have not.
 
     Args:
         seen: how many test videos the encoders were pretrained on, and of how many, by split.
     """
     if not seen:
         return ""
-    parts = (f"{count:,} of {total:,} in split {split}" for split, (count, total) in seen.items())
+    whole = [split for split, (count, total) in seen.items() if count == total]
+    parts = [f"all of split{'s' * (len(whole) > 1)} {listed_splits(whole)}"] if whole else []
+    parts += [
+        f"{count:,} of {total:,} of split {split}" for split, (count, total) in seen.items() if count < total
+    ]
     return f"Pretraining has seen test videos, without their labels: {', '.join(parts)}."
 
 

@@ -14,6 +14,7 @@ from cocon.evaluation.summary import (
     means_over_splits,
     read_results,
     read_summary,
+    seen_sentence,
     write_summary,
 )
 from cocon.files import read_csv, read_json, write_json
@@ -198,12 +199,15 @@ def test_what_pretraining_has_seen_is_said(
     ]
     assert main([*command, "--seen", '{"2": [30, 60], "3": [1, 1000]}']) == 0
     said = (
-        "Pretraining has seen test videos, without their labels: 30 of 60 in split 2, 1 of 1,000 in split 3."
+        "Pretraining has seen test videos, without their labels: 30 of 60 of split 2, 1 of 1,000 of split 3."
     )
     assert said in capsys.readouterr().out
     assert read_json(out)["seen"] == {"2": [30, 60], "3": [1, 1000]}
     assert main(["summary", "--show", str(out)]) == 0
     assert said in capsys.readouterr().out
+    assert seen_sentence({"2": (6, 6), "1": (3, 9)}).endswith(": all of split 2, 3 of 9 of split 1.")
+    ten = {str(split): (6, 6) for split in range(1, 11)}
+    assert seen_sentence(ten).endswith(": all of splits 1 to 10.")
     assert main([*command, "--seen", "{}"]) == 0
     assert "Pretraining has seen" not in capsys.readouterr().out
     assert "seen" not in read_json(out)

@@ -63,7 +63,7 @@ def test_headline_says_what_pretraining_has_seen(tmp_path: Path) -> None:
     write_json(tmp_path / "summary.json", {"rows": rows, "seen": {"2": [30, 60]}})
     page = headline.section(load_inputs(tmp_path))
     assert page.splits == "1 to 10"
-    assert page.seen.endswith("without their labels: 30 of 60 in split 2.")
+    assert page.seen.endswith("without their labels: 30 of 60 of split 2.")
     write_json(tmp_path / "summary.json", {"rows": rows[:1]})
     page = headline.section(load_inputs(tmp_path))
     assert (page.splits, page.several, page.seen) == ("1", False, "")
