@@ -95,10 +95,13 @@ def seen_sentence(seen: Mapping[str, Sequence[int]]) -> str:
     """
     if not seen:
         return ""
-    whole = [split for split, (count, total) in seen.items() if count == total]
+    splits = {split: seen[split] for split in in_order(seen)}
+    whole = [split for split, (count, total) in splits.items() if count == total]
     parts = [f"all of split{'s' * (len(whole) > 1)} {listed_splits(whole)}"] if whole else []
     parts += [
-        f"{count:,} of {total:,} of split {split}" for split, (count, total) in seen.items() if count < total
+        f"{count:,} of {total:,} of split {split}"
+        for split, (count, total) in splits.items()
+        if count < total
     ]
     return f"Pretraining has seen test videos, without their labels: {', '.join(parts)}."
 
@@ -162,7 +165,8 @@ def _format_group(dataset: str, protocol: str, results: list[Result]) -> str:
     table.append(["chance", *[chance] * len(views), ""])
     splits = in_order({result.task.split for result in results})
     named = f"split {splits[0]}" if len(splits) == 1 else f"mean ± sd of splits {listed_splits(splits)}"
-    videos = max(result.n for result in results)
+    counts = [max(result.n for result in results if result.task.split == split) for split in splits]
+    videos = "-".join(f"{count}" for count in dict.fromkeys((min(counts), max(counts))))
     title = PROTOCOLS[protocol].title if protocol in PROTOCOLS else protocol
     return f"{dataset}: {title}, % ({named}, {videos} test videos)\n" + aligned(table)
 

@@ -26,6 +26,7 @@ class Roles:
         classes: number of labels.
         source: where the numbers come from.
         splits: that are evaluated.
+        listed: splits that the lists have.
         trainings: of the encoders of one pretraining; more than one where every split has its own.
     """
 
@@ -37,6 +38,7 @@ class Roles:
     classes: int
     source: str
     splits: int = 1
+    listed: int = 1
     trainings: int = 1
 
 
@@ -64,7 +66,7 @@ def roles_of(name: str, settings: Dataset) -> tuple[Roles, list[Video]]:
             raise
         published, splits = PUBLISHED[settings.kind], settings.splits
         trainings = len(set(map(settings.pretrained_on, splits)))
-        return replace(published, splits=len(splits), trainings=trainings), []
+        return replace(published, splits=len(splits), listed=len(splits), trainings=trainings), []
     splits, pretrained_on = evaluated_splits(settings, videos), pretraining_splits(settings, videos)
     return count(videos, splits, pretrained_on, f"the lists of {name}"), videos
 
@@ -94,5 +96,6 @@ def count(videos: list[Video], splits: Sequence[str], pretrained_on: Sequence[st
         classes=len({video.label for video in videos} - {""}),
         source=source,
         splits=len(splits),
+        listed=len({name for video in videos for name in video.splits}),
         trainings=len(pretrained_on),
     )

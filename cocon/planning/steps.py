@@ -98,7 +98,7 @@ class Plan:
             threads = self.config.jobs.render.threads
             steps.append(Step("render", f"render_{self.dataset}", 1, threads=threads))
             rendered = ("render",)
-        steps.append(Step("index", "index", 1, after=rendered))
+        steps.append(Step("index", "index", self._tables(), after=rendered))
         # the shards of another data set are there already
         extracted: dict[str, str] = dict.fromkeys(self.config.views, "index")
         if not settings.shards_of:
@@ -106,13 +106,24 @@ class Plan:
             steps += extraction
             extracted = {view: step.name for step in extraction for view in step.name.split()[1:]}
         if not self.encoders_from:
-            steps.append(Step("index for pretraining", "index_for_pretraining", 1, after=rendered))
+            if self._pretrainings() != {"random"}:
+                tables = self.trainings
+                steps.append(Step("index for pretraining", "index_for_pretraining", tables, after=rendered))
             steps += self._pretraining(extracted)
         steps += self._evaluation(extracted)
         if settings.kind == "demo" and self.config.views != ("rgb",):
             steps.append(Step("scores", f"score_shards_{self.dataset}", 1, after=tuple(extracted.values())))
         steps.append(Step("page", "page", 1, after=tuple(step.name for step in steps)))
         return steps
+
+    def _tables(self) -> int:
+        """Tables of videos: one, and where splits stand apart, one for each and one for their features."""
+        own = self.config.datasets[self.dataset].kind == "folder" or self.trainings > 1
+        if self.roles.listed == 1 or not own:
+            return 1
+        evaluation = self.recipe.evaluation
+        on_features = any(evaluation.kind(name) not in FRAME_PROTOCOLS for name in evaluation.protocols)
+        return 1 + self.splits + on_features
 
     def _extraction(self, after: tuple[str, ...]) -> Iterator[Step]:
         settings, costs, job = self.config.datasets[self.dataset], self.extraction, self.config.jobs.extract

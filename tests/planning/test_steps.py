@@ -123,7 +123,7 @@ def test_numbers_of_videos() -> None:
         Video("d", Path("d"), "y", "", {"1": "", "2": "train"}),
         Video("e", Path("e"), "y", "", {"1": "", "2": ""}),
     ]
-    assert count(videos, ("1", "2"), ["1"], "here") == Roles(5, 2, 3, 2, 1, 2, "here", splits=2)
+    assert count(videos, ("1", "2"), ["1"], "here") == Roles(5, 2, 3, 2, 1, 2, "here", splits=2, listed=2)
     each = count(videos, ("1", "2"), ["1", "2"], "here")
     assert (each.pretrained, each.trainings) == (round((2 + 3) / 2), 2)
     assert [count(videos, ("1",), [name], "here").pretrained for name in ("common", "all")] == [1, 5]
