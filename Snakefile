@@ -11,7 +11,8 @@ include: "workflow/rules/common.smk"
 
 wildcard_constraints:
     dataset=one_of(CONFIG.datasets),
-    run=r"(seed\d+/)?",
+    run=RUN_OF_A_SEED_OR_SPLIT,
+    part=r"(_\w+)?",
     view=one_of(CONFIG.views),
     shard=r"\d{5}",
     pretraining=one_of(PRETRAININGS),

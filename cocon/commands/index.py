@@ -11,6 +11,7 @@ from cocon.config.settings import parse_settings
 from cocon.datasets.manifest import write_manifest
 from cocon.datasets.probe import glance
 from cocon.datasets.registry import list_videos
+from cocon.datasets.splits import limited_to
 from cocon.errors import DatasetError
 from cocon.files import output_file
 from cocon.shards import shard_of
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", type=output_file, required=True, help="the manifest, a CSV file")
     add("--shard", type=int, metavar="K", help="list part K of the videos (from 0); default: all")
     add("--shards", type=int, default=1, metavar="N", help="of N parts; the ids decide (default 1)")
+    add("--split", help="list the roles in this split only, or in common, all, any (docs/datasets.md)")
     add("--expect", metavar="ID", help="what identified the videos and their files when the run was planned")
 
 
@@ -52,6 +54,8 @@ def run(args: argparse.Namespace) -> None:
             f"the list of videos or one of their files has changed since the run was planned ({what})",
             "run the same command again: it plans with the new list",
         )
+    if args.split:
+        videos = limited_to(videos, args.split)
     # Hundreds of thousands of files on a network are not looked at for what nobody compares. The few of a
     # shard are: those that are missing already are no failures of its extraction.
     look = settings.track_videos or args.shard is not None

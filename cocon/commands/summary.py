@@ -7,18 +7,32 @@ such summaries in the paper's table of results.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from pydantic import RootModel
 
 from cocon.config.settings import parse_settings
 from cocon.errors import ConfigError, DatasetError
 from cocon.evaluation.metrics import Result
 from cocon.evaluation.paper import Cell, Setting, cells_beside, format_cells, whole_table
-from cocon.evaluation.summary import format_tables, read_document, read_results, read_summary, write_summary
+from cocon.evaluation.summary import (
+    format_tables,
+    read_document,
+    read_results,
+    read_seen,
+    read_summary,
+    seen_sentence,
+    write_summary,
+)
 from cocon.files import output_file, write_csv, write_json
 from cocon.terminal import say
 
 HELP = "gather rows of metrics into one summary, or show one"
+
+
+class _Seen(RootModel[dict[str, tuple[int, int]]]):
+    """Test videos that were pretrained on, and all test videos, by split."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--setting",
         help="data sets, network and views, where published figures may stand beside: JSON or a file",
     )
+    parser.add_argument(
+        "--seen",
+        default="{}",
+        help="test videos that the encoders were pretrained on, and of how many, by split: JSON or a file, "
+        "as {2: [30, 60]}",
+    )
     parser.add_argument("--output", type=output_file, help="the .json to write (not with --show)")
     parser.add_argument("--csv", type=output_file, help="the .csv to write (not with --show)")
 
@@ -44,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the tables; with ``--metrics`` and ``--paper`` write them first."""
     if args.show:
-        say(_text(read_summary(args.show), read_cells(args.show)))
+        say(_text(read_summary(args.show), read_cells(args.show), read_seen(args.show)))
         return
     if args.output is None or args.csv is None:
         raise ConfigError("a table needs to know where to be written", "give --output and --csv")
@@ -56,13 +76,15 @@ def run(args: argparse.Namespace) -> None:
         say(format_cells(cells))
         return
     results = read_results(args.metrics)
-    more = {}
+    more: dict[str, object] = {}
+    if seen := parse_settings(args.seen, _Seen).root:
+        more["seen"] = seen
     if args.setting:
         setting = parse_settings(args.setting, Setting)
         beside = [cell.row() for cell in cells_beside(results, setting)]
-        more = {"setting": setting.model_dump(mode="json"), "published": beside}
+        more |= {"setting": setting.model_dump(mode="json"), "published": beside}
     write_summary(results, args.output, args.csv, more)
-    say(_text(results, read_cells(args.output)))
+    say(_text(results, read_cells(args.output), seen))
 
 
 def read_cells(path: Path) -> list[Cell]:
@@ -80,5 +102,6 @@ def read_cells(path: Path) -> list[Cell]:
         raise DatasetError(f"{path} has a setting that this version does not know: {error}") from error
 
 
-def _text(results: Sequence[Result], cells: Sequence[Cell]) -> str:
-    return "\n\n".join(filter(None, (format_tables(results), format_cells(cells))))
+def _text(results: Sequence[Result], cells: Sequence[Cell], seen: Mapping[str, tuple[int, int]]) -> str:
+    parts = (format_tables(results), seen_sentence(seen), format_cells(cells))
+    return "\n\n".join(filter(None, parts))

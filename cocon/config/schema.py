@@ -42,6 +42,8 @@ PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Range = tuple[PositiveFloat, PositiveFloat]
 MAX_FAILED_FRACTION = 0.05
+#: values of pretrain_split that are no split: see _Dataset.pretrained_on
+EACH, COMMON, ALL = "each", "common", "all"
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 _NAME_LENGTH = 40
@@ -65,6 +67,18 @@ def _place(value: Any) -> Any:
     return value
 
 
+def _folds(value: Any) -> Any:
+    if value is None or value == "leave_one_group_out":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("write a number of folds, 2 or more, or leave_one_group_out")
+    if value < 2:
+        raise ValueError("at least 2 folds are needed: one that is tested, and one to learn from")
+    return value
+
+
+#: of a cross-validation
+Folds = Annotated[int | Literal["leave_one_group_out"], BeforeValidator(_folds)]
 #: a folder that is part of the paths of rules
 Place = Annotated[Path, BeforeValidator(_place)]
 #: of a data set, a recipe, an ablation, a protocol or a split
@@ -756,7 +770,11 @@ class _Dataset(Section):
         "", description="data set of the same videos whose shards are used; empty: its own"
     )
     pretrain_on: str = Field("", description="data set whose encoders are evaluated; empty: this one")
-    pretrain_split: str = Field("1", description="the split whose training videos are pretrained on")
+    pretrain_split: str = Field(
+        "1",
+        description="the split whose training videos are pretrained on; each: encoders of its own for every "
+        "split; common: videos that train in every split; all: all videos",
+    )
     track_videos: bool = Field(
         True,
         description="extract again when the size or the time of a video file changes; false plans faster "
@@ -765,6 +783,15 @@ class _Dataset(Section):
     card_accuracies: bool = Field(
         False, description="export_<name> evaluates the encoders first, and the model card has the accuracies"
     )
+
+    @property
+    def first_split(self) -> str:
+        """The split that ablations and the details of a report are about."""
+        return self.splits[0] if self.splits else "1"
+
+    def pretrained_on(self, split: str) -> str:
+        """What the encoders that a split evaluates are pretrained on: a split, ``common`` or ``all``."""
+        return split if self.pretrain_split == EACH else self.pretrain_split
 
 
 class DemoDataset(_Dataset):
@@ -818,11 +845,21 @@ class Kinetics400Dataset(_PublicDataset):
 
 
 class FolderDataset(_Dataset):
-    """Your own videos: a folder and a CSV table with the columns video, label, split."""
+    """Your own videos: a folder and a CSV table with the columns video, label, split (or split_1, ...)."""
 
     kind: Literal["folder"]
     videos: Path
     table: Path
+    splits: tuple[Name, ...] = Field((), description="those to evaluate on; empty: all of the table")
+    pretrain_split: str = Field(
+        EACH,
+        description="each: every split has encoders of its own, of its training videos; or one pretraining "
+        "for all splits: common (videos that train in every split), all, or the name of a split",
+    )
+    folds: Folds | None = Field(
+        None,
+        description="cross-validation instead of the column split: a number of folds, or leave_one_group_out",
+    )
 
 
 Dataset = Annotated[

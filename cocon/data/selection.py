@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cocon.config.schema import Pretraining
-from cocon.datasets.manifest import TRAIN, Video, videos_of
+from cocon.datasets.manifest import Video
+from cocon.datasets.splits import pretraining_videos
 from cocon.errors import DatasetError
 from cocon.shards import ShardSet
 
@@ -30,11 +31,11 @@ def select_videos(
 ) -> Selection:
     """Choose the training videos of a split that every view has, and hold out some of their groups.
 
-    Unlabelled videos count; a label is not needed here. Test videos are never touched.
+    Unlabelled videos count; a label is not needed here. Test videos of the split are never touched.
 
     Args:
         videos: the manifest.
-        split: name of the split.
+        split: name of the split, or ``common`` or ``all``: see :mod:`cocon.datasets.splits`.
         shards: the shards of every view that is trained.
         validation_fraction: part of the videos to hold out, as whole groups; 0: none.
         seed: decides which groups are held out.
@@ -42,7 +43,7 @@ def select_videos(
     Raises:
         DatasetError: when no training video is left, or there is only one group and it is to be divided.
     """
-    candidates = videos_of(videos, split, TRAIN)
+    candidates = pretraining_videos(videos, split)
     left_out: Counter[str] = Counter()
     tables = {view: shard_set.videos for view, shard_set in shards.items()}
     chosen = []
@@ -91,9 +92,7 @@ def check_batches(
         DatasetError: there is no training video, or only one group that is to be divided, or too few for a
             batch.
     """
-    candidates = videos_of(videos, split, TRAIN)
-    if not candidates:
-        raise DatasetError(f"split '{split}' has no training videos", "look at the lists, or at the table")
+    candidates = pretraining_videos(videos, split)
     batches = {stage: count * getattr(pretraining, stage).batch_size for stage, count in processes.items()}
     if len(candidates) > _PLENTY * max(batches.values()):
         return

@@ -12,8 +12,12 @@ from cocon.datasets import registry
 from cocon.datasets.findings import find
 from cocon.datasets.manifest import TEST, TRAIN, Facts, Video, write_manifest
 from cocon.datasets.probe import MISSING, glance, probe_all
+from cocon.datasets.splits import evaluated_splits
 from cocon.errors import DatasetError
 from cocon.terminal import printable, say
+
+#: splits that stand beside each other; tested groups that are named
+_COLUMNS, _GROUPS = 3, 4
 
 
 def check(settings: Any, output: Path, *, min_frames: int, decode: bool = True, processes: int = 1) -> None:
@@ -37,7 +41,7 @@ def check(settings: Any, output: Path, *, min_frames: int, decode: bool = True, 
     else:
         facts = {video.id: glance(video.path) for video in videos}
     write_manifest(output, videos, facts)
-    say("\n".join(count_table(videos, facts, settings.splits)))
+    say("\n".join(count_table(videos, facts, evaluated_splits(settings, videos))))
     findings = list(find(settings, videos, facts, min_frames))
     for finding in sorted(findings, key=lambda finding: not finding.serious):
         say(f"{'fault' if finding.serious else 'note '}  {finding.sentence}")
@@ -50,20 +54,37 @@ def check(settings: Any, output: Path, *, min_frames: int, decode: bool = True, 
 
 
 def count_table(videos: Sequence[Video], facts: Mapping[str, Facts], splits: Sequence[str]) -> Iterator[str]:
-    """Lines of a table: per class, the videos listed and there, and those there by split and role."""
+    """Lines of a table: per class, the videos listed and there, and those there by split and role.
+
+    More than three splits have lines of their own below it.
+    """
     there = [video for video in videos if facts[video.id].status != MISSING]
-    roles = [(split, role) for split in splits for role in (TRAIN, TEST)]
+    wide = splits if len(splits) <= _COLUMNS else ()
+    roles = [(split, role) for split in wide for role in (TRAIN, TEST)]
     listed = Counter(video.label for video in videos)
     found = Counter(video.label for video in there)
     by_role = Counter((video.label, split, video.splits.get(split)) for video in there for split in splits)
     width = max(len("class"), *(len(printable(label) or "(none)") for label in listed))
-    yield f"{'class':<{width}}  listed   there  " + "  ".join(f"{s + ' ' + r:>8}" for s, r in roles)
+    yield "  ".join([f"{'class':<{width}}  listed   there", *(f"{s + ' ' + r:>8}" for s, r in roles)])
     for label in [*sorted(listed), None]:
         labels = sorted(listed) if label is None else [label]
         counts = [sum(by_role[each, split, role] for each in labels) for split, role in roles]
         name = "all" if label is None else printable(label) or "(none)"
         numbers = f"{sum(listed[each] for each in labels):>6,}  {sum(found[each] for each in labels):>6,}"
-        yield f"{name:<{width}}  {numbers}  " + "  ".join(f"{count:>8,}" for count in counts)
+        yield "  ".join([f"{name:<{width}}  {numbers}", *(f"{count:>8,}" for count in counts)])
+    if not wide:
+        yield from _split_table(there, splits)
+
+
+def _split_table(videos: Sequence[Video], splits: Sequence[str]) -> Iterator[str]:
+    """Per split, the videos that train and test, and the groups that it tests."""
+    yield ""
+    yield "split   train    test  groups that are tested"
+    for split in splits:
+        roles = Counter(video.splits.get(split) for video in videos)
+        groups = sorted({video.group for video in videos if video.splits.get(split) == TEST})
+        named = ", ".join(groups[:_GROUPS]) + (f" and {len(groups) - _GROUPS} more" * (len(groups) > _GROUPS))
+        yield f"{split:<6}  {roles[TRAIN]:>5,}   {roles[TEST]:>5,}  {printable(named)}"
 
 
 def _progress(items: Iterable[tuple[str, Facts]], total: int) -> Iterator[tuple[str, Facts]]:

@@ -24,8 +24,14 @@ def check_ids(videos: Sequence[Video]) -> None:
             )
 
 
-def check_classes(videos: Sequence[Video], split: str) -> None:
-    """Every class must have a video to learn from and one to be tested on."""
+def check_classes(videos: Sequence[Video], split: str, *, folds: bool = False) -> None:
+    """Every class must have a video to learn from and one to be tested on.
+
+    Args:
+        videos: those of the lists.
+        split: name of the split.
+        folds: it is one fold of several: it need not test every class, another one does.
+    """
     learned = Counter(video.label for video in videos_of(videos, split, TRAIN, labelled=True))
     tested = Counter(video.label for video in videos_of(videos, split, TEST, labelled=True))
     if not learned or not tested:
@@ -35,7 +41,14 @@ def check_classes(videos: Sequence[Video], split: str) -> None:
             "give some videos a label and the split value 'train', and others 'test'",
         )
     for label in sorted(learned.keys() | tested.keys()):
-        if not learned[label] or not tested[label]:
+        if folds and tested[label] and not learned[label]:
+            raise DatasetError(
+                f"fold '{split}' tests all videos of the class '{label}' ({tested[label]}), none is left to "
+                "learn from",
+                "a class needs videos of two groups at least: add some, or empty its label to use it for "
+                "pretraining only",
+            )
+        if not folds and not (learned[label] and tested[label]):
             have, lack = (TRAIN, TEST) if learned[label] else (TEST, TRAIN)
             count = learned[label] + tested[label]
             raise DatasetError(

@@ -14,6 +14,7 @@ from cocon.datasets import registry
 from cocon.datasets.manifest import TEST, TRAIN, Facts, Video
 from cocon.datasets.probe import MISSING, REPAIRED, SKIPPED
 from cocon.datasets.sources import Official, official
+from cocon.datasets.splits import evaluated_splits
 from cocon.errors import DatasetError
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv"})
@@ -48,6 +49,10 @@ def find(
     published = official(settings.kind)
     yield from against_official(videos, published)
     yield from labels(settings, videos)
+    if settings.kind == "folder":
+        yield from divided_groups(settings, videos)
+    if getattr(settings, "folds", None):
+        yield from untested_classes(settings, videos)
     yield from unusable(videos, facts, published.may_lack)
     yield from same_content(videos, facts)
     short = [video for video in videos if 0 < facts[video.id].frames < min_frames]
@@ -93,6 +98,34 @@ def labels(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:
         registry.check_labels(settings, videos)
     except DatasetError as error:
         yield Finding(error.message)
+
+
+def divided_groups(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:
+    """Groups with videos on both sides of a split: a network may know the person, or the scene, by then."""
+    for split in evaluated_splits(settings, videos):
+        trained = Counter(video.group for video in videos if video.splits.get(split) == TRAIN)
+        tested = Counter(video.group for video in videos if video.splits.get(split) == TEST)
+        both = sorted(trained.keys() & tested.keys())
+        if both:
+            named = _named(f"'{group}' ({trained[group]} train, {tested[group]} test)" for group in both)
+            yield Finding(
+                f"split {split}: {len(both):,} group{'s are' if len(both) > 1 else ' is'} in train and test, "
+                f"{named}",
+                serious=False,
+            )
+
+
+def untested_classes(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:
+    """Folds that test some of the classes only: their accuracies cannot be compared with those of others."""
+    labels = {video.label for video in videos if TEST in video.splits.values()}
+    lacking = []
+    for split in evaluated_splits(settings, videos):
+        tested = {video.label for video in videos if video.splits.get(split) == TEST}
+        if len(tested) < len(labels):
+            lacking.append(f"{split} ({len(tested)} of {len(labels)})")
+    if lacking:
+        count = f"{len(lacking):,} fold{'s do' if len(lacking) > 1 else ' does'}"
+        yield Finding(f"{count} not test every class: {_named(lacking)}", serious=False)
 
 
 def unusable(videos: Sequence[Video], facts: Mapping[str, Facts], may_lack: float) -> Iterator[Finding]:

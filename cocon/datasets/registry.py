@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from cocon.datasets.checks import check_classes, check_ids
 from cocon.datasets.manifest import Video, no_collection
+from cocon.datasets.splits import evaluated_splits
 
 
 class Source(Protocol):
@@ -53,6 +54,8 @@ def check_labels(settings: Any, videos: Sequence[Video]) -> None:
 
     Raises:
         DatasetError: a split is not there, has no labelled training or test video, or one class lacks either.
+            In a fold, a class may lack test videos.
     """
-    for split in settings.splits:
-        check_classes(videos, split)
+    folds = bool(getattr(settings, "folds", None))
+    for split in evaluated_splits(settings, videos):
+        check_classes(videos, split, folds=folds)

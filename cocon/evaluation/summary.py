@@ -9,12 +9,13 @@ from statistics import mean, stdev
 from typing import Any
 
 from cocon.config.schema import PRETRAININGS
+from cocon.datasets.manifest import in_order
 from cocon.errors import DatasetError
 from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.ensemble import VIEW
 from cocon.evaluation.metrics import Result, Task
 from cocon.files import write_csv, write_json
-from cocon.loading import read_object, reading
+from cocon.loading import as_type, read_object, reading
 from cocon.views import VIEWS
 
 _OURS = "pass a .json file that CoCon wrote; if it is one, delete it and run the evaluation again"
@@ -86,6 +87,36 @@ def means_over_splits(results: Sequence[Result]) -> list[dict[str, Any]]:
     ]
 
 
+def seen_sentence(seen: Mapping[str, Sequence[int]]) -> str:
+    """What must be said with accuracies of encoders that have seen test videos; empty if they have not.
+
+    Args:
+        seen: how many test videos the encoders were pretrained on, and of how many, by split.
+    """
+    if not seen:
+        return ""
+    splits = {split: seen[split] for split in in_order(seen)}
+    whole = [split for split, (count, total) in splits.items() if count == total]
+    parts = [f"all of split{'s' * (len(whole) > 1)} {listed_splits(whole)}"] if whole else []
+    parts += [
+        f"{count:,} of {total:,} of split {split}"
+        for split, (count, total) in splits.items()
+        if count < total
+    ]
+    return f"Pretraining has seen test videos, without their labels: {', '.join(parts)}."
+
+
+def read_seen(path: Path) -> dict[str, tuple[int, int]]:
+    """The test videos that the encoders of a summary have seen; none in a summary that does not say it.
+
+    Raises:
+        DatasetError: The file is missing or no summary.
+    """
+    with reading(path, "summary", DatasetError, missing="run the evaluation first", damaged=_OURS):
+        found = as_type(dict[str, tuple[int, int]], read_object(path).get("seen") or {})
+    return found
+
+
 def read_summary(path: Path) -> list[Result]:
     """Read what `write_summary` wrote.
 
@@ -132,11 +163,18 @@ def _format_group(dataset: str, protocol: str, results: list[Result]) -> str:
         table.append([pretraining, *cells, f"{'-'.join(dict.fromkeys((covers[0], covers[-1])))} %"])
     chance = _cell_text(f"{100 * mean(result.chance for result in results):.1f}")
     table.append(["chance", *[chance] * len(views), ""])
-    splits = list(dict.fromkeys(result.task.split for result in results))
-    named = f"split {splits[0]}" if len(splits) == 1 else f"mean ± sd of splits {', '.join(splits)}"
-    videos = max(result.n for result in results)
+    splits = in_order({result.task.split for result in results})
+    named = f"split {splits[0]}" if len(splits) == 1 else f"mean ± sd of splits {listed_splits(splits)}"
+    counts = [max(result.n for result in results if result.task.split == split) for split in splits]
+    videos = "-".join(f"{count}" for count in dict.fromkeys((min(counts), max(counts))))
     title = PROTOCOLS[protocol].title if protocol in PROTOCOLS else protocol
     return f"{dataset}: {title}, % ({named}, {videos} test videos)\n" + aligned(table)
+
+
+def listed_splits(splits: Sequence[str]) -> str:
+    """Names of splits in a few words: "1, 2, 3", or "1 to 10" where there are many."""
+    many = len(splits) > 5 and list(splits) == [str(n) for n in range(1, len(splits) + 1)]
+    return f"1 to {len(splits)}" if many else ", ".join(splits)
 
 
 def _cell(results: list[Result]) -> str:
@@ -173,7 +211,7 @@ def position(result: Result) -> tuple[object, ...]:
     """Where a row stands among others: protocol, pretraining, view, split, seed."""
     task = result.task
     ranks = (rank(kind, getattr(task, kind)) for kind in ("protocol", "pretraining", "view"))
-    return (task.dataset, *ranks, task.split, task.seed)
+    return (task.dataset, *ranks, len(task.split), task.split, task.seed)
 
 
 def read_document(path: Path) -> dict[str, Any]:

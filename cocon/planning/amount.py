@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from cocon.config.schema import Dataset
 from cocon.datasets.manifest import TEST, TRAIN, Video
 from cocon.datasets.registry import list_videos
+from cocon.datasets.splits import evaluated_splits, pretraining_splits, role_in
 from cocon.errors import DatasetError
 
 
@@ -16,12 +18,16 @@ class Roles:
 
     Attributes:
         videos: all of them; these are extracted.
-        pretrained: training videos of the split that is pretrained on, with or without a label.
+        pretrained: videos that encoders are pretrained on, with or without a label; of several trainings the
+            mean.
         labelled: videos that any split trains or tests a classifier with; features are made of these.
         train: labelled training videos of a split, the mean over the splits.
         test: labelled test videos of a split, the mean over the splits.
         classes: number of labels.
         source: where the numbers come from.
+        splits: that are evaluated.
+        listed: splits that the lists have.
+        trainings: of the encoders of one pretraining; more than one where every split has its own.
     """
 
     videos: int
@@ -31,6 +37,9 @@ class Roles:
     test: int
     classes: int
     source: str
+    splits: int = 1
+    listed: int = 1
+    trainings: int = 1
 
 
 #: UCF101: its first list; HMDB51: any list; Kinetics-400: what can still be had, 50 clips per class of it for
@@ -55,22 +64,38 @@ def roles_of(name: str, settings: Dataset) -> tuple[Roles, list[Video]]:
     except DatasetError:
         if settings.kind not in PUBLISHED:
             raise
-        return PUBLISHED[settings.kind], []
-    return count(videos, settings.splits, settings.pretrain_split, f"the lists of {name}"), videos
+        published, splits = PUBLISHED[settings.kind], settings.splits
+        trainings = len(set(map(settings.pretrained_on, splits)))
+        return replace(published, splits=len(splits), listed=len(splits), trainings=trainings), []
+    splits, pretrained_on = evaluated_splits(settings, videos), pretraining_splits(settings, videos)
+    return count(videos, splits, pretrained_on, f"the lists of {name}"), videos
 
 
-def count(videos: list[Video], splits: tuple[str, ...], pretrain_split: str, source: str) -> Roles:
-    """The numbers of these videos."""
+def count(videos: list[Video], splits: Sequence[str], pretrained_on: Sequence[str], source: str) -> Roles:
+    """The numbers of these videos.
+
+    Args:
+        videos: of the lists.
+        splits: that are evaluated.
+        pretrained_on: the split, ``common`` or ``all`` of each pretraining.
+        source: where the numbers come from.
+    """
 
     def labelled(split: str, role: str) -> int:
         return sum(bool(video.label) and video.splits.get(split) == role for video in videos)
 
     return Roles(
         videos=len(videos),
-        pretrained=sum(video.splits.get(pretrain_split) == TRAIN for video in videos),
+        pretrained=round(
+            sum(role_in(video, split) == TRAIN for video in videos for split in pretrained_on)
+            / len(pretrained_on)
+        ),
         labelled=sum(bool(v.label) and not {TRAIN, TEST}.isdisjoint(v.splits.values()) for v in videos),
         train=round(sum(labelled(split, TRAIN) for split in splits) / len(splits)),
         test=round(sum(labelled(split, TEST) for split in splits) / len(splits)),
         classes=len({video.label for video in videos} - {""}),
         source=source,
+        splits=len(splits),
+        listed=len({name for video in videos for name in video.splits}),
+        trainings=len(pretrained_on),
     )

@@ -59,6 +59,8 @@ def _assumed(plan: Plan) -> Iterator[str]:
         f"{roles.videos:,} videos, {roles.pretrained:,} to pretrain on; per split {roles.train:,} to learn "
         f"from and {roles.test:,} to be tested on, {plan.windows} windows each: {roles.source}"
     )
+    if plan.trainings > 1:
+        yield f"{plan.trainings} pretrainings: every split has encoders of its own (pretrain_split)"
     yield from plan.extraction.assumed
     where = "one GPU" if rate.device == "cuda" else f"{rate.threads} thread{'s' * (rate.threads > 1)}"
     if plan.gpu_tflops is None:

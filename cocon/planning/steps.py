@@ -72,6 +72,16 @@ class Plan:
         name = self.config.datasets[self.dataset].pretrain_on
         return "" if name == self.dataset else name
 
+    @property
+    def splits(self) -> int:
+        """Splits that are evaluated."""
+        return len(self.config.datasets[self.dataset].splits) or self.roles.splits
+
+    @property
+    def trainings(self) -> int:
+        """How often each kind of encoder is pretrained: once, or once for every split."""
+        return 1 if self.encoders_from else self.roles.trainings
+
     def seconds(self, rate: Rate) -> float:
         """Of one clip."""
         return rate.on(self.gpu_tflops if self.gpus_per_job else None)
@@ -88,7 +98,7 @@ class Plan:
             threads = self.config.jobs.render.threads
             steps.append(Step("render", f"render_{self.dataset}", 1, threads=threads))
             rendered = ("render",)
-        steps.append(Step("index", "index", 1, after=rendered))
+        steps.append(Step("index", "index", self._tables(), after=rendered))
         # the shards of another data set are there already
         extracted: dict[str, str] = dict.fromkeys(self.config.views, "index")
         if not settings.shards_of:
@@ -96,13 +106,24 @@ class Plan:
             steps += extraction
             extracted = {view: step.name for step in extraction for view in step.name.split()[1:]}
         if not self.encoders_from:
-            steps.append(Step("index for pretraining", "index_for_pretraining", 1, after=rendered))
+            if self._pretrainings() != {"random"}:
+                tables = self.trainings
+                steps.append(Step("index for pretraining", "index_for_pretraining", tables, after=rendered))
             steps += self._pretraining(extracted)
         steps += self._evaluation(extracted)
         if settings.kind == "demo" and self.config.views != ("rgb",):
             steps.append(Step("scores", f"score_shards_{self.dataset}", 1, after=tuple(extracted.values())))
         steps.append(Step("page", "page", 1, after=tuple(step.name for step in steps)))
         return steps
+
+    def _tables(self) -> int:
+        """Tables of videos: one, and where splits stand apart, one for each and one for their features."""
+        own = self.config.datasets[self.dataset].kind == "folder" or self.trainings > 1
+        if self.roles.listed == 1 or not own:
+            return 1
+        evaluation = self.recipe.evaluation
+        on_features = any(evaluation.kind(name) not in FRAME_PROTOCOLS for name in evaluation.protocols)
+        return 1 + self.splits + on_features
 
     def _extraction(self, after: tuple[str, ...]) -> Iterator[Step]:
         settings, costs, job = self.config.datasets[self.dataset], self.extraction, self.config.jobs.extract
@@ -123,21 +144,21 @@ class Plan:
     def _pretraining(self, extracted: dict[str, str]) -> Iterator[Step]:
         pretrainings = self._pretrainings()
         weights = {view: _FLOAT * count for view, count in self.rates.parameters.items()}
-        trained, jobs = self.recipe.pretraining, self.config.jobs
+        total, trained, jobs = sum(weights.values()), self.recipe.pretraining, self.config.jobs
         if "random" in pretrainings or WITHOUT_STAGE1 & pretrainings:
-            yield Step("initialise", "initialise", len(weights), bytes=sum(weights.values()))
+            yield Step("initialise", "initialise", len(weights), bytes=total)
         needs_stage1 = pretrainings - {"random"} - WITHOUT_STAGE1
         for view in self.config.views if needs_stage1 else ():
             yield Step(
                 name=f"stage1 {view}",
                 rule="pretrain_stage1",
-                jobs=1,
+                jobs=self.trainings,
                 seconds=trained.stage1.epochs
                 * self._epoch(self.rates.alone[view])
                 / self._speedup(jobs.pretrain_stage1),
                 threads=jobs.pretrain_stage1.threads * jobs.pretrain_stage1.nodes,
                 gpus=self._gpus(jobs.pretrain_stage1),
-                bytes=weights[view] * (1 + _STATE * self._kept(jobs.pretrain_stage1)),
+                bytes=self.trainings * weights[view] * (1 + _STATE * self._kept(jobs.pretrain_stage1)),
                 after=("index for pretraining", extracted[view]),
             )
         for name in sorted(pretrainings - {"random", "stage1"}):
@@ -147,18 +168,18 @@ class Plan:
             yield Step(
                 name=f"stage2 {name}",
                 rule="pretrain_stage2",
-                jobs=1,
+                jobs=self.trainings,
                 seconds=epochs * self._epoch(self.rates.together) / self._speedup(jobs.pretrain_stage2),
                 threads=jobs.pretrain_stage2.threads * jobs.pretrain_stage2.nodes,
                 gpus=self._gpus(jobs.pretrain_stage2),
-                bytes=sum(weights.values()) * (1 + _STATE * self._kept(jobs.pretrain_stage2)),
+                bytes=self.trainings * total * (1 + _STATE * self._kept(jobs.pretrain_stage2)),
                 after=("index for pretraining", *extracted.values(), *before),
             )
             yield Step(
                 name=f"encoder {name}",
                 rule="encoder",
-                jobs=len(weights),
-                bytes=sum(weights.values()),
+                jobs=self.trainings * len(weights),
+                bytes=self.trainings * total,
                 after=(f"stage2 {name}",),
             )
 
@@ -197,7 +218,7 @@ class Plan:
 
     def _protocol(self, protocol: str, name: str, extracted: dict[str, str]) -> Iterator[Step]:
         """The jobs of one protocol and encoder, all views and splits."""
-        splits, views = len(self.config.datasets[self.dataset].splits), self.config.views
+        splits, views = self.splits, self.config.views
         kind = self.recipe.evaluation.kind(protocol)
         encoder = {"random": "initialise", "stage1": "stage1 {}"}.get(name, f"encoder {name}")
         judged = []
@@ -230,14 +251,15 @@ class Plan:
         return self.rates.search * self.roles.train * self.roles.test
 
     def _features(self, name: str, view: str, ready: tuple[str, ...]) -> Step:
+        jobs = 1 if name == "random" else self.trainings
         return Step(
             name=f"features {name} {view}",
             rule="features",
-            jobs=1,
+            jobs=jobs,
             seconds=self.roles.labelled * self.windows * self.seconds(self.rates.judged[view]),
             threads=self.config.jobs.features.threads,
             gpus=self.gpus_per_job,
-            bytes=self.roles.labelled * _FEATURES * self.recipe.network.features * _FLOAT,
+            bytes=jobs * self.roles.labelled * _FEATURES * self.recipe.network.features * _FLOAT,
             after=ready,
         )
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from statistics import mean, stdev
 from typing import Any
 
 from markupsafe import Markup
 
+from cocon.datasets.manifest import in_order
 from cocon.evaluation.metrics import is_rank
 from cocon.evaluation.published import SOURCES, Published, published
+from cocon.evaluation.summary import listed_splits, seen_sentence
 from cocon.report.charts import Dot, interval_plot
 from cocon.report.inputs import ENSEMBLE, PROTOCOLS, RANDOM, Inputs, Section, order_pretrainings
 
@@ -20,7 +23,10 @@ _MARKERS = {"random": "circle", "stage1": "square", "cpc": "diamond", "cpc_sync"
 
 @dataclass(frozen=True)
 class Cell:
-    """One accuracy: mean over splits and seeds, with the half-width of its 95 % interval."""
+    """One accuracy: mean over splits and seeds, with the half-width of its 95 % interval.
+
+    ``sd`` is the standard deviation over the splits, of a sample; None for one split.
+    """
 
     value: float
     half_width: float
@@ -28,6 +34,7 @@ class Cell:
     coverage: float
     chance: float
     splits: tuple[str, ...]
+    sd: float | None = None
     recall: tuple[tuple[int, float], ...] = ()
 
     @property
@@ -82,7 +89,9 @@ class Headline(Section):
     rows: list[dict[str, Any]] = field(default_factory=list)
     ranks: list[str] = field(default_factory=list)
     legend: list[tuple[str, str, str]] = field(default_factory=list)
-    splits: list[str] = field(default_factory=list)
+    splits: str = ""
+    several: bool = False
+    seen: str = ""
     published: list[tuple[str, Published]] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
 
@@ -102,7 +111,9 @@ def section(inputs: Inputs) -> Headline:
     page.ranks = sorted(
         {key for row in inputs.rows for key in row if is_rank(key)}, key=lambda key: int(key[1:])
     )
-    page.splits = sorted({str(row.get("split", "")) for row in inputs.rows} - {""})
+    splits = in_order({str(row.get("split", "")) for row in inputs.rows} - {""})
+    page.splits, page.several = listed_splits(splits), len(splits) > 1
+    page.seen = seen_sentence(inputs.seen)
     names = order_pretrainings({row["pretraining"] for row in inputs.rows})
     page.legend = [(name, *_style(name)) for name in names]
     page.published = [
@@ -131,9 +142,17 @@ def mean_cell(rows: list[dict[str, Any]]) -> Cell:
         n=sum(int(row.get("n", 0)) for row in rows),
         coverage=sum(row.get("coverage", 1.0) for row in rows) / len(rows),
         chance=sum(row.get("chance", 0.0) for row in rows) / len(rows),
-        splits=tuple(sorted({str(row.get("split", "")) for row in rows})),
+        splits=tuple(in_order({str(row.get("split", "")) for row in rows})),
+        sd=_sd_over_splits(rows),
         recall=tuple((k, sum(values) / len(values)) for k, values in recall),
     )
+
+
+def _sd_over_splits(rows: list[dict[str, Any]]) -> float | None:
+    by_split: defaultdict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        by_split[str(row.get("split", ""))].append(row["top1"])
+    return stdev(map(mean, by_split.values())) if len(by_split) > 1 else None
 
 
 def _table(inputs: Inputs, protocol: str) -> Table:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cocon.config.schema import PRETRAININGS
-from cocon.datasets.manifest import TEST, Video, read_manifest
+from cocon.datasets.manifest import TEST, Video, in_order, read_manifest
 from cocon.errors import CoConError, DatasetError
 from cocon.evaluation.features import Features, read_features
 from cocon.evaluation.metrics import is_rank
@@ -60,6 +60,7 @@ class Inputs:
         videos: the manifest by id; empty when it is absent.
         shards: the shards of each view that has any.
         rows: rows of ``summary.json``; empty when it is absent.
+        seen: test videos that encoders were pretrained on, and of how many, by split.
         missing: a sentence for each of the above that could not be read.
         encoders: folder with one folder of checkpoints per pretraining; None: ``<results>/pretrain``.
         settings: the part of the configuration that was used.
@@ -73,6 +74,7 @@ class Inputs:
     shards: dict[str, ShardSet] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     encoders: Path | None = None
     settings: ReportSettings = field(default_factory=ReportSettings)
     tables: dict[str, dict[str, VideoInfo]] = field(init=False)
@@ -118,7 +120,7 @@ class Inputs:
         Raises:
             DatasetError: when there is none.
         """
-        names = sorted({name for video in self.videos.values() for name in video.splits})
+        names = in_order({name for video in self.videos.values() for name in video.splits})
         tested = [n for n in names if any(v.splits.get(n) == TEST and v.label for v in self.videos.values())]
         return labelled_split(list(self.videos.values()), (tested or names or ["1"])[0])
 
@@ -197,7 +199,7 @@ def load_inputs(
     """
     missing: dict[str, str] = {}
     videos = _read_videos(manifest or results / "manifest.csv", missing)
-    rows = _read_rows(summary or results / "summary.json", missing)
+    rows, seen = _read_summary(summary or results / "summary.json", missing)
     folder = shards or results / "shards"
     shard_sets = {}
     for view in views or tuple(VIEWS):
@@ -216,6 +218,7 @@ def load_inputs(
         shards=shard_sets,
         rows=rows,
         missing=missing,
+        seen=seen,
         encoders=encoders,
         settings=settings or ReportSettings(),
     )
@@ -229,17 +232,22 @@ def _read_videos(path: Path, missing: dict[str, str]) -> dict[str, Video]:
         return {}
 
 
-def _read_rows(path: Path, missing: dict[str, str]) -> list[dict[str, Any]]:
+def _read_summary(
+    path: Path, missing: dict[str, str]
+) -> tuple[list[dict[str, Any]], dict[str, tuple[int, int]]]:
+    """The rows, and what the encoders have seen of the test videos."""
     try:
         with reading(path, "summary", DatasetError, missing="", damaged=""):
-            rows = as_type(list[dict[str, Any]], read_object(path)["rows"])
+            document = read_object(path)
+            rows = as_type(list[dict[str, Any]], document["rows"])
+            seen = as_type(dict[str, tuple[int, int]], document.get("seen") or {})
             complete = [_checked(row) for row in rows if row.get("top1", 0) is not None]
     except UNREADABLE as error:
         missing["summary"] = f"The summary {path} cannot be read ({reason(error)})."
-        return []
+        return [], {}
     if not complete:
         missing["summary"] = f"The summary {path} has no accuracies yet."
-    return complete
+    return complete, seen
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def section(inputs: Inputs) -> Resources:
     """Sum the benchmark files by stage, and the files of the results folder by kind."""
     page = Resources("resources", "Time and storage", "Time")
     folder = inputs.results / "benchmarks"
-    jobs = read_benchmarks(folder)
+    jobs = all_benchmarks(inputs.results)
     if not jobs:
         page.missing.append(f"There are no benchmark files in {folder}, so times are not known.")
     by_stage: defaultdict[str, list[Job]] = defaultdict(list)
@@ -83,6 +83,16 @@ def section(inputs: Inputs) -> Resources:
     if not page.storage:
         page.missing.append(f"There are no shards, checkpoints or features in {inputs.results}.")
     return page
+
+
+def folders(results: Path) -> list[Path]:
+    """The folder of a data set, and those of splits that have encoders of their own."""
+    return [results, *sorted(results.glob("split*"))]
+
+
+def all_benchmarks(results: Path) -> list[Job]:
+    """The benchmark files of a data set."""
+    return [job for folder in folders(results) for job in read_benchmarks(folder / "benchmarks")]
 
 
 def read_benchmarks(folder: Path) -> list[Job]:
@@ -144,7 +154,8 @@ def _storage(inputs: Inputs) -> list[Storage]:
         ("features", "features/*/*.h5"),
         ("scores", "evaluation/**/*.npz"),
     ):
-        sizes = [path.stat().st_size for path in inputs.results.glob(pattern)]
+        paths = (path for folder in folders(inputs.results) for path in folder.glob(pattern))
+        sizes = [path.stat().st_size for path in paths]
         if sizes:
             entries.append(Storage(name, len(sizes), sum(sizes)))
     return entries

@@ -17,9 +17,10 @@ from safetensors import SafetensorError, safe_open
 
 from cocon import __version__
 from cocon.config.schema import Clip, Network, Recipe
+from cocon.datasets.manifest import in_order
 from cocon.loading import parse_object
 from cocon.report.inputs import UNREADABLE, Inputs, Section, order_pretrainings
-from cocon.report.resources import read_benchmarks
+from cocon.report.resources import all_benchmarks
 from cocon.report.settings import differences
 from cocon.report.wording import duration
 from cocon.training.provenance import processor, revision
@@ -87,7 +88,7 @@ def _data(inputs: Inputs) -> list[tuple[str, str]]:
 
 
 def _splits(inputs: Inputs) -> list[tuple[str, Counter[str]]]:
-    names = sorted({name for video in inputs.videos.values() for name in video.splits})
+    names = in_order({name for video in inputs.videos.values() for name in video.splits})
     return [
         (name, Counter(video.splits.get(name) or "unused" for video in inputs.videos.values()))
         for name in names
@@ -181,7 +182,7 @@ def _machine(inputs: Inputs) -> list[tuple[str, str]]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     facts.append(("Memory", f"{memory / 2**30:.0f} GiB"))
     facts.append(("GPU", ", ".join(_gpus()) or "none"))
-    seconds = sum(job.seconds for job in read_benchmarks(inputs.results / "benchmarks"))
+    seconds = sum(job.seconds for job in all_benchmarks(inputs.results))
     if seconds:
         facts.append(("Time of all jobs", duration(seconds)))
     facts.append(("Report written", datetime.datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z")))

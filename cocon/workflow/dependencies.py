@@ -106,6 +106,16 @@ def of_stage(stage: str, settings: Document | None = None) -> Document:
     return {"version": STAGES[stage], "settings": settings or {}}
 
 
+def part_of_split(split: str) -> str:
+    """In names of tables: the split (or ``common``, ``all``, ``any``) that they are limited to."""
+    return f"_split{split}" if split.isdecimal() else f"_{split}" if split else ""
+
+
+def split_of_part(part: str) -> str:
+    """The inverse of :func:`part_of_split`."""
+    return part.removeprefix("_").removeprefix("split")
+
+
 def table(videos: str) -> Document:
     """A table of videos, which :class:`cocon.workflow.lists.VideoLists` identifies."""
     return {"version": STAGES["index"], "videos": videos}
@@ -161,8 +171,8 @@ def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:
 def _with_backend(recipe: Recipe, view: str) -> Document:
     """The settings of a view, with its backend unless that is the one of documents that name none.
 
-    Those were the first defaults. So a result that stays the same keeps its document when the default changes,
-    or when a default is named.
+    Those were the first defaults. So a result that stays the same keeps its document when the default
+    changes, or when it is named.
     """
     backend = backend_of(recipe, view)
     document = {key: value for key, value in extraction_settings(recipe, view).items() if key != "backend"}

@@ -10,15 +10,16 @@ fails: it removes what that job had made, and does not miss it, since what follo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 from cocon.config.schema import FRAME_PROTOCOLS, Config, Recipe
+from cocon.datasets.splits import ANY
 from cocon.pretrainings import RANDOM, STAGE1, start_of
 from cocon.workflow import dependencies
-from cocon.workflow.dependencies import Document, fingerprint_of
+from cocon.workflow.dependencies import Document, fingerprint_of, split_of_part
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paper import paper_cells, setting_of
 from cocon.workflow.paths import ENSEMBLE, Paths
@@ -63,15 +64,29 @@ class Documents:
         return lambda _: dependencies.source(self.config.datasets[dataset])
 
     def table(self, wildcards: Any) -> Document:
-        """The table of a data set's videos."""
-        return self._table(wildcards.dataset, labels=True)
+        """The table of a data set's videos, or what of it a split says."""
+        split = split_of_part(getattr(wildcards, "part", ""))
+        if split == ANY:
+            return self._encoded(wildcards.dataset)
+        return self._table(wildcards.dataset, labels=True, split=split)
 
     def training_table(self, wildcards: Any) -> Document:
         """The table that pretraining reads; it does not depend on labels."""
-        return self._table(wildcards.dataset, labels=False)
+        split = split_of_part(getattr(wildcards, "part", ""))
+        return self._table(wildcards.dataset, labels=False, split=split)
 
-    def _table(self, dataset: str, *, labels: bool) -> Document:
-        return dependencies.table(self.lists.table(dataset, labels=labels)) | self._rendered(dataset)
+    def _table(self, dataset: str, *, labels: bool, split: str = "") -> Document:
+        """The table of a data set's videos, with the roles of all splits or of one."""
+        videos = self.lists.table(dataset, labels=labels, split=split)
+        return dependencies.table(videos) | self._rendered(dataset)
+
+    def _encoded(self, dataset: str) -> Document:
+        """The table of the videos that features are made of."""
+        return dependencies.table(self.lists.encoded(dataset)) | self._rendered(dataset)
+
+    def _split(self, wildcards: Any) -> str:
+        """The split that a result depends on; empty where the splits of a data set are one list."""
+        return wildcards.split if self.lists.apart(wildcards.dataset) else ""
 
     def _rendered(self, dataset: str) -> Document:
         settings = self.config.datasets[dataset]
@@ -115,8 +130,10 @@ class Documents:
 
     def _pretraining(self, wildcards: Any, stage: str, preset: str, views: list[str]) -> Document:
         dataset, run = wildcards.dataset, wildcards.run
+        split = Paths(self.config).pretrained_on(dataset, run)
+        part = split if self.lists.apart(dataset) else ""
         after: Document = {
-            "videos": fingerprint_of(self._table(dataset, labels=False)),
+            "videos": fingerprint_of(self._table(dataset, labels=False, split=part)),
             "shards": {view: self._shards(dataset, view) for view in views},
         }
         if stage == "stage2":
@@ -127,7 +144,7 @@ class Documents:
             stage,
             preset,
             views,
-            split=self.config.datasets[dataset].pretrain_split,
+            split=split,
             seed=self._seed(wildcards),
             job=getattr(self.config.jobs, f"pretrain_{stage}"),
         )
@@ -144,16 +161,18 @@ class Documents:
 
     def features(self, wildcards: Any) -> Document:
         """The features of a view."""
-        document = dependencies.features(self._recipe(wildcards), wildcards.view)
-        return document | {"after": self._before_evaluation(wildcards, wildcards.view)}
+        document, dataset = dependencies.features(self._recipe(wildcards), wildcards.view), wildcards.dataset
+        apart = self.lists.apart(dataset)
+        videos = self._encoded(dataset) if apart else self._table(dataset, labels=True)
+        return document | {"after": self._before_evaluation(wildcards, wildcards.view, videos)}
 
-    def _before_evaluation(self, wildcards: Any, view: str) -> str:
+    def _before_evaluation(self, wildcards: Any, view: str, videos: Document) -> str:
         """Identifies the videos, the shards and the encoder that an evaluation reads."""
         dataset = wildcards.dataset
         trained_on = self.config.trained_on(dataset)
         return fingerprint_of(
             {
-                "videos": fingerprint_of(self._table(dataset, labels=True)),
+                "videos": fingerprint_of(videos),
                 "shards": self._shards(dataset, view),
                 "encoder": self._encoder(trained_on, wildcards.run, wildcards.pretraining, view),
             }
@@ -167,27 +186,37 @@ class Documents:
         key = ("features", of_view.dataset, of_view.run, of_view.pretraining, view)
         return self._once(key, lambda: self.features(of_view))
 
+    def _features_and_split(self, wildcards: Any, view: str) -> str:
+        """Identifies the features of a view, and what a split says about their videos."""
+        features, split = self._features(wildcards, view), self._split(wildcards)
+        if not split:
+            return features  # which depend on the roles in all splits
+        table = self._table(wildcards.dataset, labels=True, split=split)
+        return fingerprint_of({"features": features, "videos": table})
+
     def protocol(self, wildcards: Any) -> Document:
         """The metrics of a view."""
         recipe, view = self._recipe(wildcards), wildcards.view
         document = dependencies.protocol(recipe, wildcards.protocol, view, self._seed(wildcards))
         if recipe.evaluation.kind(wildcards.protocol) in FRAME_PROTOCOLS:
-            return document | {"after": self._before_evaluation(wildcards, view)}
-        return document | {"after": self._features(wildcards, view)}
+            table = self._table(wildcards.dataset, labels=True, split=self._split(wildcards))
+            return document | {"after": self._before_evaluation(wildcards, view, table)}
+        return document | {"after": self._features_and_split(wildcards, view)}
 
     def fusion(self, wildcards: Any) -> Document:
         """The metrics of all views together."""
         recipe, views = self._recipe(wildcards), self._views(wildcards)
         document = dependencies.fusion(recipe, wildcards.protocol, views, self._seed(wildcards))
         if recipe.evaluation.kind(wildcards.protocol) == "retrieval":
-            after = {view: self._features(wildcards, view) for view in views}
+            after = {view: self._features_and_split(wildcards, view) for view in views}
         else:
             after = {view: self._metrics(wildcards, view) for view in views}
         return document | {"after": fingerprint_of(after)}
 
     def _metrics(self, wildcards: Any, view: str) -> str:
-        """Identifies the metrics of a view, or of all views together, on any split."""
-        names = ("dataset", "run", "pretraining", "protocol")
+        """Identifies the metrics of a view, or of all views together."""
+        names = ["dataset", "run", "pretraining", "protocol"]
+        names += ["split"] if self._split(wildcards) else []
         values = tuple(getattr(wildcards, name) for name in names)
         of_view = SimpleNamespace(**dict(zip(names, values, strict=True)), view=view)
         document = self.fusion if view == ENSEMBLE else self.protocol
@@ -195,7 +224,7 @@ class Documents:
 
     def relations(self, wildcards: Any) -> Document:
         """What the views say about the classes."""
-        after = {view: self._features(wildcards, view) for view in self._views(wildcards)}
+        after = {view: self._features_and_split(wildcards, view) for view in self._views(wildcards)}
         document = dependencies.relations(self._recipe(wildcards), self._seed(wildcards))
         return document | {"after": fingerprint_of(after)}
 
@@ -217,23 +246,38 @@ class Documents:
         return self._setting(dataset, cells)
 
     def _setting(self, dataset: str, cells: Iterable[tuple[str, str, str]]) -> Document:
-        after = self._gathered(dataset, [""], cells)
+        after = self._gathered(dataset, cells)
         setting = setting_of(self.config, dataset).model_dump(mode="json")
         return dependencies.of_stage("summary", setting) | {"after": after}
 
-    def _gathered(self, dataset: str, runs: Iterable[str], cells: Iterable[tuple[str, str, str]]) -> str:
-        """Identifies metrics of a data set: pretraining, view and protocol of each."""
-        cells = list(cells)
-        return fingerprint_of(
-            {
-                f"{run} {pretraining} {view} {protocol}": self._metrics(
-                    SimpleNamespace(dataset=dataset, run=run, pretraining=pretraining, protocol=protocol),
-                    view,
-                )
-                for run in runs
-                for pretraining, view, protocol in cells
-            }
-        )
+    def _gathered(
+        self,
+        dataset: str,
+        cells: Iterable[tuple[str, str, str]],
+        runs: Sequence[str] | None = None,
+    ) -> str:
+        """Identifies metrics of a data set: pretraining, view and protocol of each.
+
+        Args:
+            dataset: its name.
+            cells: pretraining, view and protocol.
+            runs: repetitions on the first split; None: one on every split.
+        """
+        apart, paths = self.lists.apart(dataset), Paths(self.config)
+        first = self.config.datasets[dataset].first_split
+        splits = self.lists.splits(dataset) if apart and runs is None else (first,)
+        found = {}
+        for pretraining, view, protocol in cells:
+            for split in splits:
+                for run in runs or [paths.run_for(dataset, pretraining, split)]:
+                    where = f" split {split}" if apart else ""
+                    found[f"{run} {pretraining} {view} {protocol}{where}"] = self._metrics(
+                        SimpleNamespace(
+                            dataset=dataset, run=run, pretraining=pretraining, protocol=protocol, split=split
+                        ),
+                        view,
+                    )
+        return fingerprint_of(found)
 
     def ablation(self, name: str) -> Callable[[Any], Document]:
         """The table of an ablation."""
@@ -247,7 +291,7 @@ class Documents:
                 for view in views
                 for protocol in settings.protocols
             )
-            after = self._gathered(settings.dataset, paths.runs_of(name), cells)
+            after = self._gathered(settings.dataset, cells, paths.runs_of(name))
             return dependencies.of_stage("summary") | {"after": after}
 
         return document

@@ -15,13 +15,22 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from cocon.config.schema import Config, Dataset
+from cocon.config.schema import EACH, Config, Dataset
 from cocon.data.selection import check_batches
-from cocon.datasets.manifest import Video
+from cocon.datasets.manifest import TRAIN, UNUSED, Video
 from cocon.datasets.registry import check_labels, list_videos
 from cocon.datasets.sources import check_videos
+from cocon.datasets.splits import (
+    ANY,
+    evaluated_splits,
+    pretraining_splits,
+    pretraining_videos,
+    role_in,
+    seen_in_pretraining,
+)
 from cocon.errors import CoConError
 from cocon.shards import shard_of
+from cocon.workflow.dependencies import part_of_split
 from cocon.workflow.running import max_failed_fraction
 
 _ABSENT = "-"
@@ -43,6 +52,10 @@ class VideoLists:
         self.shards = cache(self._shards)
         self.members = cache(self._members)
         self.table = cache(self._table)
+        self.encoded = cache(self._encoded)
+        self.splits = cache(self._splits)
+        self.apart = cache(self._apart)
+        self.seen = cache(self._seen)
         self.check_labels = cache(self._check_labels)
         self.check_batches = cache(self._check_batches)
         self._identity = cache(file_identity)
@@ -74,10 +87,54 @@ class VideoLists:
         identity = self._identity if tracked(self.config.datasets[dataset]) else None
         return members_of(self.shards(dataset)[shard], identity)
 
-    def _table(self, dataset: str, *, labels: bool) -> str:
-        """Identifies the table of a data set's videos: groups, roles, files, and labels if asked."""
+    def _splits(self, dataset: str) -> tuple[str, ...]:
+        """The splits that a data set is evaluated on."""
+        return evaluated_splits(self.config.datasets[dataset], self.videos(dataset))
+
+    def _apart(self, dataset: str) -> bool:
+        """Whether a change of one split leaves the results of the others alone.
+
+        It does in tables of one's own, and where every split has encoders of its own. The lists of public
+        data sets do not change; their results have always depended on all splits together.
+        """
+        settings = self.config.datasets[dataset]
+        several = len({name for video in self.videos(dataset) for name in video.splits}) > 1
+        return several and (settings.kind == "folder" or settings.pretrain_split == EACH)
+
+    def part(self, dataset: str, split: str) -> str:
+        """In the name of the table that results of a split depend on; empty: of all splits together."""
+        return part_of_split(split) if self.apart(dataset) else ""
+
+    def _table(self, dataset: str, *, labels: bool, split: str = "") -> str:
+        """Identifies the table of a data set's videos: groups, roles, files, and labels if asked.
+
+        With a split (or ``common``, or ``all``) the roles are those in it only.
+        """
         identity = self._identity if tracked(self.config.datasets[dataset]) else None
-        return table_of(self.videos(dataset), identity, labels=labels)
+        return table_of(self.videos(dataset), identity, labels=labels, split=split)
+
+    def _encoded(self, dataset: str) -> str:
+        """Identifies the videos that features are made of: any split trains or tests with them."""
+        videos = [video for video in self.videos(dataset) if video.label]
+        used = [video for video in videos if role_in(video, ANY) == TRAIN]
+        return members_of(used, self._identity if tracked(self.config.datasets[dataset]) else None)
+
+    def _seen(self, dataset: str) -> dict[str, tuple[int, int]]:
+        """How many test videos the evaluated encoders were pretrained on, and of how many, by split.
+
+        Encoders of another data set have seen none, unless it is of the same kind and has the same files.
+        """
+        config, splits = self.config, self.splits(dataset)
+        source = config.trained_on(dataset)
+        if config.datasets[source].kind != config.datasets[dataset].kind:
+            return {}
+        section, videos = config.datasets[source], self.videos(source)
+        own = source == dataset
+        learned = [
+            pretraining_videos(videos, section.pretrained_on(split if own else section.first_split))
+            for split in splits
+        ]
+        return seen_in_pretraining(self.videos(dataset), splits, learned)
 
     def _check_labels(self, dataset: str) -> None:
         """Look whether the labels are good for an evaluation.
@@ -100,7 +157,8 @@ class VideoLists:
         pretraining = self.config.recipe_of(dataset).pretraining
         videos = self.videos(dataset)
         with _named(dataset):
-            check_batches(videos, settings.pretrain_split, pretraining, self.config.seed, processes)
+            for split in pretraining_splits(settings, videos):
+                check_batches(videos, split, pretraining, self.config.seed, processes)
 
 
 @contextlib.contextmanager
@@ -122,10 +180,27 @@ def members_of(videos: Iterable[Video], identity: Callable[[Path | str], str] | 
     return _digest(f"{video.id}\t{identity(video.location) if identity else ''}" for video in videos)
 
 
-def table_of(videos: Iterable[Video], identity: Callable[[Path | str], str] | None, *, labels: bool) -> str:
-    """Identifies a table of videos: groups, roles in the splits, files, and labels if asked."""
+def table_of(
+    videos: Iterable[Video],
+    identity: Callable[[Path | str], str] | None,
+    *,
+    labels: bool,
+    split: str = "",
+) -> str:
+    """Identifies a table of videos: groups, roles in all splits or in one, files, and labels if asked.
+
+    Of one split and without labels, it only says who is trained on.
+    """
+
+    def roles(video: Video) -> dict[str, str]:
+        if not split:
+            return video.splits
+        role = role_in(video, split)
+        return {split: role if labels or role == TRAIN else UNUSED}
+
     return _digest(
-        f"{video.id}\t{video.group}\t{video.splits}\t{video.label if labels else ''}"
+        f"{video.id}\t{video.group}\t{roles(video)}"
+        f"\t{video.label if labels else ''}"
         f"\t{identity(video.location) if identity else ''}"
         for video in videos
     )

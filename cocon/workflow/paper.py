@@ -31,7 +31,9 @@ def paper_cells(config: Config, dataset: str) -> list[tuple[str, str]]:
 def paper_metrics(paths: Paths, dataset: str) -> list[str]:
     """The metrics behind these cells."""
     return [
-        paths.metrics(dataset, "", pretraining, view, "finetune", split)
+        paths.metrics(
+            dataset, paths.run_for(dataset, pretraining, split), pretraining, view, "finetune", split
+        )
         for pretraining, view in paper_cells(paths.config, dataset)
         for split in paths.config.datasets[dataset].splits
     ]

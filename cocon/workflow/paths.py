@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cocon.config.schema import Config
-from cocon.pretrainings import start_of
+from cocon.config.schema import EACH, Config
+from cocon.pretrainings import RANDOM, start_of
 
 ENSEMBLE = "ensemble"
+RUN = r"(split\w+/|seed\d+/)?"
+"""The wildcard ``run``: a split or a seed with encoders of its own has a folder of its own."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +33,33 @@ class Paths:
 
     def seed_of(self, run: str) -> int:
         """The seed of a run."""
-        return int(run.removeprefix("seed").removesuffix("/")) if run else self.config.seed
+        seed = _after("seed", run)
+        return int(seed) if seed else self.config.seed
 
-    def manifest(self, dataset: str = "{dataset}") -> str:
-        """The table of the videos, with labels."""
-        return f"{self.dataset(dataset)}/manifest.csv"
+    def run_for(self, dataset: str, pretraining: str, split: str) -> str:
+        """The run whose encoders are evaluated on a split.
 
-    def training_videos(self, dataset: str = "{dataset}") -> str:
+        Where every split has encoders of its own, those of the first one lie where they always do. Random
+        ones are the same for all.
+        """
+        settings = self.config.datasets[dataset]
+        own = settings.pretrain_split == EACH and self.config.trained_on(dataset) == dataset
+        if not own or pretraining == RANDOM or split == settings.first_split:
+            return ""
+        return f"split{split}/"
+
+    def pretrained_on(self, dataset: str, run: str) -> str:
+        """What the encoders of a run are pretrained on: a split, ``common`` or ``all``."""
+        settings = self.config.datasets[dataset]
+        return settings.pretrained_on(_after("split", run) or settings.first_split)
+
+    def manifest(self, dataset: str = "{dataset}", part: str = "") -> str:
+        """The table of the videos, with labels; see :func:`cocon.workflow.dependencies.part_of_split`."""
+        return f"{self.dataset(dataset)}/manifest{part}.csv"
+
+    def training_videos(self, dataset: str = "{dataset}", part: str = "") -> str:
         """The same table, made again for another reason: pretraining does not depend on labels."""
-        return f"{self.dataset(dataset)}/pretraining.csv"
+        return f"{self.dataset(dataset)}/pretraining{part}.csv"
 
     def shard(self, dataset: str = "{dataset}", view: str = "{view}", shard: str = "{shard}") -> str:
         """A shard: among the results, or a query of the storage."""
@@ -65,8 +85,10 @@ class Paths:
         return self.encoder(self.config.trained_on(dataset), run, pretraining, view)
 
     def start(self, dataset: str, run: str, preset: str) -> list[str]:
-        """The encoders that stage 2 starts from."""
-        return self.encoders(dataset, run, start_of(preset), self.config.views_of(dataset))
+        """The encoders that stage 2 starts from; random ones are the same for all splits."""
+        start = start_of(preset)
+        run = "" if start == RANDOM and _after("split", run) else run
+        return self.encoders(dataset, run, start, self.config.views_of(dataset))
 
     def features(self, dataset: str, run: str, pretraining: str, view: str = "{view}") -> str:
         """Features of a data set's videos."""
@@ -91,16 +113,24 @@ class Paths:
         views = self.config.views_of(dataset)
         return [*views, *([ENSEMBLE] if len(views) > 1 else [])]
 
-    def all_metrics(self, dataset: str) -> list[str]:
+    def all_metrics(self, dataset: str, splits: Sequence[str]) -> list[str]:
         """The metrics of all encoders, views, protocols and splits of a data set."""
-        settings, evaluation = self.config.datasets[dataset], self.config.recipe_of(dataset).evaluation
+        evaluation = self.config.recipe_of(dataset).evaluation
         return [
-            self.metrics(dataset, "", pretraining, view, protocol, split)
+            self.metrics(
+                dataset, self.run_for(dataset, pretraining, split), pretraining, view, protocol, split
+            )
             for protocol in evaluation.protocols
             for pretraining in evaluation.judged_by(protocol)
             for view in self.views_and_ensemble(dataset)
-            for split in settings.splits
+            for split in splits
         ]
+
+    def all_encoders(self, dataset: str, pretraining: str, splits: Sequence[str]) -> list[str]:
+        """The encoders of all views that are evaluated on any of the splits."""
+        runs = dict.fromkeys(self.run_for(dataset, pretraining, split) for split in splits)
+        views = self.config.views_of(dataset)
+        return [path for run in runs for path in self.encoders(dataset, run, pretraining, views)]
 
     def ablation_metrics(self, ablation: str) -> list[str]:
         """The metrics that an ablation compares, on the first of the data set's splits."""
@@ -125,9 +155,14 @@ class Paths:
         ]
 
     def _first_split(self, ablation: str) -> str:
-        return self.config.datasets[self.config.ablations[ablation].dataset].splits[0]
+        return self.config.datasets[self.config.ablations[ablation].dataset].first_split
 
     def runs_of(self, ablation: str) -> list[str]:
         """The wildcard ``run`` of each repetition of an ablation."""
         first = self.config.seed
         return [self.run_of(seed) for seed in range(first, first + self.config.ablations[ablation].seeds)]
+
+
+def _after(word: str, run: str) -> str:
+    """What follows a word in the wildcard ``run``; empty if it does not begin with it."""
+    return run.removeprefix(word).removesuffix("/") if run.startswith(word) else ""

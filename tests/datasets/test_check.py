@@ -243,3 +243,48 @@ def test_official_lists_have_the_published_figures(shared_data: Path, kind: str,
     assert "split 1 has" in sentences
     facts = {video.id: Facts(status="missing") for video in videos}
     assert [finding.serious for finding in find(settings, videos, facts, 40)] == [True]
+
+
+def own_splits(folder: Path, table: str, folds: str = "") -> None:
+    (folder / "table.csv").write_text(table)
+    if folds:
+        text = (folder / "config.yaml").read_text().replace("table.csv}", f"table.csv, folds: {folds}}}")
+        (folder / "config.yaml").write_text(text)
+
+
+def test_groups_in_train_and_test_of_a_split_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    roles = {"walk/a": ("train", "train"), "walk/b": ("train", "test"), "walk/c": ("test", "train"),
+             "run/d": ("train", "test"), "run/e": ("test", "train")}  # fmt: skip
+    groups = {"walk/a": "ann", "walk/b": "ann", "walk/c": "bob", "run/d": "ann", "run/e": "bob"}
+    rows = [f"{name}.mp4,{name[: name.index('/')]},{','.join(roles[name])},{groups[name]}" for name in roles]
+    own_splits(folder, "\n".join(["video,label,split_1,split_2,group", *rows]))
+    assert main(["data", "check", "mine", "--no-decode"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "note   split 2: 1 group is in train and test, 'ann' (1 train, 2 test)" in lines
+    assert not any("split 1:" in line for line in lines)
+    counts = [line.split()[2:] for line in lines if line.startswith("all ")]
+    assert counts == [["5", "3", "2", "3", "2"]]
+
+
+def test_folds_are_listed_with_the_groups_that_they_test(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        "walk/a.mp4,walk,p1",
+        "walk/b.mp4,walk,p2",
+        "walk/c.mp4,walk,p3",
+        "run/d.mp4,run,p3",
+        "run/e.mp4,run,p4",
+    ]
+    own_splits(folder, "\n".join(["video,label,group", *rows]), "leave_one_group_out")
+    assert main(["data", "check", "mine", "--no-decode"]) == 0
+    output = capsys.readouterr().out.splitlines()
+    lines = [line.split() for line in output]
+    assert ["3", "3", "2", "p3"] in lines
+    assert ["4", "4", "1", "p4"] in lines
+    assert "note   3 folds do not test every class: 1 (1 of 2), 2 (1 of 2), 4 (1 of 2)" in output
+    own_splits(folder, "\n".join(["video,label,group", *rows[:-1]]))
+    assert main(["data", "check", "mine", "--no-decode"]) == 2
+    assert "fold '3' tests all videos of the class 'run' (1)" in capsys.readouterr().out

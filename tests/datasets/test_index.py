@@ -74,3 +74,24 @@ def test_a_list_that_changed_since_it_was_planned_is_refused(
         assert status == (2 if shard == affected else 0)
         assert output.exists() == (shard != affected)
     assert "has changed since the run was planned" in capsys.readouterr().err
+
+
+def test_a_table_may_be_limited_to_one_split(
+    settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        f"{name}.mp4,x,{'train' if n % 2 else 'test'},{'train' if n else ''}" for n, name in enumerate(NAMES)
+    ]
+    (tmp_path / "t.csv").write_text("\n".join(["video,label,split_1,split_2", *rows]))
+    whole = listed(settings, tmp_path / "all.csv")
+    assert [row["split_2"] for row in whole].count("train") == 11
+    second = listed(settings, tmp_path / "second.csv", "--split", "2")
+    assert [row["split_2"] for row in second] == [row["split_2"] for row in whole]
+    assert "split_1" not in second[0]
+    common = listed(settings, tmp_path / "common.csv", "--split", "common")
+    assert [row["id"] for row in common if row["split_common"] == "train"] == sorted(NAMES[1::2])
+    used = listed(settings, tmp_path / "any.csv", "--split", "any")
+    assert {row["split_any"] for row in used} == {"train"}
+    arguments = ["index", "--settings", json.dumps(settings), "--output", str(tmp_path / "no.csv")]
+    assert main([*arguments, "--split", "3"]) == 2
+    assert "there is no split '3'" in capsys.readouterr().err

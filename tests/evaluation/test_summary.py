@@ -14,6 +14,7 @@ from cocon.evaluation.summary import (
     means_over_splits,
     read_results,
     read_summary,
+    seen_sentence,
     write_summary,
 )
 from cocon.files import read_csv, read_json, write_json
@@ -170,3 +171,45 @@ def test_damaged_files_get_a_sentence(
         assert str(files[1]) in message
         assert "hint: " in message
     assert not (tmp_path / "s.json").exists()
+
+
+def test_splits_are_counted_as_people_do(tmp_path: Path) -> None:
+    results = [_result("cocon", "rgb", "linear", 0.5, str(split)) for split in range(1, 11)]
+    paths = [tmp_path / f"{number}.json" for number in range(10)]
+    for path, result in zip(paths, results[::-1], strict=True):
+        write_json(path, result.row())
+    found = read_results(paths)
+    assert [result.task.split for result in found] == [str(split) for split in range(1, 11)]
+    assert "mean ± sd of splits 1 to 10, 78 test videos" in format_tables(found)
+    fewer = [replace(result, n=70 + number) for number, result in enumerate(found)]
+    assert "mean ± sd of splits 1 to 10, 70-79 test videos" in format_tables(fewer)
+    assert "mean ± sd of splits 1, 2, 4," in format_tables([found[n] for n in (3, 0, 1)])
+
+
+def test_what_pretraining_has_seen_is_said(
+    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "summary.json"
+    command = [
+        "summary",
+        "--metrics",
+        *map(str, files),
+        "--output",
+        str(out),
+        "--csv",
+        str(tmp_path / "s.csv"),
+    ]
+    assert main([*command, "--seen", '{"2": [30, 60], "3": [1, 1000]}']) == 0
+    said = (
+        "Pretraining has seen test videos, without their labels: 30 of 60 of split 2, 1 of 1,000 of split 3."
+    )
+    assert said in capsys.readouterr().out
+    assert read_json(out)["seen"] == {"2": [30, 60], "3": [1, 1000]}
+    assert main(["summary", "--show", str(out)]) == 0
+    assert said in capsys.readouterr().out
+    assert seen_sentence({"2": (6, 6), "1": (3, 9)}).endswith(": all of split 2, 3 of 9 of split 1.")
+    ten = {str(split): (6, 6) for split in (10, *range(1, 10))}
+    assert seen_sentence(ten).endswith(": all of splits 1 to 10.")
+    assert main([*command, "--seen", "{}"]) == 0
+    assert "Pretraining has seen" not in capsys.readouterr().out
+    assert "seen" not in read_json(out)

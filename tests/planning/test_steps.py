@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,36 @@ def test_numbers_of_videos() -> None:
         Video("d", Path("d"), "y", "", {"1": "", "2": "train"}),
         Video("e", Path("e"), "y", "", {"1": "", "2": ""}),
     ]
-    assert count(videos, ("1", "2"), "1", "here") == Roles(5, 2, 3, 2, 1, 2, "here")
+    assert count(videos, ("1", "2"), ["1"], "here") == Roles(5, 2, 3, 2, 1, 2, "here", splits=2, listed=2)
+    each = count(videos, ("1", "2"), ["1", "2"], "here")
+    assert (each.pretrained, each.trainings) == (round((2 + 3) / 2), 2)
+    assert [count(videos, ("1",), [name], "here").pretrained for name in ("common", "all")] == [1, 5]
+
+
+def test_encoders_for_every_split_are_trained_and_read_once_for_each() -> None:
+    once = plan(config()).steps()
+    found = plan(config())
+    several = replace(found, roles=replace(ROLES, splits=3, trainings=3))
+    steps = several.steps()
+    for name in ("stage1 flow", "stage2 cocon", "features cocon rgb", "encoder cocon"):
+        assert step(steps, name).jobs == 3 * step(once, name).jobs
+        assert step(steps, name).bytes == 3 * step(once, name).bytes
+        assert step(steps, name).seconds == step(once, name).seconds
+    assert step(steps, "features random rgb") == step(once, "features random rgb")
+    assert step(steps, "linear random rgb").jobs == 3
+    assert "3 pretrainings" in tables(document_of(several, 8))
+    assert "pretrainings" not in tables(document_of(found, 8))
+
+
+def test_folds_are_planned_with_their_pretrainings(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("video,label\n" + "".join(f"{n}.mp4,{'ab'[n % 2]}\n" for n in range(12)))
+    files = {"videos": str(tmp_path), "table": str(tmp_path / "t.csv")}
+    numbers = [
+        roles_of("mine", config(**files, folds=4, pretrain_split=name).datasets["mine"])[0]
+        for name in ("each", "all")
+    ]
+    assert [(roles.splits, roles.trainings, roles.pretrained) for roles in numbers] == [(4, 4, 9), (4, 1, 12)]
+    assert {(roles.train, roles.test) for roles in numbers} == {(9, 3)}
 
 
 def test_before_the_lists_are_there_a_public_data_set_has_its_published_numbers(tmp_path: Path) -> None:

@@ -55,6 +55,19 @@ def test_headline_averages_splits_and_combines_their_intervals(tmp_path: Path) -
     assert table.best == {"rgb": "cocon"}
     assert table.chance == pytest.approx(0.1)
     assert page.figures[0].note == "random initialisation 20.0 %, chance 10 %"
+    assert cell.sd == pytest.approx(0.02**0.5)
+    assert table.cells["random"]["rgb"].sd is None
+
+
+def test_headline_says_what_pretraining_has_seen(tmp_path: Path) -> None:
+    rows = [row(split=str(split)) for split in range(1, 11)]
+    write_json(tmp_path / "summary.json", {"rows": rows, "seen": {"2": [30, 60]}})
+    page = headline.section(load_inputs(tmp_path))
+    assert page.splits == "1 to 10"
+    assert page.seen.endswith("without their labels: 30 of 60 of split 2.")
+    write_json(tmp_path / "summary.json", {"rows": rows[:1]})
+    page = headline.section(load_inputs(tmp_path))
+    assert (page.splits, page.several, page.seen) == ("1", False, "")
 
 
 def test_headline_shows_the_best_figure_when_the_usual_ones_are_absent(tmp_path: Path) -> None:
@@ -330,6 +343,19 @@ def test_resources_sum_by_stage_and_by_kind(inputs: Inputs) -> None:
     rgb = inputs.results / "shards/rgb/00000.h5"
     assert page.storage[0].size == rgb.stat().st_size
     assert page.storage[0].per_video == pytest.approx(rgb.stat().st_size / 24)
+
+
+def test_splits_with_encoders_of_their_own_count_as_well(tmp_path: Path) -> None:
+    for folder, seconds in (("benchmarks", 2), ("split2/benchmarks", 3), ("split10/benchmarks", 4)):
+        (tmp_path / folder / "pretrain").mkdir(parents=True)
+        write_text(tmp_path / folder / "pretrain/stage1_rgb.tsv", f"s\th:m:s\tmax_rss\n{seconds}\t0\t10\n")
+        (tmp_path / folder).with_name("features").joinpath("stage1").mkdir(parents=True)
+        (tmp_path / folder).with_name("features").joinpath("stage1/rgb.h5").write_bytes(b"12345")
+    page = resources.section(inputs_with([], tmp_path))
+    assert [(stage.name, stage.jobs, stage.seconds) for stage in page.stages] == [
+        ("pretrain stage1, rgb", 3, 9.0)
+    ]
+    assert [(entry.name, entry.files, entry.size) for entry in page.storage] == [("features", 3, 15)]
 
 
 def test_a_job_too_short_to_measure_counts_as_nothing(tmp_path: Path) -> None:

@@ -239,3 +239,38 @@ def test_the_parameters_of_a_filter_count_where_it_is_used() -> None:
     assert document(one_euro={"beta": 5}) == {}
     assert document(smoothing="one_euro") == {"smoothing": "one_euro"}
     assert document(smoothing="one_euro", one_euro={"beta": 5})["one_euro"] == {"beta": 5.0}
+
+
+def test_a_split_or_a_seed_has_a_folder_of_its_own(folder: Path) -> None:
+    paths = Paths(config(folder, mine={"splits": ["2", "1", "3"]}))
+    runs = [paths.run_for("mine", "cocon", split) for split in ("2", "1", "3")]
+    assert runs == ["", "split1/", "split3/"], "the first one lies where encoders always do"
+    assert [paths.pretrained_on("mine", run) for run in [*runs, "seed7/"]] == ["2", "1", "3", "2"]
+    assert [paths.seed_of(run) for run in [*runs, "seed7/"]] == [0, 0, 0, 7]
+    assert paths.run_for("mine", "random", "3") == ""
+    assert paths.start("mine", "split3/", "cocon") == paths.encoders("mine", "split3/", "stage1", VIEWS)
+    assert paths.start("mine", "split3/", "cmc") == paths.encoders("mine", "", "random", VIEWS)
+    assert paths.start("mine", "seed7/", "cmc") == paths.encoders("mine", "seed7/", "random", VIEWS)
+    together = Paths(config(folder, mine={"pretrain_split": "common"}))
+    assert {together.run_for("mine", "cocon", split) for split in "123"} == {""}
+    assert together.pretrained_on("mine", "seed7/") == "common"
+
+
+def test_the_encoders_of_another_data_set_may_have_seen_the_same_videos(folder: Path) -> None:
+    (folder / "t.csv").write_text("video,label,split_1,split_2\na.mp4,x,train,test\nb.mp4,x,test,train\n")
+    mine: dict[str, Any] = {"kind": "folder", "recipe": "r", "shards": 2, "videos": str(folder / "v")}
+    mine |= {"table": str(folder / "t.csv")}
+    datasets = {
+        "mine": mine,
+        "whole": mine | {"pretrain_split": "all"},
+        "same": mine | {"shards_of": "mine", "pretrain_on": "mine"},
+        "other": mine | {"pretrain_on": "mine"},
+        "elsewhere": mine | {"pretrain_on": "mine", "videos": str(folder)},
+    }
+    lists = VideoLists(Config.model_validate({"datasets": datasets, "recipes": {"r": {}}}))
+    assert lists.seen("mine") == {}
+    assert lists.seen("whole") == {"1": (1, 1), "2": (1, 1)}
+    assert lists.seen("same") == {"2": (1, 1)}, "it has the encoders of split 1"
+    assert lists.seen("other") == {"2": (1, 1)}
+    lists.look = False
+    assert lists.seen("elsewhere") == {}, "files of the same names"

@@ -27,9 +27,27 @@ from cocon.planning.steps import Plan
 )
 def test_as_many_jobs_as_the_workflow_has(workflow, tmp_path: Path, views: list[str], evaluation) -> None:
     (tmp_path / "table.csv").write_text("video,label,split\na.mp4,x,train\nb.mp4,x,test\n")
-    for name in ("a.mp4", "b.mp4"):
-        (tmp_path / name).touch()
-    mine = {"kind": "folder", "recipe": "r", "shards": 3, "videos": ".", "table": "table.csv"}
+    compare(workflow, tmp_path, views, evaluation)
+
+
+@pytest.mark.parametrize(
+    ("keys", "evaluation"),
+    [
+        ({"folds": 3}, {}),
+        ({"folds": 3, "pretrain_split": "all"}, {"protocols": ["finetune"]}),
+        ({"folds": 2, "splits": ["2"]}, {"pretrainings": ["random"], "protocols": ["linear"]}),
+    ],
+)
+def test_as_many_jobs_for_several_splits(workflow, tmp_path: Path, keys, evaluation) -> None:
+    rows = [f"{name}.mp4,x" for name in "abcdef"]
+    (tmp_path / "table.csv").write_text("\n".join(["video,label", *rows]))
+    compare(workflow, tmp_path, ["rgb", "flow"], evaluation, **keys)
+
+
+def compare(workflow, tmp_path: Path, views: list[str], evaluation, **keys) -> None:
+    for name in "abcdef":
+        (tmp_path / f"{name}.mp4").touch()
+    mine = {"kind": "folder", "recipe": "r", "shards": 3, "videos": ".", "table": "table.csv", **keys}
     stages = {"stage1": {"batch_size": 1}, "stage2": {"batch_size": 1}}
     recipes = {"r": {"evaluation": evaluation, "pretraining": {"validation_fraction": 0, **stages}}}
     workflow.configure({"views": views, "datasets": {"mine": mine}, "recipes": recipes})

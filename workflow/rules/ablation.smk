@@ -4,7 +4,7 @@
 rule relations:
     input:
         views=features_of_views,
-        manifest=PATHS.manifest(),
+        manifest=manifest_of,
     output:
         f"{RUN}evaluation/{{pretraining}}/relations_split{{split}}.json",
     log:

@@ -17,6 +17,7 @@ from cocon.workflow.dependencies import canonical
 from cocon.workflow.documents import Documents
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paper import paper_metrics
+from cocon.workflow.paths import RUN as RUN_OF_A_SEED_OR_SPLIT
 from cocon.workflow.paths import Paths
 from cocon.workflow.running import max_failed_fraction, moved_keys
 
@@ -319,12 +320,39 @@ def folder_of_shards(wildcards, input):
 def training_videos(wildcards):
     """The table that pretraining reads, after a look whether its videos fill a batch."""
     said(LISTS.check_batches, wildcards.dataset)
-    return PATHS.training_videos(wildcards.dataset)
+    part = said(LISTS.part, wildcards.dataset, pretrain_split(wildcards))
+    return PATHS.training_videos(wildcards.dataset, part)
+
+
+def manifest_of(wildcards):
+    """The table that an evaluation reads: of its split, or, for features, of the videos of any split."""
+    split = getattr(wildcards, "split", "any")
+    return PATHS.manifest(wildcards.dataset, said(LISTS.part, wildcards.dataset, split))
+
+
+def split_option(wildcards):
+    """The option with the split that a table is limited to, if it is."""
+    split = dependencies.split_of_part(wildcards.part)
+    return ["--split", split] if split else []
 
 
 def pretrain_split(wildcards):
-    """The split whose training videos are pretrained on."""
-    return dataset_of(wildcards).pretrain_split
+    """The split whose training videos are pretrained on, `common` or `all`."""
+    return PATHS.pretrained_on(wildcards.dataset, wildcards.run)
+
+
+def pretrained_encoders(name):
+    """A function to the encoders of a data set that target pretrain_<name> is for."""
+
+    def encoders(wildcards):
+        return PATHS.all_encoders(name, "cocon", said(LISTS.splits, name))
+
+    return encoders
+
+
+def seen_in_pretraining(wildcards):
+    """How many test videos of each split the encoders were pretrained on, and of how many, as JSON."""
+    return canonical(said(LISTS.seen, wildcards.dataset))
 
 
 def option(name, of_input):
@@ -386,7 +414,7 @@ def truth_figures(wildcards):
 def all_metrics(wildcards):
     """The metrics of all encoders, views, protocols and splits of a data set."""
     said(LISTS.check_labels, wildcards.dataset)
-    return PATHS.all_metrics(wildcards.dataset)
+    return PATHS.all_metrics(wildcards.dataset, said(LISTS.splits, wildcards.dataset))
 
 
 def paper_cells(wildcards):

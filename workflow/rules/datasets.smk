@@ -80,15 +80,16 @@ for name, settings in CONFIG.datasets.items():
                 " > {log:q} 2>&1"
 
 
+# Of one split, or of all: a change of one split of your own table leaves the results of the others alone.
 rule index:
     input:
         videos=rendered_videos,
     output:
-        PATHS.manifest(),
+        PATHS.manifest(part="{part}"),
     log:
-        f"{RESULTS}/{{dataset}}/logs/index.log",
+        f"{RESULTS}/{{dataset}}/logs/index{{part}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/index.tsv"
+        f"{RESULTS}/{{dataset}}/benchmarks/index{{part}}.tsv"
     conda:
         beside_snakemake
     resources:
@@ -98,10 +99,12 @@ rule index:
         depends=tracked(DOCUMENTS.table),
         settings=untracked(listing),
         videos=untracked(listed),
+        split=untracked(split_option),
     message:
         "Listing the videos of {wildcards.dataset}"
     shell:
-        "cocon index --settings {params.settings:q} --expect {params.videos} --output {output:q} > {log:q} 2>&1"
+        "cocon index --settings {params.settings:q} --expect {params.videos} {params.split:q}"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 # The same table for pretraining. Its document has no labels: one that is mended trains nothing again. (The
@@ -110,11 +113,11 @@ rule index_for_pretraining:
     input:
         videos=rendered_videos,
     output:
-        PATHS.training_videos(),
+        PATHS.training_videos(part="{part}"),
     log:
-        f"{RESULTS}/{{dataset}}/logs/index_for_pretraining.log",
+        f"{RESULTS}/{{dataset}}/logs/index_for_pretraining{{part}}.log",
     benchmark:
-        f"{RESULTS}/{{dataset}}/benchmarks/index_for_pretraining.tsv"
+        f"{RESULTS}/{{dataset}}/benchmarks/index_for_pretraining{{part}}.tsv"
     conda:
         beside_snakemake
     resources:
@@ -124,7 +127,9 @@ rule index_for_pretraining:
         depends=tracked(DOCUMENTS.training_table),
         settings=untracked(listing),
         videos=untracked(listed),
+        split=untracked(split_option),
     message:
         "Listing the videos of {wildcards.dataset} for pretraining"
     shell:
-        "cocon index --settings {params.settings:q} --expect {params.videos} --output {output:q} > {log:q} 2>&1"
+        "cocon index --settings {params.settings:q} --expect {params.videos} {params.split:q}"
+        " --output {output:q} > {log:q} 2>&1"

@@ -5,7 +5,7 @@ EVALUATION = f"{RUN}evaluation/{{pretraining}}"
 
 rule features:
     input:
-        manifest=PATHS.manifest(),
+        manifest=manifest_of,
         shards=view_shards,
         encoder=encoder_of,
     output:
@@ -43,7 +43,7 @@ rule features:
 
 rule linear:
     input:
-        manifest=PATHS.manifest(),
+        manifest=manifest_of,
         features=f"{RUN}features/{{pretraining}}/{{view}}.h5",
     output:
         metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
@@ -73,7 +73,7 @@ rule linear:
 
 rule retrieval:
     input:
-        manifest=PATHS.manifest(),
+        manifest=manifest_of,
         features=f"{RUN}features/{{pretraining}}/{{view}}.h5",
     output:
         metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
@@ -103,7 +103,7 @@ rule retrieval:
 
 rule finetune:
     input:
-        manifest=PATHS.manifest(),
+        manifest=manifest_of,
         shards=view_shards,
         encoder=encoder_of,
     output:
@@ -180,7 +180,7 @@ rule ensemble_scores:
 rule ensemble_retrieval:
     input:
         views=features_of_views,
-        manifest=PATHS.manifest(),
+        manifest=manifest_of,
     output:
         metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
@@ -231,8 +231,9 @@ rule summary:
     params:
         depends=tracked(DOCUMENTS.summary),
         setting=settings_in(DOCUMENTS.summary),
+        seen=untracked(seen_in_pretraining),
     message:
         "Summing up the results of {wildcards.dataset}"
     shell:
-        "cocon summary --metrics {input:q} --setting {params.setting:q} --output {output.json:q}"
-        " --csv {output.table:q} > {log:q} 2>&1"
+        "cocon summary --metrics {input:q} --setting {params.setting:q} --seen {params.seen:q}"
+        " --output {output.json:q} --csv {output.table:q} > {log:q} 2>&1"

@@ -13,7 +13,7 @@ for name in CONFIG.datasets:
         name:
             f"pretrain_{name}"
         input:
-            expand(f"{RESULTS}/{name}/pretrain/cocon/{{view}}.safetensors", view=CONFIG.views_of(name)),
+            pretrained_encoders(name),
 
     rule:
         name:
