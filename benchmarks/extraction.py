@@ -5,7 +5,7 @@
 Extracts real clips (COCON_SHARED_DATA, default ../shared/data; rendered ones where there are none) twice per
 round, with two threads: with the stages taking turns, which tells how long each of them takes alone, and with
 the stages side by side. Three loads: rgb only, whose encoding takes most; rgb and flow by DIS, which runs on
-one core; all four views, where BlazePose keeps both cores busy by itself. Times are the shortest of several
+one core; all four views, where MoveNet keeps both cores busy by itself. Times are the shortest of several
 rounds. The last line is one JSON object; ``ratio`` is the slowest stage's own time over the wall clock of the
 pipeline, for rgb and flow: 1 is ideal. The other loads are there to be seen: the first has little to hide
 behind its slowest stage, and in the last no core is left to hide anything. A second busy process on two cores
@@ -24,20 +24,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cocon import assets
 from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.errors import CoConError
 from cocon.video import open_video
 from view_extractors import stages
 from view_extractors.base import Extractor, Output, Resources
-from view_extractors.blazepose import BlazePose
 from view_extractors.flow.dis import Dis
 from view_extractors.inputs import from_names
-from view_extractors.pose.blazepose import BlazePosePose
+from view_extractors.pose.movenet import MoveNetPose
 from view_extractors.progress import STAGES
 from view_extractors.rendered import write_sample
 from view_extractors.rgb import Rgb
 from view_extractors.run import extract
-from view_extractors.segmentation.blazepose import BlazePoseMask
+from view_extractors.segmentation.selfie import SelfieMask
 
 Load = Callable[[], list[Extractor]]
 FOLDERS = ("ucf101", "hmdb51", "kinetics400")
@@ -51,15 +51,16 @@ def loads() -> dict[str, Load]:
         "rgb, flow": lambda: [Rgb(RgbExtraction()), Dis(flow)],
     }
     try:
-        BlazePose(None, Resources())
+        for name in ("movenet", "selfie"):
+            assets.fetch(name)
     except CoConError as error:
         print(f"without mask and pose: {error}")
         return found
     people: Load = lambda: [  # noqa: E731
         Rgb(RgbExtraction()),
         Dis(flow),
-        BlazePoseMask(MaskExtraction()),
-        BlazePosePose(PoseExtraction()),
+        SelfieMask(MaskExtraction()),
+        MoveNetPose(PoseExtraction()),
     ]
     return {**found, "all four": people}
 

@@ -3,7 +3,7 @@
     python -m benchmarks.memory [--quick]
 
 Videos of 1 and 10 minutes go through the extraction of all four views (rgb, flow by Farneback, mask and pose
-by BlazePose), each in a process of its own whose peak resident memory is read at the end. They are encoded
+by the defaults), each in a process of its own whose peak resident memory is read at the end. They are encoded
 piece by piece here, so that this process stays small too. The last line is one JSON object; ``ratio`` is the
 peak at 10 minutes over that at 1 minute, ``decoder_ratio`` the same of decoding alone.
 """

@@ -4,18 +4,18 @@
 
 Extracts mask and pose of the UT-Interaction clips (Ryoo and Aggarwal 2010; COCON_SHARED_DATA, default
 ../shared/data, holds them in sets/ut_interaction) with every pair of backends that is installed. Two persons
-are in nearly every frame of five of the six classes; only one is to be seen in ``pointing``, and in the middle
-of a hug one hides the other. There is no truth, so the figures only count:
+are in nearly every frame of five of the six classes; in ``pointing`` there is one, and in the middle of a hug one
+hides the other. There is no truth, so the figures only count:
 
 - none, one, two: share of the frames with so many poses (two: or more);
 - apart: share with at least two poses, over the frames in which both persons are in full view: of the
-  classes in which they stay apart (hand shaking, kicking, punching, pushing), without clips that LEAVES names;
+  classes in which they stay apart (hand shaking, kicking, punching, pushing), without the clips of LEAVES;
 - covered: share of the persons that the first backend of pose finds, of whom three in four keypoints lie on
   the mask;
 - ms: CPU milliseconds per frame for mask and pose together, one thread, decoding and writing included.
 
-``--sheets`` writes a contact sheet per class and pair. The last line is one JSON object; ``ratio`` is the number
-of persons that the first pair finds over that of BlazePose, which follows one person.
+``--sheets`` writes a contact sheet per class and pair. The last line is one JSON object; ``ratio`` is the
+number of persons that the first pair finds over that of BlazePose, which follows one person.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ for name, settings in CONFIG.datasets.items():
             benchmark:
                 f"{RESULTS}/{name}/benchmarks/render_pairs.tsv"
             conda:
-                "../../environment.yml"
+                beside_snakemake
             threads: job("render", "threads")
             resources:
                 mem_mb=growing(job("render", "memory_mb")),
