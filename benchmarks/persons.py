@@ -4,8 +4,8 @@
 
 Extracts mask and pose of the UT-Interaction clips (Ryoo and Aggarwal 2010; COCON_SHARED_DATA, default
 ../shared/data, holds them in sets/ut_interaction) with every pair of backends that is installed. Two persons
-are in nearly every frame of five of the six classes; in ``pointing`` there is one, and in the middle of a hug one
-hides the other. There is no truth, so the figures only count:
+are in nearly every frame of five of the six classes; in ``pointing`` there is one, and in the middle of a hug
+one hides the other. There is no truth, so the figures only count:
 
 - none, one, two: share of the frames with so many poses (two: or more);
 - apart: share with at least two poses, over the frames in which both persons are in full view: of the
