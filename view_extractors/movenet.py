@@ -15,12 +15,12 @@ import numpy as np
 
 from cocon import assets
 from cocon.config.schema import MovenetParameters
+from cocon.tracks import Tracks
 from cocon.views import COCO_KEYPOINTS
 from view_extractors.base import Network, Resources, resize
 from view_extractors.devices import OnGpu
 from view_extractors.litert import Pool
 from view_extractors.persons import Persons
-from view_extractors.tracks import Tracks
 
 #: sides of the network's input are multiples of it, px
 _CELL = 32

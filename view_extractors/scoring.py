@@ -45,7 +45,7 @@ def score(shards: Path, truth: Path, shard_count: int | None = None) -> dict[str
     if not figures:
         raise CoConError(
             f"no video of the folders {', '.join(MEASURES)} in {shards} has its truth in {truth}",
-            "only the demo data set has a truth; give its folder, for instance data/demo/truth",
+            "only what `cocon render` made has a truth: give its folder, for instance data/demo/truth",
         )
     return figures
 

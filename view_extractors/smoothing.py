@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cocon.config.schema import OneEuroParameters
-from view_extractors.tracks import pairs
+from cocon.tracks import pairs
 
 USUAL_FPS = 25.0
-"""Taken where a file does not say how many frames it has per second."""
+"""Taken where a file does not say how many frames it has per second, or cannot mean what it says."""
+_LIKELY_FPS = (4.0, 130.0)
 LOST_SECONDS = 0.25
 """Who is not found for longer is another person afterwards."""
 OVERLAP = 0.3
@@ -64,7 +65,7 @@ def smooth(
         The frames with other x and y, persons in the same order; and the tracks for the next call. What was
         given is not changed.
     """
-    rate = fps if fps > 0 else USUAL_FPS
+    rate = fps if _LIKELY_FPS[0] <= fps <= _LIKELY_FPS[1] else USUAL_FPS
     scale = np.array(size[::-1], float)
     results = []
     for pose_PJ3 in poses:

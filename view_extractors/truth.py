@@ -32,7 +32,7 @@ def is_of_several(path: Path) -> bool:
     Raises:
         CoConError: it is no such file.
     """
-    again = "render the demo data set again"
+    again = "render the videos again"
     with (
         reading(path, "file of the truth", CoConError, missing=again, damaged=again),
         ZipFile(path) as members,
@@ -51,7 +51,7 @@ def load(path: Path, info: VideoInfo, names: tuple[str, ...]) -> Truth:
     Raises:
         CoConError: it is no such file, or belongs to another rendering.
     """
-    again = "render the demo data set again"
+    again = "render the videos again"
     with reading(path, "file of the truth", CoConError, missing=again, damaged=again):
         arrays = read_npz(path)
         truth = {name: _check(name, arrays) for name in names}

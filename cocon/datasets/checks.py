@@ -58,6 +58,22 @@ def check_classes(videos: Sequence[Video], split: str, *, folds: bool = False) -
             )
 
 
+def check_same_classes(videos: Sequence[Video], splits: Sequence[str]) -> None:
+    """Every split must test the same classes: accuracies of others have no mean."""
+    tested = {
+        split: {video.label for video in videos_of(videos, split, TEST, labelled=True)} for split in splits
+    }
+    for label in sorted(set().union(*tested.values())):
+        lacking = [split for split in splits if label not in tested[split]]
+        if lacking:
+            raise DatasetError(
+                f"class '{label}' is tested in split '{next(s for s in splits if s not in lacking)}' and not "
+                f"in split '{lacking[0]}'",
+                "give some of its videos the values 'train' and 'test' there, or leave the split out of "
+                "'splits:'",
+            )
+
+
 def check_files(videos: Sequence[Video], allowed_missing: float, advice: str) -> None:
     """Some videos of a public data set are always missing; most of them must be there.
 

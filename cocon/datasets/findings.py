@@ -14,7 +14,7 @@ from cocon.datasets import registry
 from cocon.datasets.manifest import TEST, TRAIN, Facts, Video
 from cocon.datasets.probe import MISSING, REPAIRED, SKIPPED
 from cocon.datasets.sources import Official, official
-from cocon.datasets.splits import evaluated_splits
+from cocon.datasets.splits import evaluated_splits, pretraining_splits, pretraining_videos
 from cocon.errors import DatasetError
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv"})
@@ -50,6 +50,7 @@ def find(
     yield from against_official(videos, published)
     yield from labels(settings, videos)
     if settings.kind == "folder":
+        yield from pretrained(settings, videos)
         yield from divided_groups(settings, videos)
     if getattr(settings, "folds", None):
         yield from untested_classes(settings, videos)
@@ -98,6 +99,15 @@ def labels(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:
         registry.check_labels(settings, videos)
     except DatasetError as error:
         yield Finding(error.message)
+
+
+def pretrained(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:
+    """Whether there are videos to pretrain on, by ``pretrain_split``."""
+    for split in () if settings.pretrain_on else pretraining_splits(settings, videos):
+        try:
+            pretraining_videos(videos, split)
+        except DatasetError as error:
+            yield Finding(f"pretrain_split: {error.message}; {error.hint}")
 
 
 def divided_groups(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:

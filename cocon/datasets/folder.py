@@ -53,14 +53,16 @@ def list_videos(settings: FolderDataset) -> list[Video]:
     column_of = _columns_of_splits(settings, columns)
     for column in COLUMNS[: 3 if "split" in column_of.values() and not settings.folds else 2]:
         if column not in columns:
-            near = difflib.get_close_matches(column, columns, n=1)
-            meant = f"; rename the column '{near[0]}'" if near else ""
+            near = difflib.get_close_matches(column, columns, n=2)
+            meant = f"; rename the column '{near[0]}'" if len(near) == 1 else ""
+            splits = "" if settings.folds else "; or split_1, split_2, ... for several splits"
             raise DatasetError(
                 f"{settings.table} has no column '{column}'{meant}",
-                f"it needs {','.join(COLUMNS[:2] if settings.folds else COLUMNS)}",
+                f"it needs {','.join(COLUMNS[:2] if settings.folds else COLUMNS)}{splits}",
             )
     videos = [_video(settings, row, line, column_of) for line, row in rows]
-    _check_spelling({video.label for video in videos}, settings.table)
+    _check_spelling({video.label for video in videos}, settings.table, "label", "class")
+    _check_spelling({row.get("group", "") for _, row in rows}, settings.table, "group", "group")
     return _in_folds(settings, videos, columns) if settings.folds else videos
 
 
@@ -98,18 +100,18 @@ def _columns_of_splits(settings: FolderDataset, columns: Sequence[str]) -> dict[
     return {str(number): f"split_{number}" for number in sorted(found)}
 
 
-def _check_spelling(labels: set[str], table: Path) -> None:
-    """Two labels that differ in capitals, blanks or Unicode form only are one class, written in two ways."""
+def _check_spelling(words: set[str], table: Path, column: str, meaning: str) -> None:
+    """Two words that differ in capitals, blanks or Unicode form only are one, written in two ways."""
     seen: dict[str, str] = {}
-    for label in sorted(labels):
-        composed = unicodedata.normalize("NFC", label)
-        other = seen.setdefault("".join(composed.lower().split()), label)
-        if other != label:
+    for word in sorted(words):
+        composed = unicodedata.normalize("NFC", word)
+        other = seen.setdefault("".join(composed.lower().split()), word)
+        if other != word:
             alike = unicodedata.normalize("NFC", other) == composed
             forms = ", which look the same: one has composed letters (NFC), one has not" if alike else ""
             raise DatasetError(
-                f"{table} has the labels '{other}' and '{label}'{forms}",
-                "write one class in one way everywhere",
+                f"{table} has the {column}s '{other}' and '{word}'{forms}",
+                f"write one {meaning} in one way everywhere",
             )
 
 
@@ -148,7 +150,7 @@ def _role(cell: str, where: str, folds: bool) -> str:
     role = _ROLE_OF_WORD.get(cell.lower())
     if role is None:
         known = ", ".join(role for role in ROLES if role)
-        raise DatasetError(f"{where}: '{cell}' is no split", f"write one of: {known}, or nothing")
+        raise DatasetError(f"{where}: '{cell}' is no split", f"write one of: {known}, none, or nothing")
     return role
 
 

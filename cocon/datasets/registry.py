@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from cocon.datasets.checks import check_classes, check_ids
+from cocon.datasets.checks import check_classes, check_ids, check_same_classes
 from cocon.datasets.manifest import Video, no_collection
 from cocon.datasets.splits import evaluated_splits
 
@@ -53,9 +53,12 @@ def check_labels(settings: Any, videos: Sequence[Video]) -> None:
         videos: those of its lists.
 
     Raises:
-        DatasetError: a split is not there, has no labelled training or test video, or one class lacks either.
-            In a fold, a class may lack test videos.
+        DatasetError: a split is not there, has no labelled training or test video, or one class lacks either,
+            or is in some splits only. In a fold, a class may lack test videos.
     """
     folds = bool(getattr(settings, "folds", None))
-    for split in evaluated_splits(settings, videos):
+    splits = evaluated_splits(settings, videos)
+    for split in splits:
         check_classes(videos, split, folds=folds)
+    if not folds:
+        check_same_classes(videos, splits)

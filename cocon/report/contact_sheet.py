@@ -10,7 +10,7 @@ import numpy as np
 from cocon.errors import ShardError
 from cocon.files import atomic_path
 from cocon.report.flow_colour import colour_of_flow, pixels_of_stored
-from cocon.report.pictures import PERSONS, draw_skeleton, several
+from cocon.report.pictures import PERSONS, draw_skeleton, numbers_of_persons
 from cocon.shards import Shard
 from cocon.shards.heatmaps import render_heatmaps
 from cocon.views import VIEWS
@@ -26,7 +26,7 @@ def write_sheet(
 
     Flow is painted by its direction and speed (the fastest motion is the purest colour); masks are laid over
     rgb in red; of poses, the heatmaps and the keypoints' skeletons are laid over rgb. Where a frame of the
-    video has several persons, each has a colour of their own; the place among the persons of a frame decides.
+    video has several persons, each has a colour of their own, which goes with the person from frame to frame.
 
     Args:
         paths: shards.
@@ -95,16 +95,18 @@ def _painted(
             for rgb, mask in zip(below, stored_THWC, strict=True)
         ]
     persons = shard.keypoints(video_id)
-    apart = several(persons)
-    if apart:
+    numbers = numbers_of_persons(persons)
+    if numbers:
         height, width = stored_THWC.shape[1:3]
         sigma = float(shard.parameters["sigma"])
-        heats = [_heat_of_persons(persons[frame], height, width, sigma) for frame in frames]
+        heats = [_heat_of_persons(persons[frame], numbers[frame], height, width, sigma) for frame in frames]
         colours = np.array(PERSONS, np.uint8)
     else:
         heats, colours = list(stored_THWC), _colours_of_joints()
     return [
-        draw_skeleton(_heated(rgb // 2 + 30, heat, colours, size), persons[frame], apart)
+        draw_skeleton(
+            _heated(rgb // 2 + 30, heat, colours, size), persons[frame], numbers[frame] if numbers else None
+        )
         for rgb, heat, frame in zip(below, heats, frames, strict=True)
     ]
 
@@ -118,12 +120,14 @@ def _colours_of_joints() -> np.ndarray:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]
 
 
-def _heat_of_persons(persons_PJ3: np.ndarray, height: int, width: int, sigma: float) -> np.ndarray:
+def _heat_of_persons(
+    persons_PJ3: np.ndarray, numbers_P: np.ndarray, height: int, width: int, sigma: float
+) -> np.ndarray:
     """(height, width, colours): the strongest heatmap of all joints of the persons of every colour."""
     heat_HWC = np.zeros((height, width, len(PERSONS)), np.uint8)
     heat_PHWJ = render_heatmaps(persons_PJ3, [1] * len(persons_PJ3), height, width, sigma)
-    for index, heat_HWJ in enumerate(heat_PHWJ):
-        of_colour_HW = heat_HWC[..., index % len(PERSONS)]
+    for number, heat_HWJ in zip(numbers_P, heat_PHWJ, strict=True):
+        of_colour_HW = heat_HWC[..., number % len(PERSONS)]
         np.maximum(of_colour_HW, heat_HWJ.max(axis=2), out=of_colour_HW)
     return heat_HWC
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cocon.tracks import Tracks
+
 Colour = tuple[int, int, int]
 
 TRUNK = ((5, 6), (11, 12), (5, 11), (6, 12))
@@ -50,29 +52,37 @@ def grey_to_rgb(image_HW1: np.ndarray) -> np.ndarray:
     return np.repeat(image_HW1, 3, axis=2)
 
 
-def several(persons: Sequence[np.ndarray]) -> bool:
-    """Whether any of a video's frames, (persons, 17, 3) each, has more than one person."""
-    return any(len(persons_PJ3) > 1 for persons_PJ3 in persons)
+def numbers_of_persons(persons: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+    """A number for each person of a video, kept from frame to frame; see :class:`cocon.tracks.Tracks`.
 
+    Args:
+        persons: those of each frame, (persons, 17, 3).
 
-def colour_of_person(index: int) -> Colour:
-    """Colour of a person by the place among those of the frame."""
-    return PERSONS[index % len(PERSONS)]
+    Returns:
+        The numbers of each frame's persons; None if no frame has more than one.
+    """
+    if all(len(persons_PJ3) <= 1 for persons_PJ3 in persons):
+        return None
+    tracks = Tracks()
+    return [
+        tracks.follow(np.concatenate([found_PJ3.min(axis=1), found_PJ3.max(axis=1)], axis=1))
+        for found_PJ3 in (np.asarray(persons_PJ3, float)[:, :, :2] for persons_PJ3 in persons)
+    ]
 
 
 def draw_skeleton(
-    image_HW3: np.ndarray, persons_PJ3: np.ndarray, colour_per_person: bool = False
+    image_HW3: np.ndarray, persons_PJ3: np.ndarray, numbers_P: np.ndarray | None = None
 ) -> np.ndarray:
     """Draw persons over a picture.
 
     Args:
         image_HW3: ``uint8`` rgb.
         persons_PJ3: (persons, 17, 3), x and y as fractions of width and height, score in [0, 1].
-        colour_per_person: tell persons apart rather than sides.
+        numbers_P: of the persons; each number has a colour. None: colours tell sides apart.
 
     Returns:
-        A new picture; limbs of the left side are blue, of the right side orange, the trunk is white. With a
-        colour per person, the left side has a lighter shade of it.
+        A new picture; limbs of the left side are blue, of the right side orange, the trunk is white. With
+        numbers, the left side has a lighter shade of the person's colour.
     """
     import cv2
 
@@ -82,7 +92,9 @@ def draw_skeleton(
     scale = np.array([width, height], np.float32)
     shift = 3  # OpenCV takes fixed-point coordinates with this many fractional bits
     for index, person_J3 in enumerate(np.asarray(persons_PJ3, np.float32)):
-        middle, left, right = _colours(colour_of_person(index) if colour_per_person else None)
+        middle, left, right = _colours(
+            None if numbers_P is None else PERSONS[numbers_P[index] % len(PERSONS)]
+        )
         at = [tuple(int(c) for c in np.round((xy * scale - 0.5) * 2**shift)) for xy in person_J3[:, :2]]
         seen = person_J3[:, 2] >= SEEN
         lines = [(a, b, middle) for a, b in TRUNK]

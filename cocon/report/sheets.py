@@ -9,7 +9,7 @@ import numpy as np
 
 from cocon.report.flow_colour import colour_of_flow, pixels_of_stored, wheel_picture
 from cocon.report.inputs import UNREADABLE, Inputs, Section, reason
-from cocon.report.pictures import draw_skeleton, fit, grey_to_rgb, jpeg_uri, png_uri, several
+from cocon.report.pictures import draw_skeleton, fit, grey_to_rgb, jpeg_uri, numbers_of_persons, png_uri
 
 _SHEETS = 6
 _FRAMES = 8
@@ -138,12 +138,12 @@ def _pose(
 ) -> tuple[list[np.ndarray], bool]:
     shards, row = inputs.shards["pose"], inputs.tables["pose"][video_id]
     persons = shards.keypoints(video_id)
-    apart = several(persons)
+    numbers = numbers_of_persons(persons)
     if rgb is None:
         blank = np.full((_HEIGHT, max(1, round(_HEIGHT * row.width / row.height)), 3), 60, np.uint8)
         rgb = [blank] * len(frames)
     drawn = [
-        draw_skeleton(picture // 2 + 40, persons[frame], apart)
+        draw_skeleton(picture // 2 + 40, persons[frame], numbers[frame] if numbers else None)
         for picture, frame in zip(rgb, frames, strict=True)
     ]
-    return drawn, apart
+    return drawn, numbers is not None

@@ -268,6 +268,15 @@ def test_groups_in_train_and_test_of_a_split_are_named(
     assert counts == [["5", "3", "2", "3", "2"]]
 
 
+def test_what_cannot_be_pretrained_on_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ["walk/a.mp4,walk,train,test", "walk/b.mp4,walk,test,train", "run/d.mp4,run,train,test"]
+    own_splits(folder, "\n".join(["video,label,split_1,split_2", *rows, "run/e.mp4,run,test,train"]))
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("table.csv}", "table.csv, pretrain_split: common}"))
+    assert main(["data", "check", "mine", "--no-decode"]) == 2
+    assert "pretrain_split: no video is a training video in every split" in capsys.readouterr().out
+
+
 def test_folds_are_listed_with_the_groups_that_they_test(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,6 +103,22 @@ def test_every_split_needs_both(tmp_path: Path, table: str, sentence: str) -> No
     check_labels(only_first, videos)
 
 
+def test_every_split_tests_the_same_classes(tmp_path: Path) -> None:
+    table = TABLE + "sit/g.mp4,sit,none,g1,train\nsit/h.mp4,sit,none,g2,test\n"
+    settings = section(tmp_path, table)
+    with pytest.raises(DatasetError, match="class 'sit' is tested in split '1' and not in split '2'"):
+        check_labels(settings, list_videos(settings))
+    first = section(tmp_path, table, splits=("1",))
+    check_labels(first, list_videos(first))
+
+
+def test_a_group_is_written_in_one_way(tmp_path: Path) -> None:
+    settings = section(tmp_path, TABLE.replace("c.mp4,run,train,g2", "c.mp4,run,train,G2"))
+    with pytest.raises(DatasetError, match="has the groups 'G2' and 'g2'") as error:
+        list_videos(settings)
+    assert error.value.hint == "write one group in one way everywhere"
+
+
 @pytest.mark.parametrize(
     ("folds", "sentence"),
     [

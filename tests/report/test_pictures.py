@@ -3,7 +3,15 @@ import base64
 import cv2
 import numpy as np
 
-from cocon.report.pictures import PERSONS, draw_skeleton, fit, grey_to_rgb, jpeg_uri, png_uri, several
+from cocon.report.pictures import (
+    PERSONS,
+    draw_skeleton,
+    fit,
+    grey_to_rgb,
+    jpeg_uri,
+    numbers_of_persons,
+    png_uri,
+)
 
 BLACK = np.zeros((100, 100, 3), np.uint8)
 
@@ -30,19 +38,25 @@ def test_left_and_right_limbs_differ() -> None:
 def test_persons_have_colours_of_their_own_with_a_lighter_left() -> None:
     arms = {"j5": (0.2, 0.1, 1), "j7": (0.2, 0.4, 1), "j6": (0.8, 0.1, 1), "j8": (0.8, 0.4, 1)}
     lower = person(**{name: (x, y + 0.5, 1) for name, (x, y, _) in arms.items()})
-    drawn = draw_skeleton(BLACK, np.concatenate([person(**arms), lower]), colour_per_person=True)
+    drawn = draw_skeleton(BLACK, np.concatenate([person(**arms), lower]), np.array([0, 1]))
     for row, colour in ((25, PERSONS[0]), (75, PERSONS[1])):
         assert drawn[row, 80].tolist() == list(colour)
         assert drawn[row, 20].tolist() == [(channel + 255) // 2 for channel in colour]
-    many = np.concatenate([np.zeros((len(PERSONS), 17, 3)), person(**arms)])
-    assert draw_skeleton(BLACK, many, colour_per_person=True)[25, 80].tolist() == list(PERSONS[0])
+    again = draw_skeleton(BLACK, person(**arms), np.array([len(PERSONS) + 2]))
+    assert again[25, 80].tolist() == list(PERSONS[2]), "those beyond begin again with the first"
 
 
-def test_a_video_has_several_persons_if_a_frame_has() -> None:
-    one, two = np.zeros((1, 17, 3)), np.zeros((2, 17, 3))
-    assert several([one, two, one])
-    assert not several([one, np.zeros((0, 17, 3))])
-    assert not several([])
+def test_who_stays_keeps_the_colour_when_the_other_leaves() -> None:
+    """Wherever a person stands among those of the frame."""
+    first = person(j5=(0.1, 0.1, 1), j16=(0.3, 0.9, 1), j0=(0.2, 0.1, 1))
+    first[first == 0] = 0.2
+    other = first + np.array([0.5, 0, 0])
+    nobody = np.zeros((0, 17, 3))
+    both = np.concatenate([first, other])
+    numbers = numbers_of_persons([both, both[::-1], other, nobody, first])
+    assert [found.tolist() for found in numbers or []] == [[0, 1], [1, 0], [1], [], [0]]
+    assert numbers_of_persons([first, nobody]) is None
+    assert numbers_of_persons([]) is None
 
 
 def test_uncertain_joints_are_left_out() -> None:

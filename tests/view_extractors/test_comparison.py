@@ -158,6 +158,37 @@ def test_videos_of_two_persons_have_a_table_of_their_own(known, two_persons, mon
     assert "persons covered, the smaller 1" in second
 
 
+def test_a_truth_in_the_wrong_place_is_named(known, two_persons, monkeypatch, capsys):
+    monkeypatch.setitem(comparison.EXTRACTORS, "mask", {"blazepose": f"{__name__}:Masks"})
+    monkeypatch.setattr(comparison, "to_install", lambda name: "")
+    write_csv(
+        known / "two.csv", [{"id": "pair", "path": two_persons / "videos" / "pair.mp4"}], ["id", "path"]
+    )
+    arguments = ["--manifest", str(known / "two.csv"), "--truth", str(two_persons / "truth")]
+    assert main(["compare", *arguments, "--views", "mask"]) == 2
+    assert "has several persons in a frame" in capsys.readouterr().err
+    (known / "videos").mkdir()
+    for name in ("a", "b"):
+        (known / f"{name}.mp4").rename(known / "videos" / f"{name}.mp4")
+    write_csv(
+        known / "one.csv",
+        [{"id": name, "path": known / "videos" / f"{name}.mp4"} for name in ("a", "b")],
+        ["id", "path"],
+    )
+    arguments = ["--manifest", str(known / "one.csv"), "--truth", str(known / "truth")]
+    assert main(["compare", *arguments, "--views", "mask", "--two-persons", str(known)]) == 2
+    assert "has one person in a frame" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("there", "count", "chosen"),
+    [(11, 6, [0, 1, 3, 5, 7, 9]), (240, 6, [0, 40, 80, 120, 160, 200]), (3, 6, [0, 1, 2]), (5, 1, [0])],
+)
+def test_videos_are_chosen_evenly(tmp_path, there, count, chosen):
+    known = Known({str(i): tmp_path / str(i) for i in range(there)}, tmp_path)
+    assert list(known.some(count).videos) == [str(i) for i in chosen]
+
+
 def test_a_folder_without_videos_of_two_persons_is_an_error(known, capsys):
     (known / "two" / "videos").mkdir(parents=True)
     arguments = ["--manifest", str(known / "manifest.csv"), "--truth", str(known / "truth")]

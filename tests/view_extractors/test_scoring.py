@@ -166,7 +166,7 @@ def test_a_hostile_truth_is_a_sentence(tmp_path, truth, name, value):
         write(tmp_path, "flow", parameters={"bound": 4}, frames=[still] * FRAMES)
     with pytest.raises(CoConError, match=r"a\.npz is not a file of the truth") as error:
         score(tmp_path / "shards", truth)
-    assert "render the demo data set again" in error.value.hint
+    assert "render the videos again" in error.value.hint
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x05\x06" + bytes(18)])

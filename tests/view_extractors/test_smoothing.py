@@ -113,10 +113,12 @@ def test_who_is_lost_for_long_starts_afresh(gone, fresh):
         assert last == pytest.approx(60 + 4 * weight, rel=1e-5)
 
 
-def test_without_a_frame_rate_the_usual_one_is_taken():
+@pytest.mark.parametrize("fps", [0.0, 1.0, 600.0, 90000.0])
+def test_without_a_likely_frame_rate_the_usual_one_is_taken(fps):
+    """Some files say 1 or 90,000 frames per second."""
     frames = [pose((60, 30)), pose((64, 30))]
-    unknown, usual = (smooth(frames, (), SIZE, fps, ON)[0][1] for fps in (0.0, USUAL_FPS))
-    np.testing.assert_array_equal(unknown, usual)
+    found, usual = (smooth(frames, (), SIZE, rate, ON)[0][1] for rate in (fps, USUAL_FPS))
+    np.testing.assert_array_equal(found, usual)
 
 
 class Everybody(PersonPose):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from view_extractors.tracks import Tracks, overlaps
+from cocon.tracks import Tracks, overlaps
 
 
 def box(x, y=0.0, width=40.0, height=100.0):
