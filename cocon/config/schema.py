@@ -793,7 +793,7 @@ class _Dataset(Section):
 
     @property
     def first_split(self) -> str:
-        """The split that ablations and the details of a report are about."""
+        """The split that the details of a report are about."""
         return self.splits[0] if self.splits else "1"
 
     def pretrained_on(self, split: str) -> str:
@@ -911,6 +911,7 @@ class Ablation(Section):
     pretrainings: tuple[PretrainingName, ...] = ("random", *get_args(PresetName))
     seeds: PositiveInt = Field(3, description="repetitions, with the seeds seed, seed + 1, ...")
     protocols: tuple[Protocol, ...] = ("linear", "retrieval")
+    splits: tuple[Name, ...] = Field((), description="of the data set; empty: all that it is evaluated on")
 
 
 class Job(Section):

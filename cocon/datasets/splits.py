@@ -54,7 +54,8 @@ def tested_instead(videos: Sequence[Video], role: str) -> list[Video]:
         if not videos_of(videos, split, role, labelled=True):
             raise DatasetError(
                 f"split '{split}' has no labelled {role} video, and evaluate_on is '{role}'",
-                f"give some videos the role '{role}' (of the demo: set {role}_subjects), or leave evaluate_on out",
+                f"give some videos the role '{role}' (of the demo: set {role}_subjects), or leave "
+                "evaluate_on out",
             )
     new = {role: TEST, TEST: UNUSED}
     return [

@@ -355,6 +355,8 @@ def test_ablations(workflow, tmp_path: Path) -> None:
         "ensemble_scores": runs,
         "ensemble_retrieval": runs,
         "relations": runs,
+        "neighbours": runs,
+        "frame_size": 1,
         "ablation_few": 1,
     }
     # The first seed is the configuration's, in the usual place; cmc does not start from L_cpc.
