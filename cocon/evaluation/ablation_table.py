@@ -117,6 +117,8 @@ def _means(cell: Cell) -> str:
     splits = f"means over splits {listed_splits(cell.splits)}"
     if len(cell.seeds) == 1 and len(cell.splits) > 1:
         return f"mean ± standard deviation of {len(cell.splits)} splits"
+    if len(cell.seeds) == 1:
+        return "one seed"
     found = f"mean ± standard deviation of {len(cell.seeds)} seeds"
     return f"{found}; {splits}" if len(cell.splits) > 1 else found
 

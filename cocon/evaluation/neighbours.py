@@ -56,9 +56,14 @@ def likeness(features: Features, split: Split, groups: Mapping[str, str], neares
         nearest: number of neighbours.
 
     Raises:
-        DatasetError: features are not finite.
+        DatasetError: no test video has features, or one is not finite.
     """
     ids = [video for video in split.test if video in features.rows]
+    if not ids:
+        raise DatasetError(
+            f"split {split.name}: none of the {len(split.test)} test videos has features",
+            "look at the status rows of the shards: every one of these videos was skipped",
+        )
     x_ND = features.select("encoder", ids).astype(np.float64)
     x_ND /= np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-12)
     labels_N = np.array([split.test[video] for video in ids])

@@ -60,6 +60,8 @@ def test_a_fold_of_one_group_and_one_of_single_videos() -> None:
     assert likeness(APART, SPLIT, fold, nearest=2) == likeness(APART, SPLIT, {}, nearest=2)
     few = features([AXES["a"], AXES["b"]], ["a0", "b0"])
     assert likeness(few, SPLIT, {}) == Likeness(same=None, other=0.0, share=None, chance=None, n=0)
+    with pytest.raises(DatasetError, match="none of the 6 test videos has features"):
+        likeness(features([AXES["a"]], ["t"]), SPLIT, {})
 
 
 def test_on_the_command_line(

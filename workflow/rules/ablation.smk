@@ -111,8 +111,8 @@ for name, settings in CONFIG.ablations.items():
         conda:
             beside_snakemake
         resources:
-            mem_mb=growing(2000),
-            runtime=growing(10),
+            mem_mb=growing(4000),
+            runtime=growing(60),
         params:
             depends=tracked(DOCUMENTS.ablation(name)),
             metrics=untracked(patterns_of_ablation(PATHS.ablation_metrics, name)),
