@@ -146,7 +146,8 @@ def _bootstrap(parts_G: np.ndarray, shares_G: np.ndarray, seed: int, resamples: 
     count = len(parts_G)
     drawn_RK = np.random.default_rng(seed).multinomial(count, counts_K / count, resamples)
     sums_R2 = drawn_RK @ kinds_K2
-    low, high = np.quantile(sums_R2[:, 0] / sums_R2[:, 1], [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    means_R = (sums_R2[:, 0] / sums_R2[:, 1]).round(12)  # that what cancels out is zero
+    low, high = np.quantile(means_R, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)
 
 
@@ -160,9 +161,9 @@ def _exchange(parts_G: np.ndarray, seed: int, resamples: int) -> float:
 
 
 def _kinds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Different rows, and how often each occurs."""
-    kinds, counts = np.unique(rows.round(12), axis=0, return_counts=True)
-    return kinds, counts
+    """Rows that differ by more than rounding, and how often each occurs."""
+    _, first, counts = np.unique(rows.round(12), axis=0, return_index=True, return_counts=True)
+    return rows[first], counts
 
 
 def hits_of(repetitions: Mapping[tuple[int, str], tuple[Sequence[str], np.ndarray]]) -> Hits:

@@ -93,6 +93,20 @@ def test_all_videos_of_few_groups_are_no_proof() -> None:
     assert compared(mine, others).clear
 
 
+def test_what_cancels_out_is_no_difference() -> None:
+    """One group has three times a third of the others' difference, with the other sign."""
+    mine = hits([1, 1, 1, 0, 0, 0] * 5)
+    others = hits([0, 0, 0, 1, 1, 1] * 5)
+    groups = {f"v{n}": "one" if n % 6 < 3 else f"v{n}" for n in range(30)}
+    found = compared(mine, others, groups)
+    assert found.difference == pytest.approx(0, abs=1e-12)
+    assert not found.clear
+    single = compared(hits([1] * 3), hits([1] * 3), {"v0": "g"})
+    assert (single.low, single.high, single.p) == (0, 0, 1)
+    third = compared(hits([1, 0, 0], [1, 0, 0], [1, 0, 0]), hits([1, 0, 0], [0, 0, 0], [0, 0, 0]))
+    assert third.low == 0
+
+
 def test_splits_weigh_the_same_and_a_video_of_two_is_drawn_once() -> None:
     mine = {"1": {"a": np.array([True]), "b": np.array([True])}, "2": {"a": np.array([False])}}
     others = {"1": {"a": np.array([False]), "b": np.array([True])}, "2": {"a": np.array([False])}}
