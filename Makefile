@@ -82,4 +82,4 @@ schema: .venv/run
 	@$(PYTHON) -m venv $(firstword $(subst /, ,$@))
 
 clean:
-	rm -rf results data/demo
+	rm -rf results data/demo data/demo_large

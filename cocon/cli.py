@@ -27,6 +27,8 @@ COMMANDS = (
     "finetune",
     "ensemble",
     "relations",
+    "neighbours",
+    "sizes",
     "predict",
     "summary",
     "ablation",

@@ -1,13 +1,22 @@
-"""``cocon ablation``: several pretrainings over several seeds in one table."""
+"""``cocon ablation``: several pretrainings over several seeds and splits in one table, and compared.
+
+A path may be a pattern of many: ``evaluation/{cpc,cocon}/rgb/linear_split1.json``.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from cocon.commands.summary import Seen
+from cocon.config.settings import parse_settings
 from cocon.errors import ConfigError
-from cocon.evaluation.ablation import format_ablation, gather, read_ablation, write_ablation
+from cocon.evaluation.ablation import gather, read_ablation, write_ablation
+from cocon.evaluation.ablation_table import format_ablation
+from cocon.evaluation.frame_size import read_frame_size
+from cocon.evaluation.run import groups_in
 from cocon.files import output_file
+from cocon.patterns import expanded
 from cocon.terminal import say
 
 HELP = "several pretrainings over several seeds in one table, or show one"
@@ -16,10 +25,26 @@ HELP = "several pretrainings over several seeds in one table, or show one"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--metrics", nargs="+", type=Path, metavar="JSON", help="files of one row each")
+    source.add_argument(
+        "--metrics", nargs="+", metavar="JSON", help="files of one row each, with their scores"
+    )
     source.add_argument("--show", type=Path, metavar="ABLATION", help="print the tables of an ablation")
     parser.add_argument(
-        "--relations", nargs="*", type=Path, default=[], metavar="JSON", help="what `cocon relations` wrote"
+        "--relations", nargs="*", default=[], metavar="JSON", help="what `cocon relations` wrote"
+    )
+    parser.add_argument(
+        "--neighbours", nargs="*", default=[], metavar="JSON", help="what `cocon neighbours` wrote"
+    )
+    parser.add_argument(
+        "--sizes", nargs="*", default=[], metavar="JSON", help="what `cocon sizes` wrote, by split"
+    )
+    parser.add_argument(
+        "--manifest", type=Path, help="table of the videos: those of a group are drawn together"
+    )
+    parser.add_argument(
+        "--seen",
+        default="{}",
+        help="test videos that the encoders were pretrained on, and of how many, by split: JSON or a file",
     )
     parser.add_argument("--output", type=output_file, help="the .json to write (with --metrics)")
     parser.add_argument("--csv", type=output_file, help="the .csv to write (with --metrics)")
@@ -32,6 +57,17 @@ def run(args: argparse.Namespace) -> None:
         return
     if args.output is None or args.csv is None:
         raise ConfigError("--metrics needs to know where to write", "give --output and --csv")
-    ablation = gather(args.metrics, args.relations)
+    metrics, relations, neighbours, sizes = (
+        [Path(path) for path in expanded(patterns)]
+        for patterns in (args.metrics, args.relations, args.neighbours, args.sizes)
+    )
+    ablation = gather(
+        metrics,
+        relations,
+        neighbours,
+        [read_frame_size(path) for path in sizes],
+        groups_in(args.manifest) if args.manifest else None,
+        parse_settings(args.seen, Seen).root,
+    )
     write_ablation(ablation, args.output, args.csv)
     say(format_ablation(ablation))

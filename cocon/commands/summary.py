@@ -31,7 +31,7 @@ from cocon.terminal import say
 HELP = "gather rows of metrics into one summary, or show one"
 
 
-class _Seen(RootModel[dict[str, tuple[int, int]]]):
+class Seen(RootModel[dict[str, tuple[int, int]]]):
     """Test videos that were pretrained on, and all test videos, by split."""
 
 
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
         return
     results = read_results(args.metrics)
     more: dict[str, object] = {}
-    if seen := parse_settings(args.seen, _Seen).root:
+    if seen := parse_settings(args.seen, Seen).root:
         more["seen"] = seen
     if args.setting:
         setting = parse_settings(args.setting, Setting)

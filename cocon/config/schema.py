@@ -42,6 +42,8 @@ PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Range = tuple[PositiveFloat, PositiveFloat]
 MAX_FAILED_FRACTION = 0.05
+#: of the demo; people with smaller numbers are trained on or tested on
+FIRST_VALIDATION_SUBJECT = 501
 #: values of pretrain_split that are no split: see _Dataset.pretrained_on
 EACH, COMMON, ALL = "each", "common", "all"
 
@@ -770,6 +772,11 @@ class _Dataset(Section):
         "", description="data set of the same videos whose shards are used; empty: its own"
     )
     pretrain_on: str = Field("", description="data set whose encoders are evaluated; empty: this one")
+    evaluate_on: Literal["test", "validation"] = Field(
+        "test",
+        description="validation: the validation videos of every split are tested, its test videos are not; "
+        "settings are chosen so",
+    )
     pretrain_split: str = Field(
         "1",
         description="the split whose training videos are pretrained on; each: encoders of its own for every "
@@ -786,7 +793,7 @@ class _Dataset(Section):
 
     @property
     def first_split(self) -> str:
-        """The split that ablations and the details of a report are about."""
+        """The split that the details of a report are about."""
         return self.splits[0] if self.splits else "1"
 
     def pretrained_on(self, split: str) -> str:
@@ -801,6 +808,9 @@ class DemoDataset(_Dataset):
     root: Place = Field(Path("data/demo"), description="where the videos and their truth are rendered to")
     train_subjects: PositiveInt = Field(8, description="people in the training split")
     test_subjects: PositiveInt = Field(4, description="other people, in the test split")
+    validation_subjects: int = Field(
+        0, ge=0, le=500, description="again other people, to choose settings with; rendered beside the others"
+    )
     takes: PositiveInt = Field(2, description="clips per person and action")
     frames: PositiveInt = Field(48, description="frames per clip, at 16 frames/s")
     size: PositiveInt = Field(160, description="px, width and height")
@@ -809,6 +819,19 @@ class DemoDataset(_Dataset):
     compare_backends: bool = Field(
         False, description="the report compares every installed backend with the truth, as score_<name> does"
     )
+
+    @model_validator(mode="after")
+    def _numbers_are_free(self) -> DemoDataset:
+        if self.train_subjects + self.test_subjects > FIRST_VALIDATION_SUBJECT - 1:
+            raise ValueError(
+                f"train_subjects and test_subjects are at most {FIRST_VALIDATION_SUBJECT - 1} together: "
+                "higher numbers belong to the validation people"
+            )
+        return self
+
+    def rendered_as(self) -> dict[str, Any]:
+        """The keys that say which videos there are and what they show."""
+        return self.model_dump(include=set(DemoDataset.__annotations__) - {"kind", "compare_backends"})
 
 
 class _PublicDataset(_Dataset):
@@ -888,6 +911,7 @@ class Ablation(Section):
     pretrainings: tuple[PretrainingName, ...] = ("random", *get_args(PresetName))
     seeds: PositiveInt = Field(3, description="repetitions, with the seeds seed, seed + 1, ...")
     protocols: tuple[Protocol, ...] = ("linear", "retrieval")
+    splits: tuple[Name, ...] = Field((), description="of the data set; empty: all that it is evaluated on")
 
 
 class Job(Section):
@@ -1009,6 +1033,10 @@ class Config(Section):
             raise ValueError(
                 f"{key}: '{dataset.shards_of}' must be of the kind {dataset.kind}, with its own shards"
             )
+        if isinstance(owner, DemoDataset) and isinstance(dataset, DemoDataset):
+            mine, others = dataset.rendered_as(), owner.rendered_as()
+            if different := [name for name in mine if mine[name] != others[name]]:
+                raise ValueError(f"{key}: '{dataset.shards_of}' has another {different[0]}, so other videos")
         lacking = set(self.views_of(name)) - set(self.views_of(dataset.shards_of))
         if lacking:
             raise ValueError(f"{key}: '{dataset.shards_of}' lacks the view {min(lacking)}")

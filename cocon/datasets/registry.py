@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from cocon.datasets.checks import check_classes, check_ids, check_same_classes
-from cocon.datasets.manifest import Video, no_collection
-from cocon.datasets.splits import evaluated_splits
+from cocon.datasets.manifest import VALIDATION, Video, no_collection
+from cocon.datasets.splits import evaluated_splits, tested_instead
 
 
 class Source(Protocol):
@@ -36,12 +36,17 @@ def source(kind: str) -> Source:
 def list_videos(settings: Any) -> list[Video]:
     """The videos of a data set in the order of their ids, after a look at the ids.
 
+    With ``evaluate_on: validation`` the validation videos have the role of test videos, which have none.
+
     Raises:
-        DatasetError: when lists are missing or contradict themselves, with what to do about it.
+        DatasetError: when lists are missing or contradict themselves, or there are no validation videos to
+            evaluate on, with what to do about it.
     """
     with no_collection():
         videos: Sequence[Video] = source(settings.kind).list_videos(settings)
     check_ids(videos)
+    if settings.evaluate_on == VALIDATION:
+        videos = tested_instead(videos, VALIDATION)
     return sorted(videos, key=lambda video: video.id)
 
 

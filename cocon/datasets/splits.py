@@ -44,6 +44,26 @@ def role_in(video: Video, split: str) -> str:
     return video.splits.get(split, UNUSED)
 
 
+def tested_instead(videos: Sequence[Video], role: str) -> list[Video]:
+    """The same videos; those with another role are tested, and the test videos have no role.
+
+    Raises:
+        DatasetError: a split has no video with that role.
+    """
+    for split in in_order({name for video in videos for name in video.splits}):
+        if not videos_of(videos, split, role, labelled=True):
+            raise DatasetError(
+                f"split '{split}' has no labelled {role} video, and evaluate_on is '{role}'",
+                f"give some videos the role '{role}' (of the demo: set {role}_subjects), or leave "
+                "evaluate_on out",
+            )
+    new = {role: TEST, TEST: UNUSED}
+    return [
+        replace(video, splits={name: new.get(own, own) for name, own in video.splits.items()})
+        for video in videos
+    ]
+
+
 def limited_to(videos: Sequence[Video], split: str) -> list[Video]:
     """The same videos with their role in one split only, see :func:`role_in`.
 

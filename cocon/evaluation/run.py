@@ -14,6 +14,7 @@ from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.ensemble import VIEW, fuse_probabilities, fuse_retrieval, view_weights
 from cocon.evaluation.features import Features, check_known, read_features
 from cocon.evaluation.metrics import Result, Task
+from cocon.evaluation.neighbours import Likeness, likeness, write_likeness
 from cocon.evaluation.relations import ClassRelations, relate, write_relations
 from cocon.evaluation.scores import ClassScores, write_result
 from cocon.evaluation.settings import EnsembleSettings
@@ -131,6 +132,40 @@ def evaluate_relations(
     Raises:
         DatasetError: The features are missing, do not belong together or have too few classes.
     """
+    tables, pretraining = _of_one_pretraining(features)
+    chosen = _split(manifest, split, {features[view]: table for view, table in tables.items()})
+    found = relate(chosen, tables, settings)
+    write_relations(
+        output, found, dataset=dataset_name(manifest), pretraining=pretraining, split=split, seed=seed
+    )
+    return found
+
+
+def evaluate_likeness(
+    *, manifest: Path, features: Mapping[str, Path], split: str, seed: int, output: Path
+) -> dict[str, Likeness]:
+    """Compare the test videos in each view and write ``output``.
+
+    Raises:
+        DatasetError: The features are missing or do not belong together.
+    """
+    tables, pretraining = _of_one_pretraining(features)
+    chosen = _split(manifest, split, {features[view]: table for view, table in tables.items()})
+    groups = groups_in(manifest)
+    found = {view: likeness(table, chosen, groups) for view, table in tables.items()}
+    write_likeness(
+        output, found, dataset=dataset_name(manifest), pretraining=pretraining, split=split, seed=seed
+    )
+    return found
+
+
+def groups_in(manifest: Path) -> dict[str, str]:
+    """The group of each video of a manifest; empty of a video that has none."""
+    return {video.id: video.group for video in read_manifest(manifest)}
+
+
+def _of_one_pretraining(features: Mapping[str, Path]) -> tuple[dict[str, Features], str]:
+    """Features by view, and what their encoders were trained with."""
     tables = {view: read_features(path) for view, path in features.items()}
     _check_views({view: table.view for view, table in tables.items()})
     names = {table.pretraining for table in tables.values()}
@@ -139,12 +174,7 @@ def evaluate_relations(
             f"the views come from different pretrainings: {', '.join(sorted(names))}",
             "give features of the same encoders",
         )
-    chosen = _split(manifest, split, {features[view]: table for view, table in tables.items()})
-    found = relate(chosen, tables, settings)
-    write_relations(
-        output, found, dataset=dataset_name(manifest), pretraining=names.pop(), split=split, seed=seed
-    )
-    return found
+    return tables, names.pop()
 
 
 def _split(manifest: Path, name: str, tables: Mapping[Path, Features]) -> Split:

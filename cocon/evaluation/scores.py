@@ -235,6 +235,15 @@ def read_scores(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+def hits_in(scores: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Whether each judged test video was classified correctly, bool (n,); of what `read_scores` returned."""
+    if "neighbours" in scores:
+        found_N = scores["gallery_labels"][scores["neighbours"][:, 0]]
+    else:
+        found_N = scores["probabilities"].argmax(1)
+    return np.asarray(found_N == scores["labels"])
+
+
 def _reading(path: Path) -> AbstractContextManager[None]:
     return reading(
         path,

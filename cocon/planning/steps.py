@@ -94,7 +94,7 @@ class Plan:
         settings = self.config.datasets[self.dataset]
         steps: list[Step] = []
         rendered: tuple[str, ...] = ()
-        if settings.kind == "demo":
+        if settings.kind == "demo" and not settings.shards_of:
             threads = self.config.jobs.render.threads
             steps.append(Step("render", f"render_{self.dataset}", 1, threads=threads))
             rendered = ("render",)

@@ -41,7 +41,7 @@ Document = dict[str, Any]
 _FIRST_BACKENDS = {"flow": "tvl1", "mask": "blazepose", "pose": "blazepose"}
 _SOURCE = {"kind", "videos", "lists", "archives", "from_archives"}
 _NOT_RENDERED = {"kind", "recipe", "shards", "splits", "views", "shards_of", "pretrain_on", "pretrain_split"}
-_NOT_RENDERED |= {"track_videos", "card_accuracies", "compare_backends", "root"}
+_NOT_RENDERED |= {"track_videos", "card_accuracies", "compare_backends", "evaluate_on", "root"}
 
 
 class Learning(Protocol):

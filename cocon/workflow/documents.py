@@ -228,6 +228,20 @@ class Documents:
         document = dependencies.relations(self._recipe(wildcards), self._seed(wildcards))
         return document | {"after": fingerprint_of(after)}
 
+    def neighbours(self, wildcards: Any) -> Document:
+        """How alike the videos of a class are in each view."""
+        after = {view: self._features_and_split(wildcards, view) for view in self._views(wildcards)}
+        document = dependencies.of_stage("neighbours") | {"seed": self._seed(wildcards)}
+        return document | {"after": fingerprint_of(after)}
+
+    def frame_size(self, wildcards: Any) -> Document:
+        """What follows from the size of the frames alone."""
+        after = {
+            "videos": self._table(wildcards.dataset, labels=True, split=self._split(wildcards)),
+            "shards": self._shards(wildcards.dataset, self._views(wildcards)[0]),
+        }
+        return dependencies.of_stage("frame_size") | {"after": fingerprint_of(after)}
+
     def summary(self, wildcards: Any) -> Document:
         """All metrics of a data set, and the setting in which published figures can be compared with them."""
         evaluation = self._recipe(wildcards).evaluation
@@ -246,7 +260,7 @@ class Documents:
         return self._setting(dataset, cells)
 
     def _setting(self, dataset: str, cells: Iterable[tuple[str, str, str]]) -> Document:
-        after = self._gathered(dataset, cells)
+        after = self._gathered(dataset, cells, self.lists.splits(dataset))
         setting = setting_of(self.config, dataset).model_dump(mode="json")
         return dependencies.of_stage("summary", setting) | {"after": after}
 
@@ -254,22 +268,22 @@ class Documents:
         self,
         dataset: str,
         cells: Iterable[tuple[str, str, str]],
-        runs: Sequence[str] | None = None,
+        splits: Sequence[str],
+        seeds: Sequence[int | None] = (None,),
     ) -> str:
         """Identifies metrics of a data set: pretraining, view and protocol of each.
 
         Args:
             dataset: its name.
             cells: pretraining, view and protocol.
-            runs: repetitions on the first split; None: one on every split.
+            splits: that are evaluated. Where they are one list, a result does not depend on its split.
+            seeds: of the repetitions; None: the configuration's.
         """
         apart, paths = self.lists.apart(dataset), Paths(self.config)
-        first = self.config.datasets[dataset].first_split
-        splits = self.lists.splits(dataset) if apart and runs is None else (first,)
         found = {}
         for pretraining, view, protocol in cells:
-            for split in splits:
-                for run in runs or [paths.run_for(dataset, pretraining, split)]:
+            for split in splits if apart else splits[:1]:
+                for run in [paths.run_for(dataset, pretraining, split, seed) for seed in seeds]:
                     where = f" split {split}" if apart else ""
                     found[f"{run} {pretraining} {view} {protocol}{where}"] = self._metrics(
                         SimpleNamespace(
@@ -284,6 +298,7 @@ class Documents:
 
         def document(_: Any) -> Document:
             settings, paths = self.config.ablations[name], Paths(self.config)
+            splits = self.lists.compared_splits(name)
             views = paths.views_and_ensemble(settings.dataset)
             cells = (
                 (pretraining, view, protocol)
@@ -291,8 +306,11 @@ class Documents:
                 for view in views
                 for protocol in settings.protocols
             )
-            after = self._gathered(settings.dataset, cells, paths.runs_of(name))
-            return dependencies.of_stage("summary") | {"after": after}
+            after = {
+                "metrics": self._gathered(settings.dataset, cells, splits, paths.seeds_of(name)),
+                "videos": self._table(settings.dataset, labels=True),
+            }
+            return dependencies.of_stage("ablation") | {"after": fingerprint_of(after)}
 
         return document
 

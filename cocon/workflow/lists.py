@@ -54,6 +54,7 @@ class VideoLists:
         self.table = cache(self._table)
         self.encoded = cache(self._encoded)
         self.splits = cache(self._splits)
+        self.compared_splits = cache(self._compared_splits)
         self.apart = cache(self._apart)
         self.seen = cache(self._seen)
         self.check_labels = cache(self._check_labels)
@@ -90,6 +91,21 @@ class VideoLists:
     def _splits(self, dataset: str) -> tuple[str, ...]:
         """The splits that a data set is evaluated on."""
         return evaluated_splits(self.config.datasets[dataset], self.videos(dataset))
+
+    def _compared_splits(self, ablation: str) -> tuple[str, ...]:
+        """The splits of an ablation: those of its section, or all that its data set is evaluated on.
+
+        Raises:
+            CoConError: the data set is not evaluated on one of them.
+        """
+        settings = self.config.ablations[ablation]
+        known = self.splits(settings.dataset)
+        if strange := [split for split in settings.splits if split not in known]:
+            raise CoConError(
+                f"ablations.{ablation}.splits: {settings.dataset} is not evaluated on a split '{strange[0]}'",
+                f"its splits are: {', '.join(known)}",
+            )
+        return settings.splits or known
 
     def _apart(self, dataset: str) -> bool:
         """Whether a change of one split leaves the results of the others alone.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cocon.config.schema import EACH, Config
+from cocon.patterns import one_of
 from cocon.pretrainings import RANDOM, start_of
 
 ENSEMBLE = "ensemble"
-RUN = r"(split\w+/|seed\d+/)?"
-"""The wildcard ``run``: a split or a seed with encoders of its own has a folder of its own."""
+RUN = r"(seed\d+/)?(split\w+/)?"
+"""The wildcard ``run``: a seed or a split with encoders of its own has a folder of its own."""
 
 
 @dataclass(frozen=True)
@@ -33,25 +35,32 @@ class Paths:
 
     def seed_of(self, run: str) -> int:
         """The seed of a run."""
-        seed = _after("seed", run)
+        seed, _ = _parts(run)
         return int(seed) if seed else self.config.seed
 
-    def run_for(self, dataset: str, pretraining: str, split: str) -> str:
+    def run_for(self, dataset: str, pretraining: str, split: str, seed: int | None = None) -> str:
         """The run whose encoders are evaluated on a split.
 
         Where every split has encoders of its own, those of the first one lie where they always do. Random
         ones are the same for all.
+
+        Args:
+            dataset: that is evaluated.
+            pretraining: of the encoders.
+            split: that they are evaluated on.
+            seed: of a repetition; None: the configuration's.
         """
         settings = self.config.datasets[dataset]
+        run = "" if seed is None else self.run_of(seed)
         own = settings.pretrain_split == EACH and self.config.trained_on(dataset) == dataset
         if not own or pretraining == RANDOM or split == settings.first_split:
-            return ""
-        return f"split{split}/"
+            return run
+        return f"{run}split{split}/"
 
     def pretrained_on(self, dataset: str, run: str) -> str:
         """What the encoders of a run are pretrained on: a split, ``common`` or ``all``."""
         settings = self.config.datasets[dataset]
-        return settings.pretrained_on(_after("split", run) or settings.first_split)
+        return settings.pretrained_on(_parts(run)[1] or settings.first_split)
 
     def manifest(self, dataset: str = "{dataset}", part: str = "") -> str:
         """The table of the videos, with labels; see :func:`cocon.workflow.dependencies.part_of_split`."""
@@ -87,7 +96,7 @@ class Paths:
     def start(self, dataset: str, run: str, preset: str) -> list[str]:
         """The encoders that stage 2 starts from; random ones are the same for all splits."""
         start = start_of(preset)
-        run = "" if start == RANDOM and _after("split", run) else run
+        run = self.run_of(self.seed_of(run)) if start == RANDOM else run
         return self.encoders(dataset, run, start, self.config.views_of(dataset))
 
     def features(self, dataset: str, run: str, pretraining: str, view: str = "{view}") -> str:
@@ -105,6 +114,14 @@ class Paths:
     def relations(self, dataset: str, run: str, pretraining: str, split: str) -> str:
         """What the views say about the classes."""
         return f"{self.evaluation(dataset, run, pretraining)}/relations_split{split}.json"
+
+    def neighbours(self, dataset: str, run: str, pretraining: str, split: str) -> str:
+        """How alike the videos of a class are in each view."""
+        return f"{self.evaluation(dataset, run, pretraining)}/neighbours_split{split}.json"
+
+    def frame_size(self, dataset: str = "{dataset}", split: str = "{split}") -> str:
+        """What follows from the size of the frames alone."""
+        return f"{self.dataset(dataset)}/evaluation/frame_size_split{split}.json"
 
     # -------------------------------------------------------------------------- what targets need
 
@@ -132,37 +149,56 @@ class Paths:
         views = self.config.views_of(dataset)
         return [path for run in runs for path in self.encoders(dataset, run, pretraining, views)]
 
-    def ablation_metrics(self, ablation: str) -> list[str]:
-        """The metrics that an ablation compares, on the first of the data set's splits."""
+    # ------------------------------------- patterns, see cocon.patterns, of what an ablation compares
+
+    def ablation_metrics(self, ablation: str, splits: Sequence[str]) -> list[str]:
+        """The metrics of all pretrainings, views, protocols, seeds and splits."""
         settings = self.config.ablations[ablation]
+        view, protocol = one_of(self.views_and_ensemble(settings.dataset)), one_of(settings.protocols)
         return [
-            self.metrics(settings.dataset, run, pretraining, view, protocol, self._first_split(ablation))
-            for run in self.runs_of(ablation)
-            for pretraining in settings.pretrainings
-            for protocol in settings.protocols
-            for view in self.views_and_ensemble(settings.dataset)
+            self.metrics(settings.dataset, run, pretraining, view, protocol, split)
+            for run, pretraining, split in self._repetitions(ablation, splits)
         ]
 
-    def ablation_relations(self, ablation: str) -> list[str]:
+    def ablation_scores(self, ablation: str, splits: Sequence[str]) -> list[str]:
+        """The scores beside the metrics."""
+        return [f"{path.removesuffix('.json')}.npz" for path in self.ablation_metrics(ablation, splits)]
+
+    def ablation_relations(self, ablation: str, splits: Sequence[str]) -> list[str]:
         """What the views say about the classes, where there are several views."""
-        settings = self.config.ablations[ablation]
-        if len(self.config.views_of(settings.dataset)) == 1:
+        dataset = self.config.ablations[ablation].dataset
+        if len(self.config.views_of(dataset)) == 1:
             return []
-        return [
-            self.relations(settings.dataset, run, pretraining, self._first_split(ablation))
-            for run in self.runs_of(ablation)
-            for pretraining in settings.pretrainings
-        ]
+        return [self.relations(dataset, *where) for where in self._repetitions(ablation, splits)]
 
-    def _first_split(self, ablation: str) -> str:
-        return self.config.datasets[self.config.ablations[ablation].dataset].first_split
+    def ablation_neighbours(self, ablation: str, splits: Sequence[str]) -> list[str]:
+        """How alike the videos of a class are in each view."""
+        dataset = self.config.ablations[ablation].dataset
+        return [self.neighbours(dataset, *where) for where in self._repetitions(ablation, splits)]
 
-    def runs_of(self, ablation: str) -> list[str]:
-        """The wildcard ``run`` of each repetition of an ablation."""
+    def ablation_frame_sizes(self, ablation: str, splits: Sequence[str]) -> list[str]:
+        """What follows from the size of the frames alone."""
+        return [self.frame_size(self.config.ablations[ablation].dataset, one_of(splits))]
+
+    def _repetitions(self, ablation: str, splits: Sequence[str]) -> list[tuple[str, str, str]]:
+        """Run, pretrainings whose encoders lie there, and split, for each repetition of an ablation."""
+        settings = self.config.ablations[ablation]
+        found: dict[tuple[str, str], list[str]] = {}
+        for seed in self.seeds_of(ablation):
+            for split in splits:
+                for pretraining in settings.pretrainings:
+                    run = self.run_for(settings.dataset, pretraining, split, seed)
+                    found.setdefault((run, split), []).append(pretraining)
+        return [(run, one_of(pretrainings), split) for (run, split), pretrainings in found.items()]
+
+    def seeds_of(self, ablation: str) -> list[int]:
+        """The seed of each repetition of an ablation."""
         first = self.config.seed
-        return [self.run_of(seed) for seed in range(first, first + self.config.ablations[ablation].seeds)]
+        return list(range(first, first + self.config.ablations[ablation].seeds))
 
 
-def _after(word: str, run: str) -> str:
-    """What follows a word in the wildcard ``run``; empty if it does not begin with it."""
-    return run.removeprefix(word).removesuffix("/") if run.startswith(word) else ""
+def _parts(run: str) -> tuple[str, str]:
+    """The seed and the split in the wildcard ``run``; empty what it does not have."""
+    found = re.fullmatch(r"(?:seed(\d+)/)?(?:split(\w+)/)?", run)
+    assert found, run
+    return found[1] or "", found[2] or ""

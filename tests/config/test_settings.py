@@ -195,6 +195,16 @@ def test_crops_are_compared_with_the_shards_that_are_used(tmp_path: Path) -> Non
     assert "frames of other" in problem(tmp_path, VALID.replace("recipes:", f"{with_its_own}recipes:") + low)
 
 
+def test_shards_of_a_demo_with_other_people_cannot_be_used(tmp_path: Path) -> None:
+    other = "  other: {kind: demo, recipe: small, shards: 3, shards_of: demo, evaluate_on: validation"
+    text = VALID.replace("shards: 3", "shards: 3\n    validation_subjects: 2").replace(
+        "recipes:", f"{other}, validation_subjects: 2}}\nrecipes:"
+    )
+    assert load(tmp_path, text).datasets["other"].evaluate_on == "validation"
+    found = problem(tmp_path, text.replace("validation_subjects: 2}", "validation_subjects: 3}"))
+    assert "datasets.other.shards_of: 'demo' has another validation_subjects, so other videos" in found
+
+
 def test_resized_crops_may_be_larger_than_the_frames(tmp_path: Path) -> None:
     """In pretraining; an evaluation cuts crops out as they are."""
     pretraining = "{augmentation: {resized_crop: [rgb]}, validation_fraction: 0}"

@@ -59,6 +59,24 @@ def test_people_are_in_one_split_only(tmp_path):
     assert videos[0].path == tmp_path / "videos" / "walk" / "walk_s01_t1.mp4"
 
 
+def test_validation_people_leave_the_others_as_they_are(tmp_path):
+    plain = settings(tmp_path, train_subjects=3, test_subjects=2)
+    more = settings(tmp_path, train_subjects=3, test_subjects=2, validation_subjects=2)
+    videos = list_videos(more)
+    assert videos[: 5 * len(ACTIONS)] == list_videos(plain)
+    new = videos[5 * len(ACTIONS) :]
+    assert {video.splits["1"] for video in new} == {"validation"}
+    assert {video.group for video in new} == {"s501", "s502"}
+    # What a clip shows follows from this alone.
+    keys = {video.id: dataset._clip_key(more, video) for video in videos}
+    assert all(keys[video.id] == dataset._clip_key(plain, video) for video in list_videos(plain))
+    # More people to be tested on do not reach them, and their numbers cannot.
+    larger = list_videos(settings(tmp_path, train_subjects=3, test_subjects=4, validation_subjects=2))
+    assert larger[-2 * len(ACTIONS) :] == new
+    with pytest.raises(ValueError, match="at most 500 together"):
+        settings(tmp_path, train_subjects=300, test_subjects=201)
+
+
 def test_same_key_same_bytes_other_seed_other_bytes(tmp_path):
     def video(seed: int, name: str) -> bytes:
         frames, _ = make_clip(ClipKey(seed, "wave", 2, 1, 6, 64), flow_every=6)

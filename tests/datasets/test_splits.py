@@ -192,3 +192,23 @@ def test_ten_comes_after_nine(tmp_path: Path) -> None:
     write_manifest(tmp_path / "m.csv", [Video("a", "a.mp4", "x", "", dict.fromkeys(names, "train"))])
     header = (tmp_path / "m.csv").read_text().splitlines()[0].split(",")
     assert header[3:15] == [f"split_{name}" for name in names]
+
+
+def test_validation_videos_are_tested_in_place_of_the_test_videos(tmp_path: Path) -> None:
+    table = (
+        "video,label,split_1,split_2\na.mp4,x,train,validation\nb.mp4,x,validation,train\nc.mp4,x,test,test\n"
+    )
+    usual = section(tmp_path, table)
+    chosen = section(tmp_path, table, evaluate_on="validation")
+    assert [video.splits for video in list_videos(chosen)] == [
+        {"1": "train", "2": "test"},
+        {"1": "test", "2": "train"},
+        {"1": "", "2": ""},
+    ]
+    trained = [[video.id for video in pretraining_videos(list_videos(s), "1")] for s in (usual, chosen)]
+    assert trained == [["a"], ["a"]], "what is trained on stays the same"
+    with pytest.raises(DatasetError, match="split '2' has no labelled validation video") as error:
+        list_videos(
+            section(tmp_path, table.replace("train,validation", "train,train"), evaluate_on="validation")
+        )
+    assert "leave evaluate_on out" in error.value.hint

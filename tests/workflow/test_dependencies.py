@@ -251,6 +251,12 @@ def test_a_split_or_a_seed_has_a_folder_of_its_own(folder: Path) -> None:
     assert paths.start("mine", "split3/", "cocon") == paths.encoders("mine", "split3/", "stage1", VIEWS)
     assert paths.start("mine", "split3/", "cmc") == paths.encoders("mine", "", "random", VIEWS)
     assert paths.start("mine", "seed7/", "cmc") == paths.encoders("mine", "seed7/", "random", VIEWS)
+    both = paths.run_for("mine", "cocon", "3", seed=7)
+    assert (both, paths.run_for("mine", "random", "3", seed=7)) == ("seed7/split3/", "seed7/")
+    assert (paths.seed_of(both), paths.pretrained_on("mine", both)) == (7, "3")
+    assert paths.start("mine", both, "cocon") == paths.encoders("mine", both, "stage1", VIEWS)
+    assert paths.start("mine", both, "cmc") == paths.encoders("mine", "seed7/", "random", VIEWS)
+    assert [paths.run_for("mine", "cocon", split, seed=0) for split in "23"] == ["", "split3/"]
     together = Paths(config(folder, mine={"pretrain_split": "common"}))
     assert {together.run_for("mine", "cocon", split) for split in "123"} == {""}
     assert together.pretrained_on("mine", "seed7/") == "common"

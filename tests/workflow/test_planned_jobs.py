@@ -44,6 +44,18 @@ def test_as_many_jobs_for_several_splits(workflow, tmp_path: Path, keys, evaluat
     compare(workflow, tmp_path, ["rgb", "flow"], evaluation, **keys)
 
 
+def test_as_many_jobs_for_the_validation_people_of_a_demo(workflow, tmp_path: Path) -> None:
+    demo = {"kind": "demo", "recipe": "r", "shards": 2, "root": "d", "validation_subjects": 2}
+    chosen = demo | {"shards_of": "large", "pretrain_on": "large", "evaluate_on": "validation"}
+    recipes = {"r": {"evaluation": {"protocols": ["linear"]}}}
+    views = ["rgb", "flow"]
+    workflow.configure({"views": views, "datasets": {"large": demo, "mine": chosen}, "recipes": recipes})
+    # What belongs to the other data set is there, as its own plan counts it.
+    planned = workflow.plan("eval_mine", "eval_large")
+    assert (planned.pop("eval_mine"), planned.pop("eval_large")) == (1, 1)
+    assert jobs_of(tmp_path, views, "mine") + jobs_of(tmp_path, views, "large") == planned
+
+
 def compare(workflow, tmp_path: Path, views: list[str], evaluation, **keys) -> None:
     for name in "abcdef":
         (tmp_path / f"{name}.mp4").touch()
@@ -51,15 +63,19 @@ def compare(workflow, tmp_path: Path, views: list[str], evaluation, **keys) -> N
     stages = {"stage1": {"batch_size": 1}, "stage2": {"batch_size": 1}}
     recipes = {"r": {"evaluation": evaluation, "pretraining": {"validation_fraction": 0, **stages}}}
     workflow.configure({"views": views, "datasets": {"mine": mine}, "recipes": recipes})
+    planned = workflow.plan("eval_mine")
+    assert planned.pop("eval_mine") == 1
+    assert jobs_of(tmp_path, views, "mine", videos=tmp_path, table=tmp_path / "table.csv") == planned
 
+
+def jobs_of(tmp_path: Path, views: list[str], name: str, **folders: Path) -> Counter[str]:
+    """Jobs by rule as ``cocon plan`` counts them."""
     config = load_config(tmp_path / "config.yaml")
-    settings = config.datasets["mine"]
-    absolute = settings.model_copy(update={"videos": tmp_path, "table": tmp_path / "table.csv"})
-    roles, _ = roles_of("mine", absolute)
+    roles, _ = roles_of(name, config.datasets[name].model_copy(update=folders))
     rate = Rate(1.0, 1e9, "cpu", 1)
     rates = Rates(dict.fromkeys(views, rate), dict.fromkeys(views, rate), rate, 1, 1, dict.fromkeys(views, 1))
     costs = ExtractionCosts(dict.fromkeys(views, ViewCost(1.0, 1.0, False)), 240, ())
     jobs: Counter[str] = Counter()
-    for step in Plan(config, "mine", roles, costs, rates, 0, None).steps():
+    for step in Plan(config, name, roles, costs, rates, 0, None).steps():
         jobs[step.rule] += step.jobs
-    assert jobs == {rule: n for rule, n in workflow.plan("eval_mine").items() if rule != "eval_mine"}
+    return jobs

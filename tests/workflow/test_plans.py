@@ -254,6 +254,28 @@ def test_the_shipped_demo(workflow, repository: Path) -> None:
     assert workflow.plan() == plan | {"all": 1}, "the demo is what runs without a target"
 
 
+def test_the_shipped_ablation_shares_the_encoders_and_renders_its_own_people_once(
+    workflow, repository: Path
+) -> None:
+    shutil.copy(repository / "config.yaml", workflow.folder)
+    plan = workflow.plan("ablation_demo", "ablation_demo_validation")
+    assert (plan["render_demo"], plan["render_demo_large"]) == (1, 1)
+    assert "render_demo_validation" not in plan
+    assert (plan["extract"], plan["extract_persons"]) == (2 * 4 + 2 * 8, 4 + 8)
+    assert (plan["pretrain_stage1"], plan["pretrain_stage2"]) == (3 * 4, 3 * 5)
+    assert plan["features"] == 2 * 3 * 6 * 4
+    config = load_config(repository / "config.yaml")
+    tested = {
+        name: {v.group for v in list_videos(config.datasets[name]) if v.splits["1"] == "test"}
+        for name in ("demo_large", "demo_validation")
+    }
+    assert not tested["demo_large"] & tested["demo_validation"]
+    videos = list_videos(config.datasets["demo_large"])
+    assert sum(video.splits["1"] == "test" for video in videos) >= 400
+    trained = {video.id for video in list_videos(config.datasets["demo"]) if video.splits["1"] == "train"}
+    assert trained == {video.id for video in videos if video.splits["1"] == "train"}
+
+
 def test_exports(workflow, tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("video,label,split\na.mp4,x,train\nb.mp4,x,test\n")
     for name in ("a.mp4", "b.mp4"):
@@ -333,6 +355,8 @@ def test_ablations(workflow, tmp_path: Path) -> None:
         "ensemble_scores": runs,
         "ensemble_retrieval": runs,
         "relations": runs,
+        "neighbours": runs,
+        "frame_size": 1,
         "ablation_few": 1,
     }
     # The first seed is the configuration's, in the usual place; cmc does not start from L_cpc.

@@ -239,3 +239,42 @@ def test_one_video_for_pretraining_only_is_common_to_all_folds(tmp_path: Path) -
     assert plan["pretrain_stage2"] == 1
     assert "--split common" in shown
     assert "--seen '{}'" in shown
+
+
+def test_an_ablation_is_of_all_splits_and_seeds(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.prepare()
+    few = {"dataset": "mine", "seeds": 2, "pretrainings": ["random", "cpc_sync", "cmc"]}
+    try:
+        project.configure(document() | {"ablations": {"few": few}})
+        plan = project.plan("ablation_few")
+        shown = project.snakemake("--dry-run", "--printshellcmds", "ablation_few")
+        project.configure(document() | {"ablations": {"few": few | {"splits": ["2"]}}})
+        second = project.plan("ablation_few")
+        project.configure(document(pretrain_split="all") | {"ablations": {"few": few}})
+        together = project.plan("ablation_few")
+    finally:
+        project.close()
+    trained = 2 * 2  # seeds and splits
+    assert (plan["pretrain_stage1"], plan["pretrain_stage2"]) == (2 * trained, 2 * trained)
+    # Random encoders are the same for all splits, and there are two views.
+    assert (plan["initialise"], plan["features"]) == (2 * 2, 2 * 2 + 2 * 2 * trained)
+    assert (plan["relations"], plan["neighbours"], plan["frame_size"]) == (3 * trained, 3 * trained, 2)
+    assert "results/mine/seed1/split2/evaluation/{cpc_sync,cmc}/{rgb,flow,ensemble}/" in shown
+    assert (
+        "results/mine/seed1/evaluation/{random}/{rgb,flow,ensemble}/{linear,retrieval}_split2.json" in shown
+    )
+    assert (second["pretrain_stage2"], second["linear"], second["frame_size"]) == (2 * 2, 3 * 2 * 2, 1)
+    assert (together["pretrain_stage2"], together["linear"]) == (2 * 2, 3 * 2 * trained)
+
+
+def test_an_ablation_of_a_split_that_is_not_there(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.prepare()
+    few = {"dataset": "mine", "pretrainings": ["random"], "splits": ["3"]}
+    try:
+        project.configure(document() | {"ablations": {"few": few}})
+        with pytest.raises(AssertionError, match="mine is not evaluated on a split '3'"):
+            project.plan("ablation_few")
+    finally:
+        project.close()

@@ -1,4 +1,4 @@
-# What each term of the loss is worth: several pretrainings by one budget, over several seeds.
+# What each term of the loss is worth: several pretrainings by one budget, over several seeds and splits.
 
 
 rule relations:
@@ -29,14 +29,73 @@ rule relations:
         " --output {output:q} > {log:q} 2>&1"
 
 
+rule neighbours:
+    input:
+        views=features_of_views,
+        manifest=manifest_of,
+    output:
+        f"{RUN}evaluation/{{pretraining}}/neighbours_split{{split}}.json",
+    log:
+        f"{RUN}logs/evaluation/neighbours_{{pretraining}}_split{{split}}.log",
+    benchmark:
+        f"{RUN}benchmarks/evaluation/neighbours_{{pretraining}}_split{{split}}.tsv"
+    conda:
+        beside_snakemake
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(10),
+    params:
+        depends=tracked(DOCUMENTS.neighbours),
+        features=by_view,
+        seed=untracked(seed_of),
+    message:
+        "Looking how alike the videos of a class of {wildcards.dataset} are to {wildcards.pretraining}"
+    shell:
+        "cocon neighbours --manifest {input.manifest:q} --features {params.features:q}"
+        " --split {wildcards.split:q} --seed {params.seed} --output {output:q} > {log:q} 2>&1"
+
+
+rule frame_size:
+    input:
+        manifest=manifest_of,
+        shards=shards_of_first_view,
+    output:
+        PATHS.frame_size(),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/evaluation/frame_size_split{{split}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/evaluation/frame_size_split{{split}}.tsv"
+    conda:
+        beside_snakemake
+    resources:
+        disk_mb=DISK_MB,
+        mem_mb=growing(2000),
+        runtime=growing(10),
+    params:
+        depends=tracked(DOCUMENTS.frame_size),
+        shards=folder_of_shards,
+        shard_count=untracked(shard_count),
+        view=untracked(first_view),
+    message:
+        "What follows from the size of the frames of {wildcards.dataset} alone"
+    shell:
+        "cocon sizes --manifest {input.manifest:q} --shards {params.shards:q}"
+        " --shard-count {params.shard_count} --view {params.view} --split {wildcards.split:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
 for name, settings in CONFIG.ablations.items():
 
     rule:
         name:
             f"ablation_{name}"
         input:
-            metrics=ablation_metrics(name),
-            relations=PATHS.ablation_relations(name),
+            metrics=of_ablation(PATHS.ablation_metrics, name),
+            scores=of_ablation(PATHS.ablation_scores, name),
+            relations=of_ablation(PATHS.ablation_relations, name),
+            neighbours=of_ablation(PATHS.ablation_neighbours, name),
+            sizes=of_ablation(PATHS.ablation_frame_sizes, name),
+            manifest=PATHS.manifest(settings.dataset),
         output:
             json=f"{RESULTS}/{settings.dataset}/ablation_{name}.json",
             table=report(
@@ -52,12 +111,19 @@ for name, settings in CONFIG.ablations.items():
         conda:
             beside_snakemake
         resources:
-            mem_mb=growing(2000),
-            runtime=growing(10),
+            mem_mb=growing(4000),
+            runtime=growing(60),
         params:
             depends=tracked(DOCUMENTS.ablation(name)),
+            metrics=untracked(patterns_of_ablation(PATHS.ablation_metrics, name)),
+            relations=untracked(patterns_of_ablation(PATHS.ablation_relations, name)),
+            neighbours=untracked(patterns_of_ablation(PATHS.ablation_neighbours, name)),
+            sizes=untracked(patterns_of_ablation(PATHS.ablation_frame_sizes, name)),
+            seen=untracked(seen_of_ablation(name)),
         message:
             f"Comparing the pretrainings of the ablation {name}"
         shell:
-            "cocon ablation --metrics {input.metrics:q} --relations {input.relations:q}"
+            "cocon ablation --metrics {params.metrics:q} --relations {params.relations:q}"
+            " --neighbours {params.neighbours:q} --sizes {params.sizes:q} --manifest {input.manifest:q}"
+            " --seen {params.seen:q}"
             " --output {output.json:q} --csv {output.table:q} > {log:q} 2>&1 && cat {log:q}"

@@ -11,6 +11,7 @@ from cocon.config.machine import gpu_count, keep_to_ourselves, put_commands_on_p
 from cocon.config.schema import FRAME_PROTOCOLS, PRESETS, PRETRAININGS, PROTOCOLS, may_use_gpu
 from cocon.config.settings import load_config
 from cocon.errors import CoConError
+from cocon.patterns import expanded
 from cocon.slurm import cancel_orphans
 from cocon.workflow import dependencies
 from cocon.workflow.dependencies import canonical
@@ -423,14 +424,43 @@ def paper_cells(wildcards):
     return paper_metrics(PATHS, wildcards.dataset)
 
 
-def ablation_metrics(name):
-    """A function from wildcards to the metrics that an ablation compares."""
+def patterns_of_ablation(paths, name):
+    """A function from wildcards to patterns of the files that an ablation compares, on all of its splits."""
 
-    def metrics(wildcards):
+    def patterns(wildcards):
         said(LISTS.check_labels, CONFIG.ablations[name].dataset)
-        return PATHS.ablation_metrics(name)
+        return paths(name, said(LISTS.compared_splits, name))
 
-    return metrics
+    return patterns
+
+
+def of_ablation(paths, name):
+    """A function from wildcards to the files that an ablation compares, on all of its splits."""
+
+    def files(wildcards):
+        return expanded(patterns_of_ablation(paths, name)(wildcards))
+
+    return files
+
+
+def first_view(wildcards):
+    """The view whose shards are asked for what is the same in all."""
+    return views_of(wildcards)[0]
+
+
+def shards_of_first_view(wildcards):
+    """All shards of one view."""
+    return shards_of(wildcards.dataset, first_view(wildcards))
+
+
+def seen_of_ablation(name):
+    """A function to the test videos that an ablation's encoders were pretrained on, by split, as JSON."""
+
+    def seen(wildcards):
+        found = said(LISTS.seen, CONFIG.ablations[name].dataset)
+        return canonical({split: found[split] for split in LISTS.compared_splits(name) if split in found})
+
+    return seen
 
 
 def features_of_views(wildcards):

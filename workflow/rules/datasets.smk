@@ -1,6 +1,9 @@
 # From official lists, a table or a renderer to the manifest of a data set.
 
 for name, settings in CONFIG.datasets.items():
+    if settings.kind == "demo" and settings.shards_of:
+        continue  # its videos are those of the other data set, which renders them
+
     if settings.kind == "demo":
 
         rule:

@@ -9,8 +9,8 @@ from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cocon.config.schema import DemoDataset
-from cocon.datasets.manifest import TEST, TRAIN, Video
+from cocon.config.schema import FIRST_VALIDATION_SUBJECT, DemoDataset
+from cocon.datasets.manifest import TEST, TRAIN, VALIDATION, Video
 from cocon.errors import DatasetError
 from cocon.files import file_lock, fingerprint, write_csv
 from cocon.terminal import say
@@ -22,16 +22,26 @@ ACTIONS = ("walk", "run", "jump", "jumping_jack", "wave", "squat", "bow", "clap"
 
 
 def list_videos(settings: DemoDataset) -> list[Video]:
-    """All clips, whether they are rendered or not. A group is a person; people are in one split only."""
+    """All clips, whether they are rendered or not. A group is a person, who has one role only.
+
+    Validation people have numbers of their own, so that the others are the same with and without them.
+    """
     videos = []
-    for subject in range(1, settings.train_subjects + settings.test_subjects + 1):
-        role = TRAIN if subject <= settings.train_subjects else TEST
+    for subject, role in _people(settings):
         for action in ACTIONS:
             for take in range(1, settings.takes + 1):
                 name = f"{action}/{action}_s{subject:02d}_t{take}"
                 path = settings.root / "videos" / f"{name}.mp4"
                 videos.append(Video(name, path, action, f"s{subject:02d}", {"1": role}))
     return videos
+
+
+def _people(settings: DemoDataset) -> Iterator[tuple[int, str]]:
+    """The number and the role of each person."""
+    for subject in range(1, settings.train_subjects + settings.test_subjects + 1):
+        yield subject, TRAIN if subject <= settings.train_subjects else TEST
+    for subject in range(settings.validation_subjects):
+        yield FIRST_VALIDATION_SUBJECT + subject, VALIDATION
 
 
 def truth_path(settings: DemoDataset, video_id: str) -> Path:

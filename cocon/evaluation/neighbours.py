@@ -1,0 +1,146 @@
+"""Are videos of one class alike? What the cooperation of the views is said to gain (Rai et al. 2021).
+
+A contrastive loss pushes all other videos of a batch away, those of the same class as well: these are its
+false negatives. An encoder that keeps them together has a higher cosine between videos of one class than
+between others, and finds videos of the same class among the nearest ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cocon.errors import DatasetError
+from cocon.evaluation.features import Features
+from cocon.evaluation.splits import Split
+from cocon.files import write_json
+from cocon.loading import as_type, number, read_object, reading
+
+NEAREST = 5
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike the test videos of one class are in a view; None what no pair of videos says.
+
+    Attributes:
+        same: mean cosine of pairs of videos of one class.
+        other: mean cosine of pairs of videos of different classes.
+        share: mean share of videos of the same class among the 5 nearest ones.
+        chance: what ``share`` would be if the nearest ones were drawn at random.
+        n: test videos that have another one of their class.
+    """
+
+    same: float | None
+    other: float | None
+    share: float | None
+    chance: float | None
+    n: int
+
+
+def likeness(features: Features, split: Split, groups: Mapping[str, str], nearest: int = NEAREST) -> Likeness:
+    """Compare every test video with those of other groups.
+
+    Clips of a group (a film, a person) are no different videos: UCF101's are cut from one. Where all test
+    videos are one group, as in a fold, every video is one of its own.
+
+    Args:
+        features: of a view; ``encoder`` is used.
+        split: labels of the test videos.
+        groups: group of each video; a video that has none is one of its own.
+        nearest: number of neighbours.
+
+    Raises:
+        DatasetError: no test video has features, or one is not finite.
+    """
+    ids = [video for video in split.test if video in features.rows]
+    if not ids:
+        raise DatasetError(
+            f"split {split.name}: none of the {len(split.test)} test videos has features",
+            "look at the status rows of the shards: every one of these videos was skipped",
+        )
+    x_ND = features.select("encoder", ids).astype(np.float64)
+    x_ND /= np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-12)
+    labels_N = np.array([split.test[video] for video in ids])
+    names = [groups.get(video) or video for video in ids]
+    if len(set(names)) == 1:
+        names = ids
+    _, groups_N = np.unique(names, return_inverse=True)
+    sums = np.zeros(2)
+    pairs = np.zeros(2)
+    shares: list[np.ndarray] = []
+    chances: list[np.ndarray] = []
+    for start in range(0, len(ids), _AT_ONCE):
+        rows = slice(start, start + _AT_ONCE)
+        cosines_RN = x_ND[rows] @ x_ND.T
+        other_RN = groups_N[rows, None] != groups_N
+        same_RN = other_RN & (labels_N[rows, None] == labels_N)
+        for kind, chosen in enumerate((same_RN, other_RN & ~same_RN)):
+            sums[kind] += cosines_RN[chosen].sum()
+            pairs[kind] += chosen.sum()
+        judged_R = same_RN.any(1)
+        share_R = _share(np.where(other_RN, cosines_RN, -np.inf)[judged_R], same_RN[judged_R], nearest)
+        shares.append(share_R)
+        chances.append(same_RN[judged_R].sum(1) / other_RN[judged_R].sum(1))
+    share_N, chance_N = np.concatenate(shares), np.concatenate(chances)
+    same, other = (float(total / count) if count else None for total, count in zip(sums, pairs, strict=True))
+    share, chance = (float(values.mean()) if len(values) else None for values in (share_N, chance_N))
+    return Likeness(same, other, share, chance, len(share_N))
+
+
+def _share(cosines_RN: np.ndarray, same_RN: np.ndarray, nearest: int) -> np.ndarray:
+    """Share of the same class among the nearest; a video with fewer others has fewer neighbours.
+
+    Cosines are rounded, and of equal ones the share is what a random order has: were all alike, nothing would
+    be near.
+    """
+    shares = []
+    for cosines_N, same_N in zip(cosines_RN.round(9), same_RN, strict=True):
+        k = min(nearest, int(np.isfinite(cosines_N).sum()))
+        last = np.partition(cosines_N, -k)[-k]
+        above, equal = cosines_N > last, cosines_N == last
+        left = k - above.sum()
+        shares.append((same_N[above].sum() + left * same_N[equal].mean()) / k)
+    return np.array(shares)
+
+
+def write_likeness(
+    path: Path, found: Mapping[str, Likeness], *, dataset: str, pretraining: str, split: str, seed: int
+) -> None:
+    """Write what was found in each view as JSON."""
+    write_json(
+        path,
+        {
+            "dataset": dataset,
+            "pretraining": pretraining,
+            "split": split,
+            "seed": seed,
+            "nearest": NEAREST,
+            "views": {view: vars(of_view) for view, of_view in found.items()},
+        },
+    )
+
+
+def read_likeness(path: Path) -> tuple[dict[str, Any], dict[str, Likeness]]:
+    """Read what :func:`write_likeness` wrote: what was judged, and the figures of each view.
+
+    Raises:
+        DatasetError: if the file is missing or something else.
+    """
+    hint = "run `cocon neighbours` for it"
+    with reading(path, "file of neighbours", DatasetError, missing=hint, damaged=hint):
+        document = read_object(path)
+        as_type(str, document["pretraining"])
+        as_type(str, document["split"])
+        as_type(int, document["seed"])
+        found = as_type(dict[str, Likeness], document["views"])
+        for of_view in found.values():
+            for value, low in zip(vars(of_view).values(), (-1.001, -1.001, 0, 0), strict=False):
+                if value is not None:
+                    number(value, low, 1.001)
+    return document, found
