@@ -35,7 +35,7 @@ def reference(
     temperature: float,
     nearest: int,
 ) -> float:
-    """Han et al. 2020, equation 3, with the positives of its text; one clip and one view at a time."""
+    """The multi-instance InfoNCE of Han et al. 2020; one clip and one view at a time."""
     h, old = batch[view].tolist(), past[view].tolist()
     total = 0.0
     for i in range(len(h)):
