@@ -1042,6 +1042,7 @@ class Config(Section):
         asked = [
             (self.datasets[ablation.dataset].recipe, name)
             for ablation in self.ablations.values()
+            if "pretrainings" in ablation.model_fields_set  # not what a later version has added to all
             for name in ablation.pretrainings
         ]
         for recipe, settings in self.recipes.items():

@@ -292,7 +292,7 @@ def test_the_json_schema_is_in_step(repository: Path) -> None:
 @pytest.mark.parametrize("where", ["evaluation", "ablation"])
 def test_batches_hold_whole_videos(tmp_path: Path, where: str) -> None:
     odd = VALID + "    pretraining: {stage2: {batch_size: 5}}\n"
-    load(tmp_path, odd)
+    load(tmp_path, odd + "ablations: {a: {dataset: demo}}\n")
     if where == "evaluation":
         odd += "    evaluation: {pretrainings: [cocon, nce]}\n"
     else:
