@@ -1,27 +1,224 @@
-"""What the encoders of a pretraining are trained with: the terms of its loss, and where it starts.
+"""What encoders can be pretrained with: the one table of pretrainings, and the terms that a loss can have.
 
-The rows of the paper's ablation, and ``cmc``, the outside baseline: contrastive multiview coding (Tian et al.
-2020, arXiv 1906.05849), which compares views and predicts nothing.
+Everything that lists, checks, trains, names or explains a pretraining reads it here: configuration, rules,
+documents of results, loss, plans, report, model card. A new one is an entry of :data:`PRETRAININGS`, and a
+row of the table in ``docs/method.md``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
 RANDOM, STAGE1 = "random", "stage1"
+#: what a term is computed of: each view's predictions, each view's whole clips, or the blocks of two views
+PREDICTIONS, CLIPS, PAIRS = "predictions", "clips", "pairs"
 
-TERMS: dict[str, tuple[str, ...]] = {
-    "cpc": ("cpc",),
-    "cpc_sync": ("cpc", "sync"),
-    "cpc_sim": ("cpc", "sim"),
-    "cocon": ("cpc", "sync", "sim"),
-    "cmc": ("cmc",),
+
+@dataclass(frozen=True)
+class Term:
+    """A term of the loss; its equation is in ``cocon/losses``.
+
+    Attributes:
+        title: of its curve.
+        note: what the curve shows.
+        of: what it is computed of: ``PREDICTIONS``, ``CLIPS`` or ``PAIRS``.
+        weight: keys of ``loss`` whose product it is multiplied by.
+        reads: other keys of ``loss`` that it depends on.
+        kinds: where the key of ``loss`` with the term's own name chooses a kind, the keys that each reads.
+        between_views: whether it needs two views or more.
+    """
+
+    title: str
+    note: str
+    of: str
+    weight: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    between_views: bool = True
+
+
+TERMS: dict[str, Term] = {
+    "cpc": Term(
+        "L_cpc",
+        "dense predictive coding, per view",
+        PREDICTIONS,
+        reads=("temperature",),
+        between_views=False,
+    ),
+    "sync": Term(
+        "L_sync",
+        "distance of similarity matrices, per pair of views",
+        PAIRS,
+        weight=("cooperation",),
+        kinds={"l1": (), "squared": ()},
+    ),
+    "sim": Term(
+        "L_sim",
+        "how far an instance is from itself in another view, and how near to others, per pair of views",
+        PAIRS,
+        weight=("cooperation", "similarity"),
+        kinds={"hinge": ("margin",), "infonce": ("contrast_temperature",)},
+    ),
+    "cmc": Term(
+        "L_cmc",
+        "cross-entropy of an instance in another view, per pair of views",
+        PAIRS,
+        reads=("contrast_temperature",),
+    ),
+    "nce": Term(
+        "L_nce",
+        "cross-entropy of another clip of the video, per view",
+        CLIPS,
+        reads=("contrast_temperature",),
+        between_views=False,
+    ),
+    "coclr": Term(
+        "L_coclr",
+        "cross-entropy of clips of the video and of those near it in other views, per view",
+        CLIPS,
+        reads=("contrast_temperature", "queue", "nearest"),
+    ),
 }
-"""By preset of the loss its terms; each is a file in ``cocon/losses``."""
+"""By name."""
 
-WITHOUT_STAGE1 = frozenset(name for name, terms in TERMS.items() if "cpc" not in terms)
-"""Presets that predict nothing. L_cpc of stage 1 is no part of them: they start from random networks and
-train for the epochs of both stages."""
+
+@dataclass(frozen=True)
+class Pretraining:
+    """One way to train encoders.
+
+    Attributes:
+        title: its name in text.
+        description: one line.
+        source: where it comes from.
+        terms: of its loss, from :data:`TERMS`; their sum is minimised.
+        start: the encoders that its stage 2 starts from. What starts from ``random`` trains in stage 2 for
+            the epochs of both stages.
+        fixed: keys of ``loss`` that have this value whatever the configuration says.
+        clips: how many clips of a video are in a batch.
+    """
+
+    title: str
+    description: str
+    source: str = ""
+    terms: tuple[str, ...] = ()
+    start: str = STAGE1
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    clips: int = 1
+
+    @property
+    def predicts(self) -> bool:
+        """Whether predictions count; if not, aggregator and predictor are not trained."""
+        return "cpc" in self.terms
+
+
+_DPC = "Han et al. 2019, arXiv 1909.04656"
+_COCON = "Rai et al. 2021, arXiv 2104.14764"
+_CMC = "Tian et al. 2020, arXiv 1906.05849"
+
+PRETRAININGS: dict[str, Pretraining] = {
+    RANDOM: Pretraining("Random weights", "not trained; the weights are as they were drawn, to compare with"),
+    STAGE1: Pretraining(
+        "Stage 1",
+        "every view by itself, dense predictive coding",
+        _DPC,
+        terms=("cpc",),
+        start=RANDOM,
+    ),
+    "cpc": Pretraining(
+        "CPC",
+        "every view for itself, in both stages",
+        _DPC,
+        terms=("cpc",),
+    ),
+    "cpc_sync": Pretraining(
+        "CPC + sync",
+        "CoCon without L_sim",
+        _COCON,
+        terms=("cpc", "sync"),
+    ),
+    "cpc_sim": Pretraining(
+        "CPC + sim",
+        "CoCon without L_sync",
+        _COCON,
+        terms=("cpc", "sim"),
+    ),
+    "cocon": Pretraining(
+        "CoCon",
+        "the method of the paper",
+        _COCON,
+        terms=("cpc", "sync", "sim"),
+    ),
+    "cmc": Pretraining(
+        "CMC",
+        "contrastive multiview coding: views are compared, nothing is predicted",
+        _CMC,
+        terms=("cmc",),
+        start=RANDOM,
+    ),
+    "nce": Pretraining(
+        "NCE",
+        "instance discrimination: every view for itself must recognise the video in another clip of it",
+        "Wu et al. 2018, arXiv 1805.01978; Chen et al. 2020, arXiv 2002.05709",
+        terms=("nce",),
+        start=RANDOM,
+        clips=2,
+    ),
+    "cmc_sync": Pretraining(
+        "CMC + sync",
+        "CMC with CoCon's cooperation",
+        f"{_CMC}; {_COCON}",
+        terms=("cmc", "sync"),
+        start=RANDOM,
+    ),
+    "cocon_nce": Pretraining(
+        "CoCon, InfoNCE",
+        "CoCon with a cross-entropy between views in the place of the hinge, as in HOMAGE",
+        "Rai et al. 2021, arXiv 2105.05226",
+        terms=("cpc", "sync", "sim"),
+        fixed={"sim": "infonce"},
+    ),
+    "coclr": Pretraining(
+        "CoCLR",
+        "instance discrimination, then with positives that other views find",
+        "Han et al. 2020, arXiv 2010.09709",
+        terms=("coclr",),
+        start=RANDOM,
+        clips=2,
+    ),
+}
+"""By name, in the order of tables: untrained, the paper's ablation, and what the method is compared with."""
+
+PRESETS: dict[str, Pretraining] = {
+    name: pretraining for name, pretraining in PRETRAININGS.items() if name not in (RANDOM, STAGE1)
+}
+"""Those of stage 2, which train all views together; each names a loss."""
+
+WITHOUT_STAGE1 = frozenset(name for name, preset in PRESETS.items() if preset.start == RANDOM)
+"""Presets that L_cpc of stage 1 is no part of: they start from random networks and train for the epochs of
+both stages."""
 
 
 def start_of(preset: str) -> str:
     """The encoders that stage 2 starts from: ``random`` or ``stage1``."""
-    return RANDOM if preset in WITHOUT_STAGE1 else STAGE1
+    return PRESETS[preset].start
+
+
+def keys_read(preset: str, loss: Mapping[str, Any], *, together: bool = True) -> set[str]:
+    """The keys of the configuration's ``loss`` that a preset depends on.
+
+    Args:
+        preset: its name.
+        loss: all keys and their values.
+        together: whether there are several views; a single one has no terms between views.
+    """
+    chosen, read = PRESETS[preset], set()
+    values = {**loss, **chosen.fixed}
+    for name in chosen.terms:
+        term = TERMS[name]
+        if together or not term.between_views:
+            read |= {*term.weight, *term.reads}
+            if term.kinds:
+                read |= {name, *term.kinds[values[name]]}
+    return read - chosen.fixed.keys()

@@ -58,7 +58,10 @@ def test_extractors_know_only_the_shard_format_and_small_helpers(repository: Pat
 
 @pytest.mark.parametrize(
     "module",
-    ["cocon.config.settings", "cocon.shards", "cocon.video", "cocon.datasets.registry", "cocon.cli"],
+    [
+        *("cocon.config.settings", "cocon.shards", "cocon.video", "cocon.datasets.registry", "cocon.cli"),
+        *("cocon.pretrainings", "cocon.workflow.documents", "cocon.workflow.lists", "cocon.workflow.paper"),
+    ],
 )
 def test_what_the_workflow_imports_is_light(module: str) -> None:
     """The Snakefile is read by every job's parent: neither torch nor OpenCV nor numba."""

@@ -11,9 +11,9 @@ import argparse
 from pathlib import Path
 
 from cocon.commands.arguments import add_shards
-from cocon.config.schema import PRESETS
 from cocon.config.settings import parse_settings
 from cocon.files import output_file, output_folder
+from cocon.pretrainings import PRESETS
 from cocon.views import VIEWS
 
 HELP = "pretrain encoders (stage 1: one view, stage 2: views together)"

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from cocon.pretrainings import PRESETS, PRETRAININGS, RANDOM
 
 #: backends that use a GPU where there is one
 GPU_BACKENDS = ("tvl1", "raft", "torchvision", "detectron2", "mmpose")
@@ -20,11 +22,10 @@ GPU_ON_REQUEST = ("movenet", "selfie")
 #: backends that can live in an environment of their own
 BackendName = Literal["tvl1", "raft", "movenet", "selfie", "blazepose", "torchvision", "detectron2", "mmpose"]
 ViewName = Literal["rgb", "flow", "mask", "pose"]
-PresetName = Literal["cpc", "cpc_sync", "cpc_sim", "cocon", "cmc"]
-PretrainingName = Literal["random", "stage1", PresetName]
-#: what the loss can be made of; the terms of each stand in cocon/pretrainings.py
-PRESETS: tuple[str, ...] = get_args(PresetName)
-PRETRAININGS: tuple[str, ...] = get_args(PretrainingName)
+if TYPE_CHECKING:
+    PretrainingName = str
+else:
+    PretrainingName = Literal[tuple(PRETRAININGS)]
 Protocol = Literal[
     "linear",
     "linear_sgd",
@@ -404,7 +405,13 @@ class Loss(Section):
         1.0, gt=0, le=2, description="mu of the hinge: the distance 1 - cos that different instances keep"
     )
     contrast_temperature: PositiveFloat = Field(
-        0.07, description="tau of the cross-entropy between views: sim: infonce, and the preset cmc"
+        0.07, description="tau of every InfoNCE: sim: infonce, and the presets cmc, nce and coclr"
+    )
+    queue: PositiveInt = Field(
+        2048, description="coclr: so many clips of past batches are candidates beside those of the batch"
+    )
+    nearest: PositiveInt = Field(
+        5, description="coclr: so many clips of the queue, the nearest in another view, are positives"
     )
 
 
@@ -908,7 +915,7 @@ class Ablation(Section):
     """What the terms of the loss are worth: several pretrainings by one budget, over several seeds."""
 
     dataset: str = Field(description="data set, with its recipe")
-    pretrainings: tuple[PretrainingName, ...] = ("random", *get_args(PresetName))
+    pretrainings: tuple[PretrainingName, ...] = (RANDOM, *PRESETS)
     seeds: PositiveInt = Field(3, description="repetitions, with the seeds seed, seed + 1, ...")
     protocols: tuple[Protocol, ...] = ("linear", "retrieval")
     splits: tuple[Name, ...] = Field((), description="of the data set; empty: all that it is evaluated on")
@@ -1057,6 +1064,28 @@ class Config(Section):
     def trained_on(self, dataset: str) -> str:
         """The data set whose encoders are evaluated on a data set: another one, or itself."""
         return self.datasets[dataset].pretrain_on or dataset
+
+    @model_validator(mode="after")
+    def _batches_hold_whole_videos(self) -> Config:
+        asked = [
+            (self.datasets[ablation.dataset].recipe, name)
+            for ablation in self.ablations.values()
+            if "pretrainings" in ablation.model_fields_set  # not what a later version has added to all
+            for name in ablation.pretrainings
+        ]
+        for recipe, settings in self.recipes.items():
+            evaluation = settings.evaluation
+            asked += [
+                (recipe, name) for protocol in evaluation.protocols for name in evaluation.judged_by(protocol)
+            ]
+        for recipe, name in asked:
+            batch, clips = self.recipes[recipe].pretraining.stage2.batch_size, PRETRAININGS[name].clips
+            if batch % clips:
+                raise ValueError(
+                    f"recipes.{recipe}.pretraining.stage2.batch_size: {name} compares {clips} clips of each "
+                    f"video, which do not fill a batch of {batch}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _views_are_pretrained(self) -> Config:

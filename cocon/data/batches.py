@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -17,12 +17,16 @@ class EpochBatches(Sampler[list[Key]]):
     Process r of W takes the r-th part of every batch of W * ``batch_size`` clips, so that W processes see
     what one process with batches of that size would see. What is left over is dropped for this epoch.
 
+    With n clips per video an epoch has as many batches and clips as with one, of an n-th of the videos: n
+    epochs in a row show every video once.
+
     Args:
         videos: number of videos.
         batch_size: clips per process.
         seed: seed of the order.
         rank: number of this process.
         size: number of processes.
+        per_video: clips of a video in a batch, one after another; ``batch_size`` is a multiple of it.
 
     Attributes:
         epoch: which epoch to iterate over.
@@ -32,12 +36,15 @@ class EpochBatches(Sampler[list[Key]]):
         DatasetError: when there are too few videos for one batch.
     """
 
-    def __init__(self, videos: int, batch_size: int, *, seed: int, rank: int = 0, size: int = 1) -> None:
+    def __init__(
+        self, videos: int, batch_size: int, *, seed: int, rank: int = 0, size: int = 1, per_video: int = 1
+    ) -> None:
         self._videos = videos
         self._batch_size = batch_size
         self._seed = seed
         self._rank = rank
         self._size = size
+        self._per_video = per_video
         self.epoch = 0
         self.first = 0
         if self.steps == 0:
@@ -55,11 +62,12 @@ class EpochBatches(Sampler[list[Key]]):
         return self.steps - self.first
 
     def __iter__(self) -> Iterator[list[Key]]:
-        order = np.random.default_rng([self._seed, self.epoch]).permutation(self._videos).tolist()
-        whole = self._batch_size * self._size
-        for step in range(self.first, self.steps):
-            begin = step * whole + self._rank * self._batch_size
-            yield [(self.epoch, number) for number in order[begin : begin + self._batch_size]]
+        pass_, part = divmod(self.epoch, self._per_video)
+        order = np.random.default_rng([self._seed, pass_]).permutation(self._videos).tolist()
+        share = self._batch_size // self._per_video
+        for step in range(part * self.steps + self.first, (part + 1) * self.steps):
+            begin = (step * self._size + self._rank) * share
+            yield _keys(self.epoch, order[begin : begin + share], self._per_video)
 
 
 def shares(videos: int, size: int) -> bool:
@@ -67,7 +75,14 @@ def shares(videos: int, size: int) -> bool:
     return videos >= size
 
 
-def fixed_batches(videos: int, batch_size: int, *, rank: int = 0, size: int = 1) -> list[list[Key]]:
+def _keys(epoch: int, numbers: Iterable[int], per_video: int) -> list[Key]:
+    """The clips of videos, those of one video one after another."""
+    return [(epoch, number * per_video + part) for number in numbers for part in range(per_video)]
+
+
+def fixed_batches(
+    videos: int, batch_size: int, *, rank: int = 0, size: int = 1, per_video: int = 1
+) -> list[list[Key]]:
     """Batches for validation: always the same, in the given order.
 
     A last, smaller batch is left out (the loss depends on the number of candidates), unless it is the only
@@ -78,7 +93,7 @@ def fixed_batches(videos: int, batch_size: int, *, rank: int = 0, size: int = 1)
         return []
     if not shares(videos, size):
         rank, size = 0, 1
-    share = min(batch_size, videos // size)
+    share = min(batch_size // per_video, videos // size)
     count = videos // (share * size)
     starts = [(step * size + rank) * share for step in range(count)]
-    return [[(0, number) for number in range(begin, begin + share)] for begin in starts]
+    return [_keys(0, range(begin, begin + share), per_video) for begin in starts]

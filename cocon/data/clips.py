@@ -44,18 +44,21 @@ class Clips(NamedTuple):
 
 
 class ClipDataset(Dataset[Clips]):
-    """One random clip per video and epoch; every view shows the same frames of the video.
+    """Random clips of videos; every view shows the same frames of the video.
 
-    An item's key is (epoch, number of the video): all that is random about a clip follows from the seed and
-    that key, so neither the number of worker processes nor an interruption changes it.
+    An item's key is (epoch, number of the clip), where the clips of the first video come first: all that is
+    random about a clip follows from the seed and that key, so neither the number of worker processes nor an
+    interruption changes it.
 
     Args:
         shards: the shards by view; each must hold all of ``video_ids``.
         video_ids: the videos.
         clip: frames and crop sizes.
-        augmentation: how crops are drawn; None takes the middle of the video, in time and in space.
+        augmentation: how crops are drawn; None takes the middle of the video, in time and in space, or where
+            it has several clips the middles of as many parts.
         seed: seed of sampling.
         cache_bytes: memory for decoded frames, see :class:`FrameCache`.
+        per_video: clips of a video and epoch.
 
     Raises:
         ShardError: when two views disagree about the number of frames of a video.
@@ -71,11 +74,13 @@ class ClipDataset(Dataset[Clips]):
         *,
         seed: int = 0,
         cache_bytes: int = 0,
+        per_video: int = 1,
     ) -> None:
         self.video_ids = list(video_ids)
         self.clip = clip
         self.augmentation = augmentation
         self.seed = seed
+        self.per_video = per_video
         self.views = list(shards)
         self._cache = FrameCache(shards, cache_bytes)
         for video_id in self.video_ids:
@@ -87,15 +92,19 @@ class ClipDataset(Dataset[Clips]):
                 )
 
     def __len__(self) -> int:
+        """Videos."""
         return len(self.video_ids)
 
     def __getitem__(self, key: Key) -> Clips:
         epoch, number = key
-        video_id = self.video_ids[number]
+        video, part = divmod(number, self.per_video)
+        video_id = self.video_ids[video]
         length = self._cache.frames_of(self.views[0], video_id)
         drawn = self.augmentation is not None
         generator = np.random.default_rng([self.seed, epoch, number]) if drawn else None
-        indices = clip_frames(length, self.clip, generator=generator)
+        indices = clip_frames(
+            length, self.clip, generator=generator, place=(2 * part + 1, 2 * self.per_video)
+        )
         shared = generator.random(4) if generator is not None else np.zeros(4)
         views = {}
         for view in self.views:

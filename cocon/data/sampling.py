@@ -22,7 +22,11 @@ def stride_of(length: int, clip: Clip) -> float:
 
 
 def clip_frames(
-    length: int, clip: Clip, start: int | None = None, generator: np.random.Generator | None = None
+    length: int,
+    clip: Clip,
+    start: int | None = None,
+    generator: np.random.Generator | None = None,
+    place: tuple[int, int] = (1, 2),
 ) -> np.ndarray:
     """The frame numbers of one clip.
 
@@ -30,16 +34,19 @@ def clip_frames(
         length: frames of the video.
         clip: number of blocks, frames per block and stride.
         start: the first frame. None: drawn evenly from all that leave room for the clip, or, without a
-            generator, the one that puts the clip in the middle of the video.
+            generator, the one at ``place`` of them, usually that in the middle.
         generator: source of randomness.
+        place: numerator and denominator of a part of the room.
 
     Returns:
         ``int64`` (N * K,), never decreasing, all in 0 .. length - 1.
     """
     offsets = np.floor(np.arange(clip.frames) * stride_of(length, clip)).astype(np.int64)
     last_start = length - 1 - int(offsets[-1])
-    if start is None:
-        start = int(generator.integers(last_start + 1)) if generator is not None else last_start // 2
+    if start is None and generator is not None:
+        start = int(generator.integers(last_start + 1))
+    elif start is None:
+        start = last_start * place[0] // place[1]
     if not 0 <= start <= last_start:
         raise ValueError(f"a clip of a video of {length} frames starts in 0 .. {last_start}, not at {start}")
     return start + offsets

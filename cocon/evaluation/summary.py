@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from cocon.config.schema import PRETRAININGS
 from cocon.datasets.manifest import in_order
 from cocon.errors import DatasetError
 from cocon.evaluation import PROTOCOLS
@@ -16,6 +15,7 @@ from cocon.evaluation.ensemble import VIEW
 from cocon.evaluation.metrics import Result, Task
 from cocon.files import write_csv, write_json
 from cocon.loading import as_type, read_object, reading
+from cocon.pretrainings import PRETRAININGS
 from cocon.views import VIEWS
 
 _OURS = "pass a .json file that CoCon wrote; if it is one, delete it and run the evaluation again"

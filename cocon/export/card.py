@@ -8,16 +8,8 @@ from string import Template
 from cocon.evaluation.metrics import Result
 from cocon.evaluation.summary import format_tables
 from cocon.export.config import EncoderConfig, ExportedView
+from cocon.pretrainings import PRESETS, PRETRAININGS, STAGE1, TERMS
 
-_METHODS = {
-    "random": "not trained; the weights are as they were drawn, to compare with",
-    "stage1": "every view by itself, dense predictive coding (L_cpc)",
-    "cpc": "every view by itself, dense predictive coding (L_cpc), in both stages",
-    "cpc_sync": "each view with L_cpc, then all together with L_cpc and L_sync",
-    "cpc_sim": "each view with L_cpc, then all together with L_cpc and L_sim",
-    "cocon": "each view with L_cpc, then all together with L_cpc, L_sync and L_sim",
-    "cmc": "each view with L_cpc, then all together with a contrastive loss between views (CMC)",
-}
 _POOLED = {
     "encoder": "the mean of its features over blocks and places",
     "encoder_max": "the maximum of its features over blocks and places",
@@ -54,7 +46,6 @@ and L2-normalised. `multi_view` is that of all views, side by side.
 
 ## Training
 
-- Method: CoCon (Rai et al. 2021, arXiv 2104.14764)
 - Pretraining `$pretraining`: $method
 - $run
 - Exported with $versions
@@ -96,12 +87,25 @@ def model_card(config: EncoderConfig, results: Sequence[Result], name: str, lice
         stride="every frame" if stride == 1 else f"one in {stride} frames",
         pooled=_POOLED[config.embedding],
         pretraining=config.pretraining,
-        method=_METHODS.get(config.pretraining, "not known to this version"),
+        method=_method(config.pretraining),
         run=_run(config),
         versions=", ".join(f"{program} {version}" for program, version in config.exported_with.items()),
         accuracy=f"```\n{format_tables(results)}\n```" if results else "Not stated at the export.",
         licence=licence or _LICENCE,
     )
+
+
+def _method(name: str) -> str:
+    """What a pretraining is, its loss and its source."""
+    if name not in PRETRAININGS:
+        return "not known to this version"
+    pretraining = PRETRAININGS[name]
+    parts = [pretraining.description]
+    if pretraining.terms:
+        loss = ", ".join(TERMS[term].title for term in pretraining.terms)
+        first = "each view with L_cpc, then " if name in PRESETS and pretraining.start == STAGE1 else ""
+        parts.append(f"{first}{loss} ({pretraining.source})")
+    return f"{pretraining.title}: {'; '.join(parts)}"
 
 
 def _row(view: str, exported: ExportedView, config: EncoderConfig) -> str:

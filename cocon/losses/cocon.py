@@ -1,25 +1,30 @@
-"""The whole loss: L_cpc of every view, and what is compared between every pair of views.
+"""The whole loss: the terms of a preset, of every view and between every pair of views.
 
 Source: Rai et al. 2021, arXiv 2104.14764.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import prod
 
 import torch
 from torch import Tensor
 
 from cocon.config.schema import Loss
 from cocon.errors import ConfigError
+from cocon.losses.coclr import ClipQueue, coclr_loss
 from cocon.losses.cpc import cpc_loss
 from cocon.losses.infonce import infonce_loss
 from cocon.losses.instances import instance_features
+from cocon.losses.nce import clip_features, nce_loss
 from cocon.losses.sim import sim_loss
 from cocon.losses.sync import sync_loss
-from cocon.pretrainings import TERMS
+from cocon.pretrainings import CLIPS, PAIRS, PRESETS, TERMS
 from cocon.training.distributed import gather_with_gradient
 from cocon.views import VIEWS
 
@@ -28,8 +33,8 @@ from cocon.views import VIEWS
 class LossTerms:
     """The loss to minimise, and its unweighted terms by name, without gradient.
 
-    Names: ``cpc/rgb`` and ``accuracy/rgb`` per view; ``sync/rgb-flow``, ``sim/rgb-flow`` and
-    ``cmc/rgb-flow`` per pair.
+    Names: ``cpc/rgb``, ``nce/rgb`` or ``coclr/rgb`` with ``accuracy/rgb`` per view; ``sync/rgb-flow``,
+    ``sim/rgb-flow`` and ``cmc/rgb-flow`` per pair.
     """
 
     total: Tensor
@@ -37,13 +42,14 @@ class LossTerms:
 
 
 class CoConLoss:
-    """sum over views of L_cpc + lambda * sum over pairs of views of (L_sync + alpha * L_sim).
+    """The sum of a preset's terms over views and pairs of views, each with its weight.
 
-    A preset may leave terms out. That of ``cmc`` is the sum over pairs of views of their InfoNCE.
+    That of CoCon is sum over views of L_cpc + lambda * sum over pairs of (L_sync + alpha * L_sim).
 
     Args:
         loss: temperatures, weights and kinds of the terms.
-        preset: one of :data:`cocon.pretrainings.TERMS`.
+        preset: one of :data:`cocon.pretrainings.PRESETS`, which has its terms.
+        queue: clips of past batches, for L_coclr; None: there are none.
 
     Attributes:
         predicts: whether predictions count; if not, aggregator and predictor get no gradient at all.
@@ -52,36 +58,53 @@ class CoConLoss:
         ConfigError: if there is no such preset.
     """
 
-    def __init__(self, loss: Loss, preset: str) -> None:
-        if preset not in TERMS:
-            raise ConfigError(f"there is no loss '{preset}'", f"choose from {', '.join(TERMS)}")
-        self.loss = loss
+    def __init__(self, loss: Loss, preset: str, queue: ClipQueue | None = None) -> None:
+        if preset not in PRESETS:
+            raise ConfigError(f"there is no loss '{preset}'", f"choose from {', '.join(PRESETS)}")
+        chosen = PRESETS[preset]
+        self.loss = loss.model_copy(update=dict(chosen.fixed))
         self.preset = preset
-        self.predicts = "cpc" in TERMS[preset]
-        self.between_views = [name for name in TERMS[preset] if name != "cpc"]
+        self.queue = queue
+        self.predicts = chosen.predicts
+        self.of_clips = [name for name in chosen.terms if TERMS[name].of == CLIPS]
+        self.of_pairs = [name for name in chosen.terms if TERMS[name].of == PAIRS]
+        self.needs_views = all(TERMS[name].between_views for name in chosen.terms)
 
-    def __call__(self, outputs: Mapping[str, tuple[Tensor, Tensor]]) -> LossTerms:
+    def __call__(
+        self,
+        outputs: Mapping[str, tuple[Tensor, Tensor]],
+        videos: Sequence[str] = (),
+        *,
+        mining: bool = True,
+        keep: bool = True,
+    ) -> LossTerms:
         """The loss of one batch; computed without autocast, in float32 or better.
 
         Args:
             outputs: for each view z (B, N, D, S, S) and p (B, P, D, S, S) as from ``ViewNetwork``; the
                 last P blocks of z are the targets of p. B and N are common to all views.
+            videos: the ids of the B clips' videos, for presets with several clips of a video.
+            mining: whether L_coclr asks the other views for positives.
+            keep: whether the clips join the queue.
 
         Raises:
-            ValueError: if there is no view, or shapes do not match.
+            ValueError: if there is no view, shapes do not match, or a clip is the only one of its video where
+                it has to find another.
             ConfigError: if there is one view only, and the preset does nothing but compare views.
         """
         if not outputs:
             raise ValueError("a loss needs the output of at least one view")
-        if len(outputs) == 1 and not self.predicts:
+        if len(outputs) == 1 and self.needs_views:
             raise ConfigError(f"the loss '{self.preset}' compares views", "train two views or more together")
         views = canonical_order(outputs)
         device = outputs[views[0]][0].device.type
         with torch.autocast(device, enabled=False):
             full = {view: (_full(outputs[view][0]), _full(outputs[view][1])) for view in views}
-            return self._sum(full)
+            return self._sum(full, videos, mining, keep)
 
-    def _sum(self, outputs: dict[str, tuple[Tensor, Tensor]]) -> LossTerms:
+    def _sum(
+        self, outputs: dict[str, tuple[Tensor, Tensor]], videos: Sequence[str], mining: bool, keep: bool
+    ) -> LossTerms:
         terms: dict[str, Tensor] = {}
         parts: list[Tensor] = []
         if self.predicts:
@@ -89,27 +112,54 @@ class CoConLoss:
                 loss, accuracy = cpc_loss(p, z[:, z.shape[1] - p.shape[1] :], self.loss.temperature)
                 parts.append(loss)
                 terms |= {f"cpc/{view}": loss.detach(), f"accuracy/{view}": accuracy}
-        if self.between_views and len(outputs) > 1:
+        if self.of_clips:
+            for name, view, loss, accuracy in self._of_clips(outputs, videos, mining, keep):
+                parts.append(loss)
+                terms |= {f"{name}/{view}": loss.detach(), f"accuracy/{view}": accuracy}
+        if self.of_pairs and len(outputs) > 1:
             h = {view: gather_with_gradient(instance_features(z)) for view, (z, _) in outputs.items()}
             for a, b in combinations(h, 2):
-                for name in self.between_views:
-                    value, weight = self._pair(name, h[a], h[b])
-                    parts.append(weight * value)
+                for name in self.of_pairs:
+                    value = self._pair(name, h[a], h[b])
+                    parts.append(prod(getattr(self.loss, key) for key in TERMS[name].weight) * value)
                     terms[f"{name}/{a}-{b}"] = value.detach()
         return LossTerms(torch.stack(parts).sum(), terms)
 
-    def _pair(self, name: str, ha_MD: Tensor, hb_MD: Tensor) -> tuple[Tensor, float]:
-        """A term between two views, and its weight."""
+    def _of_clips(
+        self, outputs: dict[str, tuple[Tensor, Tensor]], videos: Sequence[str], mining: bool, keep: bool
+    ) -> Iterator[tuple[str, str, Tensor, Tensor]]:
+        """Term, view, loss and accuracy of what compares whole clips."""
+        h = {view: clip_features(z) for view, (z, _) in outputs.items()}
+        first_BD = next(iter(h.values()))
+        videos_B = _numbers(videos, len(first_BD)).to(first_BD.device)
+        tau = self.loss.contrast_temperature
+        if "nce" in self.of_clips:
+            for view, h_BD in h.items():
+                yield "nce", view, *nce_loss(h_BD, videos_B, tau)
+        if "coclr" in self.of_clips:
+            nearest = self.loss.nearest if mining else 0
+            for view, values in coclr_loss(h, videos_B, self.queue, tau, nearest).items():
+                yield "coclr", view, *values
+            if self.queue is not None and keep:
+                self.queue.add(h, videos_B)
+
+    def _pair(self, name: str, ha_MD: Tensor, hb_MD: Tensor) -> Tensor:
+        """A term between two views, without its weight."""
         loss = self.loss
-        if name == "cmc":
-            return infonce_loss(ha_MD, hb_MD, loss.contrast_temperature), 1.0
         if name == "sync":
-            return sync_loss(ha_MD, hb_MD, loss.sync), loss.cooperation
-        if loss.sim == "infonce":
-            similarity = infonce_loss(ha_MD, hb_MD, loss.contrast_temperature)
-        else:
-            similarity = sim_loss(ha_MD, hb_MD, loss.margin)
-        return similarity, loss.cooperation * loss.similarity
+            return sync_loss(ha_MD, hb_MD, loss.sync)
+        if name == "sim" and loss.sim == "hinge":
+            return sim_loss(ha_MD, hb_MD, loss.margin)
+        return infonce_loss(ha_MD, hb_MD, loss.contrast_temperature)
+
+
+def _numbers(videos: Sequence[str], clips: int) -> Tensor:
+    """A number per clip, the same for clips of one video in any process and batch."""
+    counts = Counter(videos)
+    if len(videos) != clips or min(counts.values()) < 2:
+        raise ValueError("this loss needs the videos of all clips, and two clips or more of each")
+    digests = [hashlib.sha256(video.encode(errors="surrogateescape")).digest()[:8] for video in videos]
+    return torch.tensor([int.from_bytes(digest, "little") >> 1 for digest in digests])
 
 
 def canonical_order(views: Iterable[str]) -> list[str]:

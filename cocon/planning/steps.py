@@ -18,7 +18,7 @@ from cocon.planning.amount import Roles
 from cocon.planning.extraction import ExtractionCosts
 from cocon.planning.rates import Rate, Rates
 from cocon.planning.schedule import Step
-from cocon.pretrainings import WITHOUT_STAGE1
+from cocon.pretrainings import RANDOM, STAGE1, WITHOUT_STAGE1
 from cocon.workflow.dependencies import passes
 from cocon.workflow.running import running_settings
 
@@ -106,7 +106,7 @@ class Plan:
             steps += extraction
             extracted = {view: step.name for step in extraction for view in step.name.split()[1:]}
         if not self.encoders_from:
-            if self._pretrainings() != {"random"}:
+            if self._pretrainings() != {RANDOM}:
                 tables = self.trainings
                 steps.append(Step("index for pretraining", "index_for_pretraining", tables, after=rendered))
             steps += self._pretraining(extracted)
@@ -145,9 +145,9 @@ class Plan:
         pretrainings = self._pretrainings()
         weights = {view: _FLOAT * count for view, count in self.rates.parameters.items()}
         total, trained, jobs = sum(weights.values()), self.recipe.pretraining, self.config.jobs
-        if "random" in pretrainings or WITHOUT_STAGE1 & pretrainings:
+        if RANDOM in pretrainings or WITHOUT_STAGE1 & pretrainings:
             yield Step("initialise", "initialise", len(weights), bytes=total)
-        needs_stage1 = pretrainings - {"random"} - WITHOUT_STAGE1
+        needs_stage1 = pretrainings - {RANDOM} - WITHOUT_STAGE1
         for view in self.config.views if needs_stage1 else ():
             yield Step(
                 name=f"stage1 {view}",
@@ -161,7 +161,7 @@ class Plan:
                 bytes=self.trainings * weights[view] * (1 + _STATE * self._kept(jobs.pretrain_stage1)),
                 after=("index for pretraining", extracted[view]),
             )
-        for name in sorted(pretrainings - {"random", "stage1"}):
+        for name in sorted(pretrainings - {RANDOM, STAGE1}):
             alone = name in WITHOUT_STAGE1
             epochs = trained.stage2.epochs + (trained.stage1.epochs if alone else 0)
             before = ("initialise",) if alone else tuple(f"stage1 {view}" for view in self.config.views)

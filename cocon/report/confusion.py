@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from markupsafe import Markup
 
+from cocon.pretrainings import RANDOM
 from cocon.report.heatmap import shades
-from cocon.report.inputs import ENSEMBLE, RANDOM, UNREADABLE, Inputs, Section, reason
+from cocon.report.inputs import ENSEMBLE, UNREADABLE, Inputs, Section, reason
 
 _LABELLED = 32
 """Up to this many classes, the matrix names its rows and columns and writes counts into its cells."""

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from cocon.pretrainings import PAIRS, TERMS
 from cocon.report.charts import HUGE, Scale, Series, has_points, line_chart
 from cocon.report.inputs import Inputs, Section, order_pretrainings, read_lines, reason
 
 _TITLES: dict[str, tuple[str, Scale, str]] = {
-    "cpc": ("L_cpc", "number", "dense predictive coding, per view"),
-    "accuracy": ("Accuracy of the prediction", "percent", "right location among all candidates, per view"),
-    "sync": ("L_sync", "number", "distance of similarity matrices, per pair of views"),
-    "sim": ("L_sim", "number", "hinge over distances between views, per pair"),
+    **{name: (term.title, "number", term.note) for name, term in TERMS.items() if term.of != PAIRS},
+    "accuracy": ("Accuracy", "percent", "a right one among all candidates scores highest, per view"),
+    **{name: (term.title, "number", term.note) for name, term in TERMS.items() if term.of == PAIRS},
     "loss": ("Total loss", "number", "weighted sum of all terms"),
     "learning_rate": ("Learning rate", "log", "after each epoch, logarithmic"),
     "linear": ("Probe: linear", "percent", "ridge classifier, tested on other training videos"),

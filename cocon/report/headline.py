@@ -14,11 +14,17 @@ from cocon.datasets.manifest import in_order
 from cocon.evaluation.metrics import is_rank
 from cocon.evaluation.published import SOURCES, Published, published
 from cocon.evaluation.summary import listed_splits, seen_sentence
+from cocon.pretrainings import PRESETS, PRETRAININGS, RANDOM, STAGE1
 from cocon.report.charts import Dot, interval_plot
-from cocon.report.inputs import ENSEMBLE, PROTOCOLS, RANDOM, Inputs, Section, order_pretrainings
+from cocon.report.inputs import ENSEMBLE, PROTOCOLS, Inputs, Section, order_pretrainings
 
-_MARKERS = {"random": "circle", "stage1": "square", "cpc": "diamond", "cpc_sync": "up", "cpc_sim": "down",
-            "cocon": "circle", "other": "square"}  # fmt: skip
+_SHAPES = ("diamond", "up", "down", "circle", "square")
+_OTHER = ("dot-other", "square")
+_STYLES = {RANDOM: ("dot-random hollow", "circle"), STAGE1: ("dot-stage1", "square")} | {
+    name: (f"dot-{name}{' hollow' * (place // len(_SHAPES) % 2)}", _SHAPES[place % len(_SHAPES)])
+    for place, name in enumerate(PRESETS)
+}
+"""By pretraining the classes that colour its dot, and its shape; hollow once all shapes are in use."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,7 @@ class Headline(Section):
     tables: list[Table] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     ranks: list[str] = field(default_factory=list)
-    legend: list[tuple[str, str, str]] = field(default_factory=list)
+    legend: list[tuple[str, str, str, str]] = field(default_factory=list)
     splits: str = ""
     several: bool = False
     seen: str = ""
@@ -115,7 +121,7 @@ def section(inputs: Inputs) -> Headline:
     page.splits, page.several = listed_splits(splits), len(splits) > 1
     page.seen = seen_sentence(inputs.seen)
     names = order_pretrainings({row["pretraining"] for row in inputs.rows})
-    page.legend = [(name, *_style(name)) for name in names]
+    page.legend = [(name, *_style(name), _title(name)) for name in names]
     page.published = [
         (PROTOCOLS[protocol], figure)
         for protocol in order
@@ -127,8 +133,13 @@ def section(inputs: Inputs) -> Headline:
 
 
 def _style(pretraining: str) -> tuple[str, str]:
-    style = pretraining if pretraining in _MARKERS else "other"
-    return f"dot-{style}", _MARKERS[style]
+    return _STYLES.get(pretraining, _OTHER)
+
+
+def _title(name: str) -> str:
+    """What a pretraining is, in words; empty where this version does not know it."""
+    known = PRETRAININGS.get(name)
+    return f"{known.title}: {known.description}" if known else ""
 
 
 def mean_cell(rows: list[dict[str, Any]]) -> Cell:
@@ -188,7 +199,7 @@ def _plot(
         for name in pretrainings
         for view, cell in cells[name].items()
     ]
-    markers = {f"dot-{style}": shape for style, shape in _MARKERS.items()}
+    markers = dict((*_STYLES.values(), _OTHER))
     return interval_plot(dots, views, markers, chance)
 
 

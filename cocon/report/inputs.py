@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from cocon.config.schema import PRETRAININGS
 from cocon.datasets.manifest import TEST, Video, in_order, read_manifest
 from cocon.errors import CoConError, DatasetError
 from cocon.evaluation.features import Features, read_features
@@ -20,12 +19,12 @@ from cocon.evaluation.metrics import is_rank
 from cocon.evaluation.scores import read_scores
 from cocon.evaluation.splits import Split, labelled_split
 from cocon.loading import as_type, number, read_object, reading
+from cocon.pretrainings import PRETRAININGS, RANDOM
 from cocon.report.settings import ReportSettings
 from cocon.shards import ShardSet, VideoInfo, membership
 from cocon.views import VIEWS
 
 ENSEMBLE = "ensemble"
-RANDOM = "random"
 PROTOCOLS = {"linear": "Linear probe", "finetune": "Fine-tuning", "retrieval": "Retrieval"}
 
 UNREADABLE = (

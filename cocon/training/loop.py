@@ -78,6 +78,7 @@ class Loop(ABC, Generic[BatchT]):
         reporter: where progress is told.
         loggers: where the curves go.
         keep_best: also keep the module with the lowest validation loss.
+        per_video: clips of a video in a batch.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Loop(ABC, Generic[BatchT]):
         reporter: Reporter,
         loggers: Loggers,
         keep_best: bool = False,
+        per_video: int = 1,
     ) -> None:
         self.module, self.settings, self.section = module, settings, section
         self.epochs, self.batch_size, self.accumulate = epochs, batch_size, accumulate
@@ -108,7 +110,9 @@ class Loop(ABC, Generic[BatchT]):
         self.optimiser = self.make_optimiser()
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.amp == "fp16")
         videos: int = len(clips)  # type: ignore[arg-type]
-        self.order = EpochBatches(videos, batch_size, seed=seed, rank=world.rank, size=world.size)
+        self.order = EpochBatches(
+            videos, batch_size, seed=seed, rank=world.rank, size=world.size, per_video=per_video
+        )
         self.steps = math.ceil(self.order.steps / accumulate)
         self.loader = self.load(clips, self.order, settings.workers)
 

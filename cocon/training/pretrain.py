@@ -17,7 +17,7 @@ from cocon.errors import ConfigError
 from cocon.files import check_output, fingerprint, sha256_of
 from cocon.losses.cocon import canonical_order
 from cocon.models.network import ViewNetwork
-from cocon.pretrainings import WITHOUT_STAGE1
+from cocon.pretrainings import PRESETS, STAGE1, WITHOUT_STAGE1
 from cocon.shards import ShardSet, membership
 from cocon.shards.parameters import common_parameters, essential
 from cocon.training.checkpoint import check_weights, load_encoder, save_encoder
@@ -78,7 +78,7 @@ class PretrainJob:
     @property
     def pretraining(self) -> str:
         """How the result is called in tables."""
-        return "stage1" if self.stage == "stage1" else self.terms
+        return STAGE1 if self.stage == STAGE1 else self.terms
 
     @property
     def schedule(self) -> Stage:
@@ -106,6 +106,12 @@ class PretrainJob:
             raise ConfigError("stage1 starts from scratch", "leave --init out, or use --stage stage2")
         if self.stage == "stage2" and self.init is None:
             raise ConfigError("stage2 needs encoders to start from", "give the folder of stage 1 as --init")
+        clips, batch = PRESETS[self.terms].clips, self.schedule.batch_size
+        if batch % clips:
+            raise ConfigError(
+                f"'{self.terms}' compares {clips} clips of each video, which do not fill a batch of {batch}",
+                f"make pretraining.{self.stage}.batch_size a multiple of {clips}",
+            )
         if len(set(self.views)) != len(self.views):
             raise ConfigError(f"a view is named twice: {' '.join(self.views)}")
         for path in (self.log, *(self.output / f"{view}.safetensors" for view in self.views)):
@@ -202,6 +208,7 @@ def _clips(
         schedule.augmentation if augmented else None,
         seed=job.seed,
         cache_bytes=schedule.cache_megabytes * 2**20 // max(1, schedule.workers) if augmented else 0,
+        per_video=PRESETS[job.terms].clips,
     )
 
 

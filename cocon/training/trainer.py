@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,8 +15,10 @@ from cocon.data.batches import fixed_batches, shares
 from cocon.data.clips import ClipDataset, Clips
 from cocon.data.loader import check_shared_memory
 from cocon.data.network_input import to_network_input
+from cocon.losses.coclr import ClipQueue
 from cocon.losses.cocon import CoConLoss
 from cocon.models.network import ViewNetwork
+from cocon.pretrainings import PRESETS
 from cocon.training.distributed import alone
 from cocon.training.launch import World, prepare_network
 from cocon.training.log import Averages, Reporter, Row
@@ -28,12 +31,21 @@ from cocon.training.sync_norm import synchronised
 
 
 class ViewNetworks(nn.Module):
-    """The networks of all views behind one ``forward``, which is what DDP wants to wrap."""
+    """The networks of all views behind one ``forward``, which is what DDP wants to wrap.
 
-    def __init__(self, networks: dict[str, ViewNetwork], predicted_blocks: int) -> None:
+    Args:
+        networks: the networks by view.
+        predicted_blocks: blocks that each predicts.
+        queue: what the loss remembers of past batches, so that checkpoints hold it; None: nothing.
+    """
+
+    def __init__(
+        self, networks: dict[str, ViewNetwork], predicted_blocks: int, queue: ClipQueue | None = None
+    ) -> None:
         super().__init__()
         self.by_view = nn.ModuleDict(networks)
         self.predicted_blocks = predicted_blocks
+        self.queue = queue
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
         """Per view from x_BNCKHW to (z_BNDSS, p_BPDSS)."""
@@ -49,7 +61,7 @@ class Trainer(Loop[Clips]):
         validation: clips for the validation loss; None: none.
         stage: epochs, batch size and learning rate.
         settings: everything else.
-        preset: which terms the loss has.
+        preset: which terms the loss has; both sets of clips must have as many of a video as it needs.
         probe: what is measured every ``probe_every`` epochs; None: nothing.
         seed: seed of order, augmentation and dropout.
         state: where the unfinished run is kept.
@@ -76,11 +88,14 @@ class Trainer(Loop[Clips]):
     ) -> None:
         self.networks, self.pretraining, self.clip = networks, settings, train.clip
         check_shared_memory(self.clip, networks, stage.batch_size, settings.workers)
-        module: nn.Module = ViewNetworks(networks, self.clip.predicted_blocks).to(world.device)
+        queue = _queue(networks, settings, preset)
+        module: nn.Module = ViewNetworks(networks, self.clip.predicted_blocks, queue).to(world.device)
         if settings.sync_batch_norm and world.size > 1:
             module = synchronised(module, world.device)
         for network in networks.values():
             prepare_network(network, settings, world.device)
+        if world.size > 1 and not PRESETS[preset].predicts:
+            _freeze_predictions(networks)
         super().__init__(
             module,
             train,
@@ -105,14 +120,17 @@ class Trainer(Loop[Clips]):
             reporter=reporter,
             loggers=loggers,
             keep_best=settings.result == "best",
+            per_video=train.per_video,
         )
-        self.loss = CoConLoss(settings.loss, preset)
+        self.loss = CoConLoss(settings.loss, preset, queue)
         self.augment = Augmenter(settings.augmentation, self.clip)
         self.probe = probe
         self.validation_clips = validation
         held_out = len(validation) if validation else 0
         self.shares_validation = shares(held_out, world.size)
-        self.validation_batches = fixed_batches(held_out, stage.batch_size, rank=world.rank, size=world.size)
+        self.validation_batches = fixed_batches(
+            held_out, stage.batch_size, rank=world.rank, size=world.size, per_video=train.per_video
+        )
 
     def fit(self, resume: Path | None = None) -> list[Row]:
         """As :meth:`Loop.fit`."""
@@ -127,13 +145,15 @@ class Trainer(Loop[Clips]):
             view: self.augment(x.to(self.world.device, non_blocking=True), view, generator)
             for view, x in batch.views.items()
         }
-        return self.compare(inputs)
+        return self.compare(inputs, batch.video_id)
 
-    def compare(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Loss and terms of network inputs x_BNCKHW by view."""
+    def compare(self, inputs: dict[str, Tensor], videos: Sequence[str]) -> dict[str, Tensor]:
+        """Loss and terms of network inputs x_BNCKHW by view, of clips of these videos."""
         with self.autocast():
             outputs = self.model(inputs)
-        terms = self.loss(outputs)
+        # what starts from random networks has the epochs of both stages; in the first, views stay apart
+        mining = self.epoch >= self.pretraining.stage1.epochs
+        terms = self.loss(outputs, videos, mining=mining, keep=self.model.training)
         return {"loss": terms.total, **terms.terms}
 
     def evaluate(self) -> Row:
@@ -158,5 +178,21 @@ class Trainer(Loop[Clips]):
                 for view, x in batch.views.items()
             }
             with contextlib.nullcontext() if self.shares_validation else alone():
-                averages.add({name: value.item() for name, value in self.compare(inputs).items()})
+                values = self.compare(inputs, batch.video_id)
+                averages.add({name: value.item() for name, value in values.items()})
         return self.world.mean(averages.means())
+
+
+def _queue(networks: Mapping[str, ViewNetwork], settings: Pretraining, preset: str) -> ClipQueue | None:
+    """What a preset remembers of past batches."""
+    if "coclr" not in PRESETS[preset].terms:
+        return None
+    features = next(iter(networks.values())).settings.features
+    return ClipQueue(networks, features, settings.loss.queue)
+
+
+def _freeze_predictions(networks: Mapping[str, ViewNetwork]) -> None:
+    """DDP waits for the gradients of all that is trained; aggregator and predictor get none."""
+    for network in networks.values():
+        network.aggregator.requires_grad_(False)
+        network.predictor.requires_grad_(False)

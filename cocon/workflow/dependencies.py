@@ -31,7 +31,7 @@ from cocon.config.schema import (
     ViewExtraction,
 )
 from cocon.config.schema import Pretraining as PretrainingSection
-from cocon.pretrainings import TERMS, WITHOUT_STAGE1
+from cocon.pretrainings import PRESETS, WITHOUT_STAGE1, keys_read
 from cocon.views import VIEWS
 from cocon.workflow.running import RUNNING
 from cocon.workflow.versions import EXTRACTION, STAGES
@@ -215,17 +215,7 @@ def network_settings(network: Network, views: Sequence[str]) -> Document:
 
 def loss_settings(loss: Loss, preset: str, views: Sequence[str]) -> Document:
     """The keys of the loss that the terms of a preset read."""
-    terms = set(TERMS[preset]) if len(views) > 1 else set(TERMS[preset]) & {"cpc"}
-    read = set()
-    if "cpc" in terms:
-        read |= {"temperature"}
-    if "sync" in terms:
-        read |= {"cooperation", "sync"}
-    if "sim" in terms:
-        read |= {"cooperation", "similarity", "sim"}
-        read |= {"contrast_temperature"} if loss.sim == "infonce" else {"margin"}
-    if "cmc" in terms:
-        read |= {"contrast_temperature"}
+    read = keys_read(preset, loss.model_dump(), together=len(views) > 1)
     return {key: value for key, value in changed(loss).items() if key in read}
 
 
@@ -385,8 +375,8 @@ def relations(recipe: Recipe, seed: int) -> Document:
 def shown_in_report(recipe: Recipe, views: Sequence[str]) -> Document:
     """The recipe as far as any result of a data set depends on it: what its report shows."""
     evaluation = recipe.evaluation
-    presets = [name for name in evaluation.pretrainings if name in TERMS]
-    presets += [name for name in evaluation.finetune_pretrainings if name in TERMS]
+    presets = [name for name in evaluation.pretrainings if name in PRESETS]
+    presets += [name for name in evaluation.finetune_pretrainings if name in PRESETS]
     stages = [pretraining_settings(recipe, "stage1", "cpc", [view]) for view in views]
     stages += [pretraining_settings(recipe, "stage2", name, views) for name in presets]
     document = merged(*stages) | {"evaluation": _evaluation(evaluation, views)}

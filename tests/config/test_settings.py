@@ -297,3 +297,17 @@ def test_every_top_level_key_stands_in_the_shipped_configuration(repository: Pat
 def test_the_json_schema_is_in_step(repository: Path) -> None:
     stored = json.loads((repository / "workflow" / "schemas" / "config.schema.json").read_text())
     assert stored == Config.model_json_schema(), "run `make schema`"
+
+
+@pytest.mark.parametrize("where", ["evaluation", "ablation"])
+def test_batches_hold_whole_videos(tmp_path: Path, where: str) -> None:
+    odd = VALID + "    pretraining: {stage2: {batch_size: 5}}\n"
+    load(tmp_path, odd + "ablations: {a: {dataset: demo}}\n")
+    if where == "evaluation":
+        odd += "    evaluation: {pretrainings: [cocon, nce]}\n"
+    else:
+        odd += "ablations: {a: {dataset: demo, pretrainings: [nce]}}\n"
+    found = problem(tmp_path, odd)
+    assert "recipes.small.pretraining.stage2.batch_size" in found
+    assert "nce compares 2 clips of each video" in found
+    load(tmp_path, odd.replace("batch_size: 5", "batch_size: 6"))

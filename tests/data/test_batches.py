@@ -64,3 +64,39 @@ def test_fewer_videos_than_processes_are_those_of_every_process(videos: int, exp
     assert not shares(videos, 8)
     assert ranks == [fixed_batches(videos, 4)] * 8
     assert [len(batch) for batch in ranks[0]] == expected
+
+
+@pytest.mark.parametrize("per_video", [2, 3])
+def test_several_clips_of_a_video_are_as_many_clips_and_steps(per_video: int) -> None:
+    """n epochs in a row show every video once, with n clips that lie side by side."""
+    one, several = EpochBatches(27, 6, seed=0), EpochBatches(27, 6, seed=0, per_video=per_video)
+    assert several.steps == one.steps == 4
+    for round_ in range(2):
+        videos = []
+        for epoch in range(round_ * per_video, (round_ + 1) * per_video):
+            several.epoch = epoch
+            batches = list(several)
+            assert [len(batch) for batch in batches] == [6] * 4
+            clips = [number for batch in batches for _, number in batch]
+            assert [clip % per_video for clip in clips] == list(range(per_video)) * (24 // per_video)
+            first = [clip // per_video for clip in clips[::per_video]]
+            assert first == [clip // per_video for clip in clips[per_video - 1 :: per_video]]
+            videos += first
+        assert len(videos) == len(set(videos)) == 24
+    whole = list(several)
+    several.first = 2
+    assert list(several) == whole[2:]
+
+
+def test_processes_share_whole_videos() -> None:
+    one = list(EpochBatches(26, 12, seed=1, per_video=2))
+    ranks = [list(EpochBatches(26, 4, seed=1, rank=rank, size=3, per_video=2)) for rank in range(3)]
+    assert [[key for part in parts for key in part] for parts in zip(*ranks, strict=True)] == one
+
+
+def test_fixed_batches_of_several_clips() -> None:
+    assert fixed_batches(5, 4, per_video=2) == [
+        [(0, 0), (0, 1), (0, 2), (0, 3)],
+        [(0, 4), (0, 5), (0, 6), (0, 7)],
+    ]
+    assert fixed_batches(2, 2, rank=1, size=2, per_video=2) == [[(0, 2), (0, 3)]]

@@ -77,6 +77,22 @@ def test_without_augmentation_the_middle(shards: dict[str, ShardSet]) -> None:
     assert all(torch.equal(x, dataset[7, 0].views[view]) for view, x in dataset[0, 0].views.items())
 
 
+def test_clips_of_one_video_are_drawn_independently(shards: dict[str, ShardSet]) -> None:
+    dataset = ClipDataset(shards, list(LENGTHS), CLIP, Augmentation(), per_video=2)
+    assert len(dataset) == len(LENGTHS)
+    assert [dataset[0, number].video_id for number in range(6)] == [n for n in LENGTHS for _ in range(2)]
+    pairs = [[indices_seen(dataset[e, n].views)["rgb"][0] for n in (0, 1)] for e in range(10)]
+    assert sum(first != second for first, second in pairs) > 5
+    assert len({first for first, _ in pairs}) > 3 < len({second for _, second in pairs})
+
+
+def test_without_augmentation_clips_of_one_video_are_evenly_spaced(shards: dict[str, ShardSet]) -> None:
+    dataset = ClipDataset(shards, list(LENGTHS), CLIP, None, per_video=2)
+    room = 50 - clip_frames(50, CLIP, start=0)[-1] - 1
+    for number, start in ((0, room // 4), (1, room * 3 // 4)):
+        assert indices_seen(dataset[0, number].views)["rgb"] == clip_frames(50, CLIP, start).tolist()
+
+
 def test_worker_processes_change_nothing(shards: dict[str, ShardSet]) -> None:
     dataset = ClipDataset(shards, list(LENGTHS), CLIP, Augmentation())
     keys = [[(2, 0), (2, 2)], [(2, 1)]]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,25 @@ def test_only_what_the_embedding_needs_is_exported(
     assert load_encoder(tmp_path / "x", "cpu").views == ["rgb"]
     with pytest.raises(CheckpointError, match=r"is an exported encoder \(rgb\), not an encoder"):
         read_info(tmp_path / "x" / "rgb.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("pretraining", "line"),
+    [
+        ("cmc", "CMC: contrastive multiview coding: views are compared, nothing is predicted; L_cmc (Tian"),
+        ("cocon", "CoCon: the method of the paper; each view with L_cpc, then L_cpc, L_sync, L_sim (Rai"),
+        ("stage1", "Stage 1: every view by itself, dense predictive coding; L_cpc (Han"),
+        ("random", "Random weights: not trained; the weights are as they were drawn, to compare with\n"),
+        ("mine", "not known to this version\n"),
+    ],
+)
+def test_the_card_says_what_the_encoder_was_trained_with(
+    checkpoint: Callable[..., Path], tmp_path: Path, pretraining: str, line: str
+) -> None:
+    path = checkpoint(tmp_path / "rgb.safetensors", "rgb", pretraining=pretraining)
+    export(ExportJob([path], tmp_path / "x"))
+    card = (tmp_path / "x" / "README.md").read_text()
+    assert f"- Pretraining `{pretraining}`: {line}" in card
 
 
 def test_the_command_writes_a_card_with_accuracies(

@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cocon.config import schema
 from cocon.config.schema import Loss
 from cocon.errors import ConfigError
 from cocon.losses.cocon import CoConLoss
@@ -17,9 +16,10 @@ from cocon.losses.infonce import infonce_loss
 from cocon.losses.instances import instance_features
 from cocon.losses.sim import sim_loss
 from cocon.losses.sync import sync_loss
-from cocon.pretrainings import TERMS, WITHOUT_STAGE1
+from cocon.pretrainings import PRESETS, TERMS
 
 SETTINGS = Loss(temperature=0.1, cooperation=7.0, similarity=0.5)
+VIDEOS = ["a", "a"]
 
 
 def outputs(*views: str, batch: int = 2) -> dict[str, tuple[Tensor, Tensor]]:
@@ -67,7 +67,7 @@ def instances(z_BNDSS: Tensor) -> list[list[float]]:
 def reference(batch: dict[str, tuple[Tensor, Tensor]], settings: Loss, preset: str) -> float:
     """The loss of the paper in plain Python: one number at a time."""
     total = 0.0
-    if preset != "cmc":
+    if preset in ("cpc", "cpc_sync", "cpc_sim", "cocon", "cocon_nce"):
         total += sum(nce(rows(p), rows(z[:, 3:]), settings.temperature) for z, p in batch.values())
     h = {view: instances(z) for view, (z, _) in batch.items()}
     for a, b in combinations(h.values(), 2):
@@ -82,22 +82,24 @@ def reference(batch: dict[str, tuple[Tensor, Tensor]], settings: Loss, preset: s
                 sim += 0.5 * distance / len(a)
             else:
                 sim += 0.5 * max(0.0, settings.margin - distance) / (len(every) - len(a))
-        if settings.sim == "infonce":
+        if settings.sim == "infonce" or preset == "cocon_nce":
             sim = contrast
-        if preset in ("cpc_sync", "cocon"):
+        if preset in ("cpc_sync", "cocon", "cocon_nce", "cmc_sync"):
             total += settings.cooperation * sync
-        if preset in ("cpc_sim", "cocon"):
+        if preset in ("cpc_sim", "cocon", "cocon_nce"):
             total += settings.cooperation * settings.similarity * sim
-        if preset == "cmc":
+        if preset in ("cmc", "cmc_sync"):
             total += contrast
     return total
 
 
+#: see test_nce.py and test_coclr.py
+OF_CLIPS = ("nce", "coclr")
 KINDS = [{}, {"sync": "squared"}, {"sim": "infonce", "contrast_temperature": 0.3}, {"margin": 0.6}]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("preset", list(TERMS))
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name not in OF_CLIPS])
 def test_equals_the_slow_reference(preset: str, kind: dict[str, object]) -> None:
     torch.manual_seed(0)
     batch = outputs("rgb", "flow", "mask")
@@ -106,24 +108,25 @@ def test_equals_the_slow_reference(preset: str, kind: dict[str, object]) -> None
     assert total.item() == pytest.approx(reference(batch, settings, preset), rel=1e-12)
 
 
-@pytest.mark.parametrize("preset", list(TERMS))
+@pytest.mark.parametrize("preset", list(PRESETS))
 def test_total_is_the_weighted_sum_of_the_terms(preset: str) -> None:
     torch.manual_seed(0)
     batch = outputs("rgb", "flow", "mask")
-    result = CoConLoss(SETTINGS, preset)(batch)
-    weights = {"cpc": 1, "cmc": 1, "sync": 7, "sim": 7 * 0.5, "accuracy": 0}
+    result = CoConLoss(SETTINGS, preset)(batch, VIDEOS)
+    weights = {"cpc": 1, "cmc": 1, "nce": 1, "coclr": 1, "sync": 7, "sim": 7 * 0.5, "accuracy": 0}
     expected = sum(weights[name.split("/")[0]] * value for name, value in result.terms.items())
+    assert {name.split("/")[0] for name in result.terms} - {"accuracy"} == set(PRESETS[preset].terms)
     torch.testing.assert_close(result.total, expected)
 
 
-@pytest.mark.parametrize("preset", list(TERMS))
+@pytest.mark.parametrize("preset", list(PRESETS))
 def test_gradients_are_those_of_finite_differences(preset: str) -> None:
     torch.manual_seed(0)
-    batch = outputs("rgb", "mask")
+    batch = outputs("rgb", "mask", batch=4)
     loss = CoConLoss(SETTINGS.model_copy(update={"temperature": 0.5, "sync": "squared"}), preset)
 
     def total(rgb_z: Tensor, rgb_p: Tensor, mask_z: Tensor, mask_p: Tensor) -> Tensor:
-        return loss({"rgb": (rgb_z, rgb_p), "mask": (mask_z, mask_p)}).total
+        return loss({"rgb": (rgb_z, rgb_p), "mask": (mask_z, mask_p)}, ["a", "a", "b", "b"]).total
 
     leaves = [x.requires_grad_() for pair in batch.values() for x in pair]
     direction = [torch.randn_like(x) for x in leaves]
@@ -145,13 +148,6 @@ def test_collapsed_networks_are_at_chance_and_only_sync_is_content() -> None:
     assert terms["sim/rgb-flow"].item() == pytest.approx(0.5)
     assert terms["cpc/rgb"].item() == pytest.approx(math.log(2 * 2 * 2 * 2))
     assert contrast.item() == pytest.approx(math.log(2 * 5))
-
-
-def test_presets_are_those_of_the_configuration() -> None:
-    assert tuple(TERMS) == schema.PRESETS
-    assert ("random", "stage1", *TERMS) == schema.PRETRAININGS
-    predicting = {preset for preset, terms in TERMS.items() if "cpc" in terms}
-    assert set(TERMS) - WITHOUT_STAGE1 == predicting
 
 
 def test_terms_have_names_and_no_gradient() -> None:
@@ -180,7 +176,7 @@ def test_order_of_the_views_does_not_change_a_bit() -> None:
     assert list(first.terms) == list(second.terms)
 
 
-@pytest.mark.parametrize("preset", [name for name in TERMS if name != "cmc"])
+@pytest.mark.parametrize("preset", [name for name in PRESETS if PRESETS[name].predicts])
 def test_one_view_has_no_pair_terms(preset: str) -> None:
     batch = outputs("pose")
     result = CoConLoss(SETTINGS, preset)(batch)
@@ -215,9 +211,22 @@ def test_cmc_compares_views_and_predicts_nothing() -> None:
     assert list(result.terms) == ["cmc/rgb-flow"]
     assert all(z.grad is not None and p.grad is None for z, p in leaves.values())
     assert not loss.predicts
-    assert all(CoConLoss(SETTINGS, preset).predicts for preset in TERMS if preset != "cmc")
-    with pytest.raises(ConfigError, match="'cmc' compares views"):
-        loss(outputs("rgb"))
+
+
+@pytest.mark.parametrize(
+    "preset", [name for name in PRESETS if all(TERMS[term].between_views for term in PRESETS[name].terms)]
+)
+def test_what_only_compares_views_needs_two(preset: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{preset}' compares views"):
+        CoConLoss(SETTINGS, preset)(outputs("rgb"), VIDEOS)
+
+
+def test_cocon_nce_is_cocon_with_infonce_whatever_the_kind() -> None:
+    batch = outputs("rgb", "flow", "mask")
+    fixed = CoConLoss(SETTINGS, "cocon_nce")(batch)
+    chosen = CoConLoss(SETTINGS.model_copy(update={"sim": "infonce"}), "cocon")(batch)
+    assert fixed.total.item() == chosen.total.item()
+    assert fixed.terms == chosen.terms
 
 
 def test_gradient_reaches_every_view() -> None:

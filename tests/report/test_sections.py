@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from cocon.datasets.manifest import Video
 from cocon.evaluation.features import read_features, write_features
 from cocon.files import write_json, write_text
+from cocon.pretrainings import PRETRAININGS, TERMS
 from cocon.report import (
     alignment,
     confusion,
@@ -123,11 +124,32 @@ def test_curves_show_both_stages_and_survive_an_unfinished_line(inputs: Inputs) 
         "Stage 1: every view alone",
         "Stage 2: all views together, cocon",
     ]
-    titles = ["L_cpc", "Accuracy of the prediction", "L_sync", "L_sim", "Total loss", "Learning rate"]
+    titles = ["L_cpc", "Accuracy", "L_sync", "L_sim", "Total loss", "Learning rate"]
     assert [panel.title for panel in page.runs[1].panels] == titles
     assert page.runs[1].epochs == 12
     assert page.runs[1].dashed
     assert not page.missing
+
+
+def test_every_term_of_every_preset_has_a_curve(tmp_path: Path) -> None:
+    lines = [{"epoch": epoch, **{f"{term}/rgb": epoch for term in TERMS}} for epoch in (1, 2)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    write_text(tmp_path / "pretrain" / "cmc" / "log.jsonl", text)
+    (run,) = curves.section(inputs_with([], tmp_path)).runs
+    assert {panel.title for panel in run.panels} == {term.title for term in TERMS.values()}
+
+
+def test_every_pretraining_has_a_mark_and_a_name(tmp_path: Path) -> None:
+    names = [*PRETRAININGS, "other"]
+    page = headline.section(inputs_with([row(pretraining=name) for name in names], tmp_path))
+    assert [name for name, *_ in page.legend] == names
+    assert len({(style, shape) for _, style, shape, _ in page.legend}) == len(names)
+    assert [title for *_, title in page.legend] == [
+        *(f"{known.title}: {known.description}" for known in PRETRAININGS.values()),
+        "",
+    ]
+    marks = [("hollow" in style, shape) for _, style, shape, _ in page.legend[2:-1]]
+    assert len(set(marks)) == len(marks), "two presets that look alike"
 
 
 def test_probes_have_curves_of_their_own(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """What one process, or under torchrun's variables each of several, makes of the same batches.
 
 usage: python process.py DATASET OUTPUT BATCH SETTINGS
-First one step of stage 2 (loss, terms, gradients and then the validation loss; batch norm uses its running
-statistics), then whole runs of stage 1: straight, stopped and resumed, and with a loss that is no number.
+First steps of stage 2 with several losses (loss, terms, gradients and then the validation loss; batch norm
+uses its running statistics), then whole runs of stage 1: straight, stopped and resumed, and with a loss that
+is no number.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from cocon.data.clips import ClipDataset
 from cocon.data.network_input import to_network_input
+from cocon.pretrainings import PRESETS
 from cocon.shards import ShardSet
 from cocon.training.initialise import initial_network
 from cocon.training.interrupt import TrainingInterruptedError
@@ -32,18 +34,19 @@ from cocon.training.state import RunState
 from cocon.training.trainer import Trainer
 
 
-def first_step(
-    dataset: Path, output: Path, batch: int, settings: PretrainSettings, here: World
+def first_steps(
+    dataset: Path, output: Path, batch: int, settings: PretrainSettings, here: World, preset: str
 ) -> dict[str, Any]:
     shards = {view: ShardSet.of_folder(dataset / "shards" / view) for view in ("rgb", "mask")}
-    clips = ClipDataset(shards, sorted(shards["rgb"].videos)[:12], settings.clip, None)
+    per_video = PRESETS[preset].clips
+    clips = ClipDataset(shards, sorted(shards["rgb"].videos)[:12], settings.clip, None, per_video=per_video)
     trainer = Trainer(
         {view: initial_network(view, settings.network, 0) for view in shards},
         clips,
         clips,
         stage=settings.pretraining.stage2.model_copy(update={"batch_size": batch}),
         settings=settings.pretraining,
-        preset="cocon",
+        preset=preset,
         seed=0,
         state=RunState(output / "state", {}),
         world=here,
@@ -54,9 +57,15 @@ def first_step(
         trainer, "augment", lambda x, view, generator: to_network_input(x, view, settings.clip)
     ):
         trainer.model.eval()
-        terms = trainer.train_step([next(iter(trainer.loader))])
-    gradients = {name: p.grad for name, p in trainer.module.named_parameters()}
-    return {"terms": terms, "gradients": gradients, "validation": trainer.validate()}
+        first, second, *_ = trainer.loader
+        terms = trainer.train_step([first])
+        parameters = dict(trainer.module.named_parameters())
+        gradients = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
+        validation = trainer.validate()
+        trainer.epoch = settings.pretraining.stage1.epochs  # from here on views find positives
+        trainer.model.eval()
+        next_terms = trainer.train_step([second])
+    return {"terms": terms, "gradients": gradients, "validation": validation, "next": next_terms}
 
 
 def runs(dataset: Path, output: Path, settings: PretrainSettings, here: World) -> dict[str, Any]:
@@ -95,8 +104,8 @@ def runs(dataset: Path, output: Path, settings: PretrainSettings, here: World) -
     pretrain(job("resumed"), here)
     rows["resumed"] = read_log(job("resumed").log)
 
-    def poisoned(self: Trainer, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        values = compare(self, inputs)
+    def poisoned(self: Trainer, inputs: dict[str, Tensor], videos: list[str]) -> dict[str, Tensor]:
+        values = compare(self, inputs, videos)
         if here.rank == last:
             values["loss"] = values["loss"] * torch.nan
         return values
@@ -111,13 +120,16 @@ def runs(dataset: Path, output: Path, settings: PretrainSettings, here: World) -
 
 def main(dataset: Path, output: Path, batch: int, settings: PretrainSettings) -> None:
     with world("cpu", threads=1) as here:
-        step = first_step(dataset, output, batch, settings, here)
+        steps = {
+            preset: first_steps(dataset, output, batch, settings, here, preset)
+            for preset in ("cocon", "cmc", "nce", "coclr")
+        }
         stage = settings.pretraining.stage1.model_copy(update={"batch_size": batch})
         changed = settings.pretraining.model_copy(update={"stage1": stage})
         whole = runs(
             dataset, output / str(here.size), settings.model_copy(update={"pretraining": changed}), here
         )
-        torch.save({"step": step, "runs": whole}, output / f"{here.size}_{here.rank}.pt")
+        torch.save({"steps": steps, "runs": whole}, output / f"{here.size}_{here.rank}.pt")
 
 
 if __name__ == "__main__":

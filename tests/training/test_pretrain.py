@@ -218,10 +218,10 @@ def test_cosine_and_warm_up_also_when_resumed(job: Job, run: Run, settings: Sett
 def test_loss_that_is_no_number_names_the_videos(job: Job, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     original = Trainer.compare
 
-    def poisoned(self: Trainer, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def poisoned(self: Trainer, inputs: dict[str, torch.Tensor], videos: Any) -> dict[str, torch.Tensor]:
         if self.step == 1:
             inputs["rgb"][0] = torch.nan
-        return original(self, inputs)
+        return original(self, inputs, videos)
 
     monkeypatch.setattr(Trainer, "compare", poisoned)
     with pytest.raises(
@@ -253,10 +253,10 @@ def test_channels_last_changes_layout_and_not_the_loss(
     layouts: list[bool] = []
     original = Trainer.compare
 
-    def compare(self: Trainer, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def compare(self: Trainer, inputs: dict[str, torch.Tensor], videos: Any) -> dict[str, torch.Tensor]:
         weights = [p for p in self.module.parameters() if p.dim() == 5]
         layouts.extend(w.is_contiguous(memory_format=torch.channels_last_3d) for w in weights)
-        return original(self, inputs)
+        return original(self, inputs, videos)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "compare", compare)

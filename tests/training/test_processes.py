@@ -57,11 +57,13 @@ def results(dataset: Path, tmp_path_factory: pytest.TempPathFactory, settings: A
     return {path.stem: torch.load(path, weights_only=True) for path in folder.glob("*.pt")}
 
 
-def test_a_step_of_two_processes_is_that_of_one(results: dict[str, Any]) -> None:
-    alone, *pair = (results[name]["step"] for name in ("1_0", "2_0", "2_1"))
+@pytest.mark.parametrize("preset", ["cocon", "cmc", "nce", "coclr"])
+def test_steps_of_two_processes_are_those_of_one(results: dict[str, Any], preset: str) -> None:
+    alone, *pair = (results[name]["steps"][preset] for name in ("1_0", "2_0", "2_1"))
     for one in pair:
         assert one["terms"] == pytest.approx(alone["terms"], rel=1e-3)
         assert one["validation"] == pytest.approx(alone["validation"], rel=2e-3)
+        assert one["next"] == pytest.approx(alone["next"], rel=1e-2)
         assert one["gradients"].keys() == alone["gradients"].keys()
         for name, gradient in alone["gradients"].items():
             scale = gradient.abs().max().item() + 1e-6

@@ -188,6 +188,8 @@ def of_pretraining(path: str) -> dict[str, int]:
     head, _, key = path.partition(".")
     if head in RUNNING or path in ("milestones", "sync_batch_norm", "loss.contrast_temperature"):
         return NOTHING
+    if path in ("loss.queue", "loss.nearest"):  # of coclr
+        return NOTHING
     if head == "stage2" or (head == "loss" and key != "temperature"):
         return follows(stage2=True)
     if head != "augmentation":

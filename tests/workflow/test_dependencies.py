@@ -53,6 +53,8 @@ LOSS = {
     "sync": "squared",
     "margin": 0.5,
     "contrast_temperature": 0.2,
+    "queue": 7,
+    "nearest": 3,
 }
 
 
@@ -69,12 +71,24 @@ LOSS = {
             {"temperature", "cooperation", "similarity", "sync", "sim", "contrast_temperature"},
         ),
         ("cmc", LOSS, {"contrast_temperature"}),
+        ("cmc_sync", LOSS, {"contrast_temperature", "cooperation", "sync"}),
+        (
+            "cocon_nce",
+            LOSS | {"sim": "infonce"},
+            {"temperature", "cooperation", "similarity", "sync", "contrast_temperature"},
+        ),
+        ("coclr", LOSS, {"contrast_temperature", "queue", "nearest"}),
     ],
 )
 def test_losses_read_the_keys_of_their_terms(preset: str, loss: dict[str, Any], read: set[str]) -> None:
     assert set(pretraining(preset=preset, loss=loss)["loss"]) == read
     one_view = pretraining(preset=preset, loss=loss, views=["rgb"]).get("loss", {})
     assert set(one_view) == read & {"temperature"}, "there is nothing to compare a single view with"
+
+
+def test_a_single_view_reads_what_it_discriminates_instances_with() -> None:
+    for views in (["rgb"], ["rgb", "flow"]):
+        assert set(pretraining(preset="nce", loss=LOSS, views=views)["loss"]) == {"contrast_temperature"}
 
 
 def test_what_predicts_nothing_trains_for_the_epochs_of_both_stages() -> None:

@@ -8,10 +8,11 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from cocon.config.machine import gpu_count, keep_to_ourselves, put_commands_on_path
-from cocon.config.schema import FRAME_PROTOCOLS, PRESETS, PRETRAININGS, PROTOCOLS, may_use_gpu
+from cocon.config.schema import FRAME_PROTOCOLS, PROTOCOLS, may_use_gpu
 from cocon.config.settings import load_config
 from cocon.errors import CoConError
 from cocon.patterns import expanded
+from cocon.pretrainings import PRESETS, PRETRAININGS
 from cocon.slurm import cancel_orphans
 from cocon.workflow import dependencies
 from cocon.workflow.dependencies import canonical

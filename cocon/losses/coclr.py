@@ -1,0 +1,121 @@
+"""L_coclr: instance discrimination whose positives are also found by the other views.
+
+Source: Han, Xie and Zisserman 2020, "Self-supervised co-training for video representation learning",
+arXiv 2010.09709, for two views; docs/method.md says what differs here. A queue of past features without a
+momentum encoder: Wang et al. 2020, "Cross-batch memory for embedding learning", arXiv 1912.06798.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from cocon.losses.nce import batch_candidates, multi_instance_loss
+from cocon.training.distributed import gather_with_gradient
+
+_EMPTY = -1  # no video's number
+
+
+class ClipQueue(nn.Module):
+    """The newest clips of past batches, of all processes: their vectors in every view, and their videos.
+
+    Its buffers are part of a checkpoint. It is the same in every process.
+
+    Args:
+        views: names of the views.
+        features: D, length of a vector.
+        size: clips that it holds.
+    """
+
+    videos_Q: Tensor
+
+    def __init__(self, views: Iterable[str], features: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("videos_Q", torch.full((size,), _EMPTY))
+        for view in views:
+            self.register_buffer(view, torch.zeros(size, features))
+
+    def of(self, view: str) -> Tensor:
+        """The vectors of a view (Q, D), the newest first; rows of no clip are zero."""
+        return self.get_buffer(view)
+
+    def filled(self) -> Tensor:
+        """Which rows hold a clip, (Q,)."""
+        return self.videos_Q != _EMPTY
+
+    @torch.no_grad()
+    def add(self, h: Mapping[str, Tensor], videos_B: Tensor) -> None:
+        """Put the clips of a batch, gathered from all processes, before those that are there.
+
+        Args:
+            h: vectors (B, D) of this process by view.
+            videos_B: numbers of their videos, not negative.
+        """
+        _push(self.videos_Q, gather_with_gradient(videos_B))
+        for view, h_BD in h.items():
+            _push(self.of(view), gather_with_gradient(h_BD.detach()))
+
+
+def _push(rows: Tensor, new: Tensor) -> None:
+    rows.copy_(torch.cat([new, rows])[: len(rows)])
+
+
+def coclr_loss(
+    h: Mapping[str, Tensor],
+    videos_B: Tensor,
+    queue: ClipQueue | None,
+    temperature: float,
+    nearest: int,
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Each view's cross-entropy of a clip's likeness to its positives.
+
+    The candidates are the other clips of the batch of all processes, with gradient, and the clips of the
+    queue, without. The positives of a clip are those of its video, and for every other view the ``nearest``
+    clips of the queue that are not of its video and have the highest cosines with the clip in that view.
+    Without a queue this is L_nce.
+
+    Args:
+        h: one vector per clip (B, D) by view, L2-normalised.
+        videos_B: ``int64``, equal for clips of one video; every video has two clips or more.
+        queue: clips of past batches; None: there are none.
+        temperature: tau, > 0.
+        nearest: K; 0: other views are not asked.
+
+    Returns:
+        By view the loss, a mean over this process's clips, and the fraction of clips to which a positive is
+        nearest (no gradient).
+
+    Raises:
+        ValueError: if the temperature is not positive.
+    """
+    batch = {view: batch_candidates(h_BD, videos_B) for view, h_BD in h.items()}
+    if queue is None:
+        return {view: multi_instance_loss(h[view], *batch[view], temperature) for view in h}
+    filled_Q, same_BQ = queue.filled(), videos_B[:, None] == queue.videos_Q
+    others_BQ = filled_Q & ~same_BQ
+    found = {view: nearest_clips(h_BD, queue.of(view), others_BQ, nearest) for view, h_BD in h.items()}
+    result = {}
+    for view, h_BD in h.items():
+        candidates_CD, positive_BC, counted_BC = batch[view]
+        positive_BQ = same_BQ.clone()
+        for other in found:
+            if other != view:
+                positive_BQ |= found[other]
+        result[view] = multi_instance_loss(
+            h_BD,
+            torch.cat([candidates_CD, queue.of(view)]),
+            torch.cat([positive_BC, positive_BQ], 1),
+            torch.cat([counted_BC, filled_Q.expand_as(same_BQ)], 1),
+            temperature,
+        )
+    return result
+
+
+@torch.no_grad()
+def nearest_clips(h_BD: Tensor, queue_QD: Tensor, allowed_BQ: Tensor, nearest: int) -> Tensor:
+    """Which of the allowed rows of the queue have the K highest cosines; all, if there are no more than K."""
+    cosines_BQ = (h_BD @ queue_QD.t()).masked_fill(~allowed_BQ, -torch.inf)
+    highest_BK, found_BK = cosines_BQ.topk(min(nearest, len(queue_QD)))
+    return torch.zeros_like(allowed_BQ).scatter_(1, found_BK, highest_BK.isfinite())

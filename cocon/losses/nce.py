@@ -1,0 +1,85 @@
+"""L_nce: instance discrimination within one view. A clip must find the other clip of its video.
+
+Sources: Wu et al. 2018, arXiv 1805.01978; the form with two augmented copies in one batch is that of
+Chen et al. 2020, arXiv 2002.05709, equation 1.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cocon.losses.instances import instance_features
+from cocon.training.distributed import gather_with_gradient, rank_and_world_size
+
+
+def clip_features(z_BNDSS: Tensor) -> Tensor:
+    """One vector per clip (B, D): the mean of its N instances, L2-normalised.
+
+    Raises:
+        ValueError: if the input is not 5-dimensional.
+    """
+    h_MD = instance_features(z_BNDSS)
+    return F.normalize(h_MD.unflatten(0, z_BNDSS.shape[:2]).mean(1), dim=1)
+
+
+def nce_loss(h_BD: Tensor, videos_B: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of each clip's likeness to the other clips of its video.
+
+    - log(sum over positives p of exp(h_i . h_p / tau) / sum over j != i of exp(h_i . h_j / tau)), a mean
+    over this process's clips; j runs over the clips of all processes, positives are those of the same
+    video. With two clips per video it is the loss of SimCLR. When all cosines are equal it is
+    ln((C - 1) / positives) of C clips.
+
+    Args:
+        h_BD: one vector per clip, L2-normalised.
+        videos_B: ``int64``, equal for clips of one video; every video has two clips or more.
+        temperature: tau, > 0.
+
+    Returns:
+        The loss, and the fraction of clips to which a positive is nearest (no gradient).
+
+    Raises:
+        ValueError: if the temperature is not positive.
+    """
+    candidates_CD, positive_BC, others_BC = batch_candidates(h_BD, videos_B)
+    return multi_instance_loss(h_BD, candidates_CD, positive_BC, others_BC, temperature)
+
+
+def batch_candidates(h_BD: Tensor, videos_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The clips of all processes: their vectors (C, D), and which of them, for each clip of this process, are
+    of the same video (B, C), and are not the clip itself (B, C). A clip is not of its own video here.
+    """
+    candidates_CD, videos_C = gather_with_gradient(h_BD), gather_with_gradient(videos_B)
+    first = rank_and_world_size()[0] * len(h_BD)
+    rows_B = torch.arange(first, first + len(h_BD), device=h_BD.device)
+    others_BC = rows_B[:, None] != torch.arange(len(candidates_CD), device=h_BD.device)
+    return candidates_CD, (videos_B[:, None] == videos_C) & others_BC, others_BC
+
+
+def multi_instance_loss(
+    queries_RD: Tensor, candidates_CD: Tensor, positive_RC: Tensor, counted_RC: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    """Mean over queries of - log(sum over positives of exp(q . c / tau) / sum over counted of the same).
+
+    Args:
+        queries_RD: R vectors.
+        candidates_CD: C vectors.
+        positive_RC: which candidates are positives of which query; at least one each, all of them counted.
+        counted_RC: which candidates count at all.
+        temperature: tau, > 0.
+
+    Returns:
+        The loss, and the fraction of queries whose highest counted score is that of a positive.
+
+    Raises:
+        ValueError: if the temperature is not positive.
+    """
+    if temperature <= 0:
+        raise ValueError(f"the temperature must be positive, not {temperature}")
+    scores_RC = (queries_RD @ candidates_CD.t() / temperature).masked_fill(~counted_RC, -torch.inf)
+    positives_RC = scores_RC.masked_fill(~positive_RC, -torch.inf)
+    hits_R = positive_RC.gather(1, scores_RC.argmax(1, keepdim=True))
+    loss = (scores_RC.logsumexp(1) - positives_RC.logsumexp(1)).mean()
+    return loss, hits_R.to(loss.dtype).mean()
