@@ -52,28 +52,25 @@ class FlowExtractor(Extractor):
         """
 
     def process(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The flow (h, w, 2) of every pair of neighbours that is complete, see :meth:`results`."""
-        pictures = [resize(self._picture(frame), self.compute_size) for frame in batch]
+        """The flow (h, w, 2) of every pair of neighbours that is complete."""
+        pictures = self.pictures(batch)
         if self._previous is not None:
             pictures.insert(0, self._previous)
-        results = list(self.results(pictures)) if len(pictures) > 1 else []
+        flows = list(self.flows(np.stack(pictures))) if len(pictures) > 1 else []
         self._previous = pictures[-1]
-        self._last = results[-1] if results else self._last
-        return results
+        self._last = flows[-1] if flows else self._last
+        return flows
 
-    def results(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """What :meth:`store` gets of each pair of neighbours: by default :meth:`flows`.
-
-        A backend that has its flow on a GPU may give the stored bytes, ``uint8`` (T - 1, h, w, 2).
-        """
-        return self.flows(np.stack(pictures))
+    def pictures(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What the flow is computed from: the frames scaled, and grey unless :attr:`colour`."""
+        return [resize(self._picture(frame), self.compute_size) for frame in batch]
 
     def finish(self) -> list[np.ndarray]:
         """The last frame's flow."""
         return [np.zeros((*self.compute_size, 2), np.float32) if self._last is None else self._last]
 
     def store(self, result: np.ndarray) -> bytes:
-        """Scale a flow to the stored size, if it is not its bytes yet, and encode it."""
+        """Scale a flow to the stored size, if it is not its bytes already, and encode it."""
         if result.dtype != np.uint8:
             result = flow_to_bytes(rescale_flow(result, self.stored_size), self.settings.bound)
         return self.encode(result)

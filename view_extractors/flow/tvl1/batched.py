@@ -48,7 +48,9 @@ def flow_of_pairs(pictures_THW: Tensor, scheme: Scheme, refine: Refine) -> Tenso
     return flow
 
 
-def refine(level_T1HW: Tensor, flow: Tensor, dual: Tensor, scheme: Scheme, number: int) -> tuple[Tensor, Tensor]:
+def refine(
+    level_T1HW: Tensor, flow: Tensor, dual: Tensor, scheme: Scheme, number: int
+) -> tuple[Tensor, Tensor]:
     """Warp and iterate; a pair whose flow stays is left as it is.
 
     The host waits for the device once per warp, to see whether any pair still moves.

@@ -44,16 +44,36 @@ class Tvl1(FlowExtractor):
 
             self._gpu = Tvl1OnGpu(self._scheme, torch_device(resources))
 
-    def results(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Flows from a CPU, stored bytes from a GPU."""
-        if self._gpu:
-            return self._gpu.stored(pictures, self.stored_size, self.settings.bound)
-        return super().results(pictures)
+    def start(self, height: int, width: int) -> None:
+        """A new video begins."""
+        super().start(height, width)
+        self._waiting: list[np.ndarray] = []
+
+    def process(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Flows from a CPU; from a GPU stored bytes (h, w, 2), once there is enough to keep it busy."""
+        if not self._gpu:
+            return super().process(batch)
+        pictures = self._waiting + self.pictures(batch)
+        if len(pictures) <= self._gpu.together(*self.compute_size):
+            self._waiting = pictures
+            return []
+        results = list(self._gpu.stored(pictures, self.stored_size, self.settings.bound))
+        self._waiting = pictures[-1:]
+        self._last = results[-1]
+        return results
+
+    def finish(self) -> list[np.ndarray]:
+        """What has been waiting, and the last frame's."""
+        waiting: list[np.ndarray] = []
+        if self._gpu and len(self._waiting) > 1:
+            waiting = list(self._gpu.stored(self._waiting, self.stored_size, self.settings.bound))
+            self._last = waiting[-1]
+        return waiting + super().finish()
 
     def flows(self, pictures: np.ndarray) -> np.ndarray:
         """Motion between neighbours, see the base class."""
         if self._gpu:
-            return self._gpu.flows(pictures)
+            return self._gpu.flows(list(pictures))
         pairs, threads = len(pictures) - 1, self.resources.threads
         if threads == 1:
             return np.stack(list(cpu.flows(pictures, self._scheme)))

@@ -1,7 +1,7 @@
 """A level of TV-L1 by the fused kernels of :mod:`~view_extractors.flow.tvl1.kernels`.
 
-Does what :func:`view_extractors.flow.tvl1.batched.refine` does. A pair whose flow stays is not worked on any
-more. The host waits for the device once per warp, to see which pairs those are. Importing this imports Triton.
+Does what :func:`view_extractors.flow.tvl1.batched.refine` does. A pair whose flow stays leaves the batch; the
+host waits for the device once per warp, to see which pairs those are. Importing this imports Triton.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from view_extractors.flow.tvl1 import batched, kernels
 from view_extractors.flow.tvl1.scheme import Scheme
 
 
-def refine(level_T1HW: Tensor, flow: Tensor, dual: Tensor, scheme: Scheme, number: int) -> tuple[Tensor, Tensor]:
+def refine(
+    level_T1HW: Tensor, flow: Tensor, dual: Tensor, scheme: Scheme, number: int
+) -> tuple[Tensor, Tensor]:
     """Flow and dual after the warps of a level, see :func:`view_extractors.flow.tvl1.batched.refine`."""
     level = _Level(level_T1HW, flow, dual, scheme, number)
     for last in [False] * (scheme.warps_at(number) - 1) + [True]:
@@ -29,10 +31,10 @@ class _Level:
     def __init__(self, level_T1HW: Tensor, flow: Tensor, dual: Tensor, scheme: Scheme, number: int) -> None:
         self._scheme = scheme
         self._first = level_T1HW[:-1].contiguous()
-        self._second = batched.with_gradient(level_T1HW[1:])
-        self._flow, self._filtered, self._spare = flow, torch.empty_like(flow), torch.empty_like(flow)
-        self._dual, self._spare_dual = dual, torch.empty_like(dual)
-        self._data = torch.empty_like(dual)
+        self._second = batched.with_gradient(level_T1HW[1:]).contiguous()
+        self._flow, self._dual = flow.contiguous(), dual.contiguous()
+        self._filtered, self._spare = torch.empty_like(self._flow), torch.empty_like(self._flow)
+        self._spare_dual, self._data = torch.empty_like(self._dual), torch.empty_like(self._dual)
         self._depths = kernels.depths(scheme.iterations_at(number))
         self._pairs = torch.arange(len(flow), dtype=torch.int32, device=flow.device)
         self._done: tuple[Tensor, Tensor] | None = None
@@ -40,12 +42,10 @@ class _Level:
     def warp(self, measured: bool) -> None:
         """Filter, warp and iterate the pairs that still move; the change of their flow is measured."""
         scheme, pairs, before = self._scheme, self._pairs, self._flow
-        flow = before
-        if scheme.median_filter not in (1, 3):
-            flow = batched.median_filter(before, scheme.median_filter)
+        flow = batched.median_filter(before, 5) if scheme.median_filter == 5 else before
         weight, median = scheme.lambda_ * scheme.theta, scheme.median_filter == 3
         planes = (self._first, self._second, self._data)
-        kernels.linearise(pairs, flow, self._filtered, *planes, weight, median)
+        kernels.linearise(pairs, flow.contiguous(), self._filtered, *planes, weight, median)
         now, other = (self._filtered, self._dual), (self._spare, self._spare_dual)
         size = before.shape[2:]
         parts = kernels.programs(size[0], size[1], self._depths[-1])

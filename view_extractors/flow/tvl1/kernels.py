@@ -1,9 +1,12 @@
 """The fused kernels of TV-L1 in Triton, and how they are launched.
 
-All planes are float32 and contiguous, (pairs, channels, H, W): flow u, v; dual ux, vx, uy, vy (of u and v, in x
-and y); data rho, nx, ny, bound, see :func:`view_extractors.flow.tvl1.warping.linearise`. ``pairs`` names the
-pairs that are worked on, in any order; the others are left as they are. What a pair gets does not depend on
+All planes are float32 and contiguous, (pairs, channels, H, W): flow u, v; dual ux, vx, uy, vy (of u and v in
+x, in y); data rho, nx, ny, bound, see :func:`view_extractors.flow.tvl1.warping.linearise`. ``pairs`` names
+those that are worked on, in any order; the others are left as they are. What a pair gets does not depend on
 which others there are: programs are laid out by the picture's size alone.
+
+An iteration reads flow, dual and data (10 planes) and writes flow and dual (6): 64 bytes per pixel, if each
+is a launch of its own. :data:`DEPTH` of them in one launch take a quarter of that, and the margins: 19 bytes.
 
 Importing this imports Triton.
 """
@@ -240,7 +243,7 @@ def _iterate(
             row, third = _advance(y - 2, x, height, width, theta, rate, third, row)
         if DEPTH > 3:
             row, fourth = _advance(y - 3, x, height, width, theta, rate, fourth, row)
-        u, v, ux, vx, uy, vy, rho, nx, ny, bound = row
+        u, v, ux, vx, uy, vy, _, _, _, _ = row
         here -= DEPTH * width
         kept = mine & (y - DEPTH >= begin)
         tl.store(new_flow + here, u, kept)

@@ -21,12 +21,14 @@ from view_extractors.flow.tvl1.storing import stored_bytes
 
 #: pixels of all pairs that are worked on at once, at most: enough to keep a large GPU busy
 _PIXELS = 1 << 24
+#: pairs that are worth a call; a small picture's launches take longer than its work
+_TOGETHER = 128
 #: bytes of memory per pixel of a pair, with the planes of all levels
-_BYTES_PER_PIXEL = 200
+_BYTES_PER_PIXEL = 250
 
 
 class Tvl1OnGpu:
-    """Computes the flow of many pairs at once.
+    """Computes the flow of many pairs at once, of fewer when the memory turns out too small.
 
     Args:
         scheme: the numbers of the method.
@@ -37,6 +39,11 @@ class Tvl1OnGpu:
     def __init__(self, scheme: Scheme, device: torch.device, refine: batched.Refine | None = None) -> None:
         self._scheme, self._device = scheme, device
         self._refine = refine or best_refine(device)
+        self._pixels = _PIXELS
+
+    def together(self, height: int, width: int) -> int:
+        """How many pairs of such pictures to wait for."""
+        return min(_TOGETHER, self._at_once(height, width))
 
     def flows(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Motion between neighbours, ``float32`` (T - 1, H, W, 2), px; pictures are ``uint8`` (H, W)."""
@@ -62,16 +69,31 @@ class Tvl1OnGpu:
     def _parts(self, pictures: Sequence[np.ndarray]) -> Iterator[Tensor]:
         """Flow (n, 2, H, W) of as many pairs as fit, on the device."""
         height, width = pictures[0].shape
-        pairs = self._at_once(height, width)
         host = self._host_memory((len(pictures), height, width))
         np.stack(pictures, out=host.numpy())
         pixels_THW = host.to(self._device, non_blocking=True)
-        for begin in range(0, len(pictures) - 1, pairs):
-            part = pixels_THW[begin : begin + pairs + 1].float()
-            yield batched.flow_of_pairs(part, self._scheme, self._refine)
+        begin = 0
+        while begin < len(pictures) - 1:
+            part = pixels_THW[begin : begin + self._at_once(height, width) + 1]
+            flow = self._flow(part)
+            if flow is not None:
+                yield flow
+                begin += len(flow)
+
+    def _flow(self, part_THW: Tensor) -> Tensor | None:
+        """The flow of a part; None if it did not fit: from then on parts are smaller."""
+        try:
+            return batched.flow_of_pairs(part_THW.float(), self._scheme, self._refine)
+        except torch.OutOfMemoryError:
+            if len(part_THW) == 2:
+                raise
+        # The error is gone by now, and with it the failed call's hold on the memory.
+        torch.cuda.empty_cache()
+        self._pixels = (len(part_THW) - 1) // 2 * part_THW[0].numel()
+        return None
 
     def _at_once(self, height: int, width: int) -> int:
-        pairs = max(1, _PIXELS // (height * width))
+        pairs = max(1, self._pixels // (height * width))
         if self._device.type != "cuda":
             return pairs
         return min(pairs, at_once(self._device, _BYTES_PER_PIXEL * height * width))

@@ -18,8 +18,9 @@ _LEAST_PART = 1e-3
 def stored_bytes(flow_B2HW: Tensor, size: tuple[int, int], bound: float) -> Tensor:
     """Flow of ``size`` (h, w) as ``uint8`` (B, h, w, 2).
 
-    Equals :func:`~view_extractors.flow.base.rescale_flow` and :func:`~view_extractors.flow.base.flow_to_bytes`
-    but for values that rounding has put on the other side of a half.
+    Equals what :func:`~view_extractors.flow.base.rescale_flow` and
+    :func:`~view_extractors.flow.base.flow_to_bytes` make, but for values that rounding has put on the other
+    side of a half.
     """
     height, width = flow_B2HW.shape[2:]
     if (height, width) != size:
@@ -36,7 +37,12 @@ def stored_bytes(flow_B2HW: Tensor, size: tuple[int, int], bound: float) -> Tens
 
 @functools.lru_cache(maxsize=16)
 def resize_weights(source: int, target: int, by_area: bool) -> np.ndarray:
-    """Weights of ``source`` pixels in each of ``target`` pixels, as OpenCV resizes (INTER_AREA, INTER_LINEAR).
+    """Weights of ``source`` pixels in each of ``target`` pixels, as OpenCV resizes.
+
+    Args:
+        source: pixels along one side.
+        target: likewise, of the result.
+        by_area: INTER_AREA, else INTER_LINEAR.
 
     Returns:
         ``float32`` (target, source).
