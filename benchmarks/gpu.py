@@ -166,7 +166,7 @@ def main() -> int:
         row = measured(pictures, preset, lambda: end - time.monotonic())
         rows[f"{width}x{height} {preset}"] = row
         print(
-            f"{width}x{height} {preset:8}".ljust(18) + "".join(f"{row.get(n, ''):>12}" for n in names),
+            f"{width}x{height} {preset:8}".ljust(18) + "".join(f"{row.get(n, '')!s:>12}" for n in names),
             flush=True,
         )
         took = time.monotonic() - began
