@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from cocon.config.schema import FlowExtraction, Tvl1PresetParameters
+from cocon.shards import Shard
 from cocon.shards.codecs import decode as decoded
 from cocon.video import decode
 from tests.view_extractors.conftest import texture
 from tests.view_extractors.flow import tvl1_reference as reference
-from view_extractors.base import Resources
+from view_extractors.base import Output, Resources
 from view_extractors.flow.tvl1 import batched, compiled, cpu, on_gpu
 from view_extractors.flow.tvl1.extractor import Tvl1
 from view_extractors.flow.tvl1.iteration import iterate
@@ -22,6 +23,7 @@ from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu
 from view_extractors.flow.tvl1.scheme import Scheme, scheme_of
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
 from view_extractors.registry import extractor_class
+from view_extractors.run import extract
 
 PRESETS = ("exact", "fast")
 FEW = Tvl1PresetParameters(scales=3, warps=2, iterations=6, epsilon=0)
@@ -273,6 +275,28 @@ def test_a_gpu_stores_what_a_cpu_stores(moving, settings, together, monkeypatch)
     apart = np.abs(stored[1] - stored[0])
     assert apart.max() <= 1
     assert (apart > 0).mean() < 0.01
+
+
+def test_a_run_on_a_gpu_writes_the_cpus_flow(moving, write_video, tmp_path, monkeypatch):
+    """Videos shorter and longer than what is waited for, and of a single frame."""
+    monkeypatch.setattr(on_gpu, "_TOGETHER", 5)
+    videos = {str(n): write_video(tmp_path / f"{n}.mp4", moving(n, 32, 48)) for n in (1, 4, 13)}
+    stored = {}
+    for gpu in (False, True):
+        extractor = Tvl1(FlowExtraction.model_validate({"short_side": 16, "bound": 4, "tvl1": FEW}))
+        prepare = extractor.prepare
+
+        def stand_in(resources, extractor=extractor, prepare=prepare, gpu=gpu):
+            prepare(resources)
+            extractor._gpu = in_torch(extractor._scheme) if gpu else None
+
+        monkeypatch.setattr(extractor, "prepare", stand_in)
+        path = tmp_path / f"{gpu}.h5"
+        extract(videos, [Output(extractor, path)], resources=Resources(device="cpu"), batch_size=3)
+        shard = Shard(path)
+        stored[gpu] = np.concatenate([shard.read(name, list(range(int(name)))) for name in videos])
+    assert stored[False].shape == (18, 16, 24, 2)
+    assert np.abs(stored[True].astype(int) - stored[False]).max() <= 1
 
 
 def test_what_does_not_fit_the_gpu_is_computed_in_smaller_parts(moving, monkeypatch):
