@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -220,32 +221,72 @@ def test_launches_of_a_batch(preset, most, monkeypatch):
 
 
 _COMPILE = """
-from triton import compile
+import json
+import torch
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
-from view_extractors.flow.tvl1.kernels import _STRIP, _iterate
-constants = {"DEPTH": 4, "STRIP": _STRIP, "MEASURE": True}
-numbers = {"height": "i32", "width": "i32", "rows": "i32", "theta": "fp32", "rate": "fp32", "pairs": "*i32"}
-names = _iterate.arg_names
-types = {n: "constexpr" if n in constants else numbers.get(n, "*fp32") for n in names}
-source = ASTSource(_iterate, types, constexprs={(names.index(n),): v for n, v in constants.items()})
-made = compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 1})
-print(made.metadata.shared)
-print(made.asm["ptx"])
+from triton.runtime import driver
+from cocon.config.schema import Tvl1PresetParameters
+from view_extractors.flow.tvl1 import batched, fused, kernels
+from view_extractors.flow.tvl1.scheme import scheme_of
+
+class NoGpu:
+    get_current_device = get_current_stream = staticmethod(lambda *_: 0)
+    get_current_target = staticmethod(lambda: GPUTarget("cuda", 90, 32))
+
+class Compiled:
+    def __init__(self, name):
+        self.name, self.kernel = name, getattr(kernels, name)
+
+    def __getitem__(self, grid):
+        def compile(*arguments, **options):
+            made = self.kernel.warmup(*arguments, grid=grid, **options)
+            variants[made.hash] = (self.name, made.metadata.shared, made.asm["ptx"])
+            if self.name == "_moves":
+                arguments[1].fill_(1)
+        return compile
+
+driver.set_active(NoGpu())
+variants = {}
+for name in ("_iterate", "_linearise", "_moves"):
+    setattr(kernels, name, Compiled(name))
+for preset in ("exact", "fast"):
+    for size in ((60, 80), (33, 97), (16, 1), (1, 1)):
+        scheme = scheme_of(Tvl1PresetParameters(preset=preset, warps=2))
+        batched.flow_of_pairs(torch.zeros(3, *size), scheme, fused.refine)
+print(json.dumps(list(variants.values())))
 """
 
 
-def test_iterations_compile_to_shuffles_without_barriers(repository):
-    """For compute capability 9.0, with no GPU at hand: neighbours come by shuffles, not by shared memory."""
-    environment = {**os.environ, "TRITON_INTERPRET": "0", "PYTHONPATH": str(repository)}
-    made = subprocess.run(
-        [sys.executable, "-c", _COMPILE], env=environment, capture_output=True, text=True, check=True
-    ).stdout
-    shared, ptx = made.split("\n", 1)
-    assert shared == "0"
-    assert "bar.sync" not in ptx
-    # four neighbours of two pixels per thread and iteration, from one of two registers, and the final sum
-    assert ptx.count("shfl.sync") == 4 * 4 * 2 * 2 + 5
+@pytest.fixture(scope="module")
+def variants(repository, tmp_path_factory) -> list[tuple[str, int, str]]:
+    """Name, bytes of shared memory and PTX of what is compiled for compute capability 9.0, without a GPU."""
+    environment = {
+        **os.environ,
+        "TRITON_INTERPRET": "0",
+        "TRITON_CACHE_DIR": str(tmp_path_factory.mktemp("triton")),
+        "PYTHONPATH": str(repository),
+    }
+    made = subprocess.run([sys.executable, "-c", _COMPILE], env=environment, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return json.loads(made.stdout)
+
+
+def test_nothing_is_compiled_per_size(variants):
+    """But launches of three and of four iterations, and whether the change is measured."""
+    names = Counter(name for name, _, _ in variants)
+    assert names == {"_linearise": 1, "_moves": 1, "_iterate": 3}
+
+
+def test_neighbours_come_by_shuffles_without_barriers(variants):
+    found = set()
+    for name, shared, ptx in variants:
+        if name == "_iterate":
+            assert shared == 0
+            assert "bar.sync" not in ptx
+            found.add(ptx.count("shfl.sync"))
+    # four neighbours per iteration for two pixels per thread, in one of two registers; five for the sum
+    each = 4 * 2 * 2
+    assert found == {3 * each, 4 * each, 4 * each + 5}
 
 
 @pytest.mark.gpu
