@@ -1,6 +1,7 @@
 # make demo: the whole way on the embedded demo; make test: the tests that need nothing else. Both create .venv first.
 # make test-slurm: those that need SLURM; its daemons are installed where apt-get can, and run for the tests alone.
 # make test-backends: the tests of the backends that need an environment of their own (6 GB).
+# make test-gpu: those that need a GPU; without one they are skipped.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +10,7 @@ MMPOSE := workflow/envs/mmpose.post-deploy.sh
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
 PIP := $(BIN)/python $(PIP_INSTALL) --constraint requirements.txt
 
-.PHONY: demo test test-slurm test-backends test-s3 lint format schema clean
+.PHONY: demo test test-slurm test-backends test-gpu test-s3 lint format schema clean
 
 demo: .venv/run
 	@$(BIN)/snakemake --cores all eval_demo
@@ -26,6 +27,9 @@ test-slurm: .venv/slurm
 
 test-backends: .venv-backends/ready
 	$(BACKENDS)/python -m pytest -m backends
+
+test-gpu: .venv/dev
+	$(BIN)/python -m pytest -m gpu
 
 # Shards on S3-compatible storage, against a server of this machine.
 test-s3: .venv/s3

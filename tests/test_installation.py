@@ -37,11 +37,15 @@ DISTRIBUTIONS = {
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
 }
-#: installed with numba; with a backend that docs/backends.md says how to install
-OTHERS = {"llvmlite", "detectron2", "mmengine"}
+#: installed with numba; with torch for GPUs; with a backend that docs/backends.md says how to install
+OTHERS = {"llvmlite", "triton", "detectron2", "mmengine"}
 #: the parts of backends that compute on a GPU
 ON_GPU = {
     "view_extractors.flow.tvl1.batched",
+    "view_extractors.flow.tvl1.fused",
+    "view_extractors.flow.tvl1.kernels",
+    "view_extractors.flow.tvl1.on_gpu",
+    "view_extractors.flow.tvl1.storing",
     "view_extractors.movenet_torch",
     "view_extractors.tflite",
     "view_extractors.tflite_operators",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,21 +125,26 @@ def _steps(
         if network:
             network.start()
         for first in range(0, len(frames), batch_size):
-            batch: Sequence[Any] = frames[first : first + batch_size]
-            times = [time.perf_counter()]
-            found = network.infer(batch) if network else batch
-            times.append(time.perf_counter())
-            results = extractor.process(found)
-            times.append(time.perf_counter())
-            stored = [extractor.store(result) for result in results]
-            times.append(time.perf_counter())
-            infer, process, write = np.diff(times).tolist()
-            # Keypoints are stored as half-precision floats.
-            size = sum(len(data) if isinstance(data, bytes) else 2 * np.size(data) for data in stored)
+            batch = frames[first : first + batch_size]
+            began = time.perf_counter()
+            found: Sequence[Any] = network.infer(batch) if network else batch
+            infer = time.perf_counter() - began
             yield {
                 "frames": len(batch),
                 "infer": infer,
-                "process": process,
-                "write": write,
-                "bytes": size,
+                **_results(extractor, partial(extractor.process, found)),
             }
+        # Some backends do much of their work here, on frames that have waited.
+        yield {"frames": 0, "infer": 0, **_results(extractor, extractor.finish)}
+
+
+def _results(extractor: Extractor, process: Callable[[], list[Any]]) -> dict[str, float]:
+    """Seconds that the results and their storing take, and the stored bytes."""
+    times = [time.perf_counter()]
+    results = process()
+    times.append(time.perf_counter())
+    stored = [extractor.store(result) for result in results]
+    times.append(time.perf_counter())
+    # Keypoints are stored as half-precision floats.
+    size = sum(len(data) if isinstance(data, bytes) else 2 * np.size(data) for data in stored)
+    return {"process": times[1] - times[0], "write": times[2] - times[1], "bytes": size}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 
 import numpy as np
 import pytest
@@ -50,6 +51,27 @@ class MeanPose(Extractor):
         return [np.zeros((2, 17, 3), np.float32) for _ in batch]
 
 
+class LateMask(Extractor):
+    """Has all its work and results at the end of a video."""
+
+    view, backend, section = "mask", "late", MaskExtraction
+
+    def start(self, height, width):
+        super().start(height, width)
+        self.frames = []
+
+    def process(self, batch):
+        self.frames += batch
+        return []
+
+    def finish(self):
+        time.sleep(0.001 * len(self.frames))
+        return self.frames
+
+    def store(self, result):
+        return bytes(10)
+
+
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch):
     monkeypatch.setattr(costs, "_PATIENCE", 0.05)
@@ -91,6 +113,12 @@ def test_bytes_and_shared_networks(video):
     assert pose.decode == 0 < mask.decode == rgb.decode
     assert rgb.write > 0
     assert mask.inference > pose.inference
+
+
+def test_work_at_the_end_of_a_video_counts(video):
+    (mask,) = measure([LateMask(MaskExtraction())], [video], Resources(), batch_size=4)
+    assert mask.bytes == 10
+    assert mask.inference >= 0.001
 
 
 def test_published_data_set_on_other_cores(capsys):

@@ -14,7 +14,7 @@ from cocon.views import FLOW_ZERO
 from view_extractors.base import Extractor, resize, scaled_size
 
 #: bytes on either side of FLOW_ZERO
-_REACH = 127
+REACH = 127
 
 
 class FlowExtractor(Extractor):
@@ -53,7 +53,7 @@ class FlowExtractor(Extractor):
 
     def process(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The flow (h, w, 2) of every pair of neighbours that is complete."""
-        pictures = [resize(self._picture(frame), self.compute_size) for frame in batch]
+        pictures = self.pictures(batch)
         if self._previous is not None:
             pictures.insert(0, self._previous)
         flows = list(self.flows(np.stack(pictures))) if len(pictures) > 1 else []
@@ -61,13 +61,19 @@ class FlowExtractor(Extractor):
         self._last = flows[-1] if flows else self._last
         return flows
 
+    def pictures(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What the flow is computed from: the frames scaled, and grey unless :attr:`colour`."""
+        return [resize(self._picture(frame), self.compute_size) for frame in batch]
+
     def finish(self) -> list[np.ndarray]:
         """The last frame's flow."""
         return [np.zeros((*self.compute_size, 2), np.float32) if self._last is None else self._last]
 
     def store(self, result: np.ndarray) -> bytes:
-        """Scale a flow to the stored size, and encode it."""
-        return self.encode(flow_to_bytes(rescale_flow(result, self.stored_size), self.settings.bound))
+        """Scale a flow to the stored size, if it is not its bytes already, and encode it."""
+        if result.dtype != np.uint8:
+            result = flow_to_bytes(rescale_flow(result, self.stored_size), self.settings.bound)
+        return self.encode(result)
 
     def _picture(self, frame: np.ndarray) -> np.ndarray:
         return frame if self.colour else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
@@ -82,9 +88,9 @@ def rescale_flow(flow_HW2: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def flow_to_bytes(flow_HW2: np.ndarray, bound: float) -> np.ndarray:
     """``round(128 + 127 u / bound)`` as ``uint8``; u is clipped to +-bound px."""
-    return np.rint(FLOW_ZERO + _REACH * np.clip(flow_HW2 / bound, -1, 1)).astype(np.uint8)
+    return np.rint(FLOW_ZERO + REACH * np.clip(flow_HW2 / bound, -1, 1)).astype(np.uint8)
 
 
 def bytes_to_flow(stored_HW2: np.ndarray, bound: float) -> np.ndarray:
     """The inverse of :func:`flow_to_bytes`: float32 px at the stored size."""
-    return (stored_HW2.astype(np.float32) - FLOW_ZERO) * np.float32(bound / _REACH)
+    return (stored_HW2.astype(np.float32) - FLOW_ZERO) * np.float32(bound / REACH)

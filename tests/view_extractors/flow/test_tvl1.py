@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from itertools import pairwise
 
 import cv2
@@ -8,16 +10,20 @@ import pytest
 import torch
 
 from cocon.config.schema import FlowExtraction, Tvl1PresetParameters
+from cocon.shards import Shard
+from cocon.shards.codecs import decode as decoded
 from cocon.video import decode
 from tests.view_extractors.conftest import texture
 from tests.view_extractors.flow import tvl1_reference as reference
-from view_extractors.base import Resources
-from view_extractors.flow.tvl1 import batched, compiled, cpu
+from view_extractors.base import Output, Resources
+from view_extractors.flow.tvl1 import batched, compiled, cpu, on_gpu
 from view_extractors.flow.tvl1.extractor import Tvl1
 from view_extractors.flow.tvl1.iteration import iterate
-from view_extractors.flow.tvl1.scheme import scheme_of
+from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu
+from view_extractors.flow.tvl1.scheme import Scheme, scheme_of
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
 from view_extractors.registry import extractor_class
+from view_extractors.run import extract
 
 PRESETS = ("exact", "fast")
 FEW = Tvl1PresetParameters(scales=3, warps=2, iterations=6, epsilon=0)
@@ -193,56 +199,170 @@ def test_close_to_opencv_on_real_clips(preset, shared_data):
     assert error(ready(preset=preset).flows(pictures), opencv.flows(pictures)) < 0.1
 
 
-# -------------------------------------------------------------------------------------------- torch
+# ------------------------------------------------------------------------ on a GPU, in torch's operations
 
 
-def agree(device: torch.device) -> None:
+def agree(found_by: Callable[[Scheme], Tvl1OnGpu]) -> None:
     first, second, _ = deformed()
     pictures = np.stack([first, second, first, first])
     for preset in PRESETS:
         scheme = scheme_of(Tvl1PresetParameters(preset=preset))
         ours = np.stack(list(cpu.flows(pictures, scheme)))
-        found = np.stack(list(batched.flows(pictures, scheme, device)))
+        found = found_by(scheme).flows(pictures)
         assert found.dtype == np.float32
         assert error(found, ours) < 1e-3
         assert np.abs(found - ours).max() < 0.02
         assert np.abs(found[2]).max() == 0
 
 
+def in_torch(scheme: Scheme) -> Tvl1OnGpu:
+    """With a CPU in the GPU's place."""
+    return Tvl1OnGpu(scheme, torch.device("cpu"), batched.refine)
+
+
 def test_torch_agrees_with_the_compiled_loops():
-    agree(torch.device("cpu"))
+    agree(in_torch)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_torch_agrees_on_a_gpu():
-    agree(torch.device("cuda"))
+    agree(lambda scheme: Tvl1OnGpu(scheme, torch.device("cuda"), batched.refine))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 60)])
 def test_torch_takes_any_size(size):
     scheme = scheme_of(FEW)
     noise = np.random.default_rng(0).integers(0, 256, (3, *size)).astype(np.uint8)
-    found = np.stack(list(batched.flows(noise, scheme, torch.device("cpu"))))
+    found = in_torch(scheme).flows(noise)
     np.testing.assert_allclose(found, np.stack(list(cpu.flows(noise, scheme))), atol=0.02)
 
 
 def test_torch_splits_what_is_too_much_at_once(moving, monkeypatch):
     pictures, scheme = grey(moving(6, 20, 30)), scheme_of(FEW)
-    whole = np.stack(list(batched.flows(pictures, scheme, torch.device("cpu"))))
-    monkeypatch.setattr(batched, "_PIXELS", 2 * 20 * 30)
-    parts = np.stack(list(batched.flows(pictures, scheme, torch.device("cpu"))))
-    np.testing.assert_allclose(parts, whole, atol=1e-4)
+    whole = in_torch(scheme).flows(pictures)
+    stored = in_torch(scheme).stored(pictures, (10, 15), 2.0)
+    monkeypatch.setattr(on_gpu, "_PIXELS", 2 * 20 * 30)
+    np.testing.assert_allclose(in_torch(scheme).flows(pictures), whole, atol=1e-4)
+    np.testing.assert_array_equal(in_torch(scheme).stored(pictures, (10, 15), 2.0), stored)
 
 
-def test_extractor_uses_the_gpu_that_it_is_given(moving, monkeypatch):
-    """With a CPU in the GPU's place."""
+@pytest.mark.parametrize("free", [0, 3 * 250 * 20 * 30])
+def test_no_more_pairs_at_once_than_fit_the_gpu(monkeypatch, free):
+    asked = []
+    monkeypatch.setattr(on_gpu, "at_once", lambda device, each: asked.append(each) or max(1, free // each))
+    gpu = Tvl1OnGpu(scheme_of(FEW), torch.device("cuda"), batched.refine)
+    assert gpu._at_once(20, 30) == max(1, free // asked[0])
+
+
+@pytest.mark.parametrize("together", [1, 2, 128])
+@pytest.mark.parametrize("settings", [{"short_side": 24}, {"short_side": 24, "compute_short_side": 32}])
+def test_a_gpu_stores_what_a_cpu_stores(moving, settings, together, monkeypatch):
+    monkeypatch.setattr(on_gpu, "_TOGETHER", together)
+    frames, batches = moving(6, 48, 61, step=2), [0, 2, 3, 6]
+    stored = []
+    for gpu in (False, True):
+        extractor = Tvl1(FlowExtraction.model_validate({"bound": 4, **settings, "tvl1": FEW}))
+        extractor.prepare(Resources(device="cpu"))
+        extractor._gpu = in_torch(extractor._scheme) if gpu else None
+        extractor.start(48, 61)
+        results = [r for begin, end in pairwise(batches) for r in extractor.process(frames[begin:end])]
+        results += extractor.finish()
+        assert len(results) == 6
+        stored.append(np.stack([decoded(extractor.store(result), 2) for result in results]).astype(int))
+    assert stored[0].shape == (6, 24, 30, 2)
+    assert stored[0].std() > 10
+    apart = np.abs(stored[1] - stored[0])
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.01
+
+
+def test_a_run_on_a_gpu_writes_the_cpus_flow(moving, write_video, tmp_path, monkeypatch):
+    """Videos shorter and longer than what is waited for, and of a single frame."""
+    monkeypatch.setattr(on_gpu, "_TOGETHER", 5)
+    videos = {str(n): write_video(tmp_path / f"{n}.mp4", moving(n, 32, 48)) for n in (1, 4, 13)}
+    stored = {}
+    for gpu in (False, True):
+        extractor = Tvl1(FlowExtraction.model_validate({"short_side": 16, "bound": 4, "tvl1": FEW}))
+        prepare = extractor.prepare
+
+        def stand_in(resources, extractor=extractor, prepare=prepare, gpu=gpu):
+            prepare(resources)
+            extractor._gpu = in_torch(extractor._scheme) if gpu else None
+
+        monkeypatch.setattr(extractor, "prepare", stand_in)
+        path = tmp_path / f"{gpu}.h5"
+        extract(videos, [Output(extractor, path)], resources=Resources(device="cpu"), batch_size=3)
+        shard = Shard(path)
+        stored[gpu] = np.concatenate([shard.read(name, list(range(int(name)))) for name in videos])
+    assert stored[False].shape == (18, 16, 24, 2)
+    assert np.abs(stored[True].astype(int) - stored[False]).max() <= 1
+
+
+def test_what_does_not_fit_the_gpu_is_computed_in_smaller_parts(moving, monkeypatch):
+    pictures, scheme, sizes = grey(moving(6, 20, 30)), scheme_of(FEW), []
+    wanted = in_torch(scheme).flows(pictures)
+
+    def refine(level, *given):
+        sizes.append(len(level) - 1)
+        if len(level) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return batched.refine(level, *given)
+
+    gpu = Tvl1OnGpu(scheme, torch.device("cpu"), refine)
+    np.testing.assert_allclose(gpu.flows(pictures), wanted, atol=1e-4)
+    assert sizes[0] == 5
+    assert set(sizes[1:]) == {2, 1}
+    assert gpu.together(20, 30) == 2
+    monkeypatch.setattr(batched, "flow_of_pairs", lambda *_: refine(range(9)))
+    with pytest.raises(torch.OutOfMemoryError):
+        gpu.flows(pictures[:2])
+
+
+def test_a_single_frame_is_stored_as_no_motion_on_a_gpu(moving):
     extractor = ready()
-    extractor._gpu = torch.device("cpu")
-    called = []
-    monkeypatch.setattr(batched, "flows", lambda *given: called.append(given) or [np.zeros((2, 2, 2))])
-    extractor.flows(grey(moving(2)))
-    assert called[0][2] == torch.device("cpu")
+    extractor._gpu = in_torch(extractor._scheme)
+    extractor.start(48, 64)
+    assert extractor.process(moving(1)) == []
+    assert (decoded(extractor.store(extractor.finish()[0]), 2) == 128).all()
+
+
+def test_without_triton_a_gpu_computes_in_torch_and_says_so_once(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "view_extractors.flow.tvl1.fused", None)
+    on_gpu.best_refine.cache_clear()
+    for _ in range(2):
+        assert Tvl1OnGpu(scheme_of(FEW), torch.device("cuda"))._refine is batched.refine
+    on_gpu.best_refine.cache_clear()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("TV-L1 runs without its fused kernels, several times slower: ")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_gpu_is_as_good_on_real_clips(preset, shared_data):
+    path = shared_data / "clips" / "ucf101" / "SoccerJuggling" / "v_SoccerJuggling_g23_c01.avi"
+    pictures = grey([frame for _, frame in zip(range(9), decode(path), strict=False)])
+    scheme = scheme_of(Tvl1PresetParameters(preset=preset))
+    ours = np.stack(list(cpu.flows(pictures, scheme)))
+    found = Tvl1OnGpu(scheme, torch.device("cuda")).flows(pictures)
+    assert error(found, ours) < 0.05
+    assert photometric(pictures, found) == pytest.approx(photometric(pictures, ours), abs=0.01)
+
+
+def photometric(pictures: np.ndarray, flows: np.ndarray) -> float:
+    """Mean difference between each picture and the next one moved back, grey levels."""
+    y, x = np.mgrid[: pictures.shape[1], : pictures.shape[2]].astype(np.float32)
+    return float(
+        np.mean(
+            [
+                np.abs(cv2.remap(second.astype(np.float32), x + u, y + v, cv2.INTER_LINEAR) - first).mean()
+                for (first, second), (u, v) in zip(
+                    pairwise(pictures), flows.transpose(0, 3, 1, 2), strict=True
+                )
+            ]
+        )
+    )
 
 
 @pytest.mark.parametrize("width", [1, 3, 5])

@@ -1,78 +1,73 @@
-"""TV-L1 in torch, all pairs of a call at once: for GPUs.
+"""TV-L1 in torch, all pairs of a batch at once: for GPUs.
 
-The scheme is that of :mod:`view_extractors.flow.tvl1.cpu`, step by step; results differ by rounding. The
-host waits for the device once per warp, to see whether any pair still moves. Importing this imports torch.
+The scheme is that of :mod:`view_extractors.flow.tvl1.cpu`, step by step; results differ by rounding. What a
+level takes (:func:`refine`) is here in single operations of torch, and in
+:mod:`view_extractors.flow.tvl1.fused` in a few kernels. Importing this imports torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from view_extractors.flow.tvl1.scheme import Scheme
 
-#: pixels of all pairs that are worked on at once, at some 250 bytes each
-_PIXELS = 1 << 23
+#: from (pictures (T, 1, H, W) of a level, flow, dual, scheme, number of the level) to flow and dual; flow is
+#: (T - 1, 2, H, W): u, v; the dual (T - 1, 4, H, W): of u and v in x, of u and v in y
+Refine = Callable[[Tensor, Tensor, Tensor, Scheme, int], tuple[Tensor, Tensor]]
 
 
-@torch.inference_mode()
-def flows(pictures_THW: np.ndarray, scheme: Scheme, device: torch.device) -> Iterator[np.ndarray]:
-    """The flow (H, W, 2) between neighbours.
+def flow_of_pairs(pictures_THW: Tensor, scheme: Scheme, refine: Refine) -> Tensor:
+    """The flow between neighbours, (T - 1, 2, H, W), px.
 
     Args:
-        pictures_THW: ``uint8``.
+        pictures_THW: ``float32``.
         scheme: the numbers of the method.
-        device: where to compute.
+        refine: this module's, or that of :mod:`view_extractors.flow.tvl1.fused`.
     """
-    at_once = max(1, _PIXELS // pictures_THW[0].size)
-    for start in range(0, len(pictures_THW) - 1, at_once):
-        part = torch.from_numpy(pictures_THW[start : start + at_once + 1]).to(device)
-        yield from _flows(part.float(), scheme).permute(0, 2, 3, 1).cpu().numpy()
-
-
-def _flows(pictures_THW: Tensor, scheme: Scheme) -> Tensor:
-    """(T - 1, 2, H, W), px."""
     levels = [pictures_THW[:, None]]
     for size in scheme.sizes(*pictures_THW.shape[1:])[1:]:
         levels.append(_scaled(levels[-1], size))
     height, width = levels[-1].shape[2:]
     pairs = len(pictures_THW) - 1
     flow = pictures_THW.new_zeros(pairs, 2, height, width)
-    dual_x, dual_y = torch.zeros_like(flow), torch.zeros_like(flow)
+    dual = pictures_THW.new_zeros(pairs, 4, height, width)
     for number, level in reversed(list(enumerate(levels))):
         if level.shape[2:] != flow.shape[2:]:
             size = (level.shape[2], level.shape[3])
             factors = flow.new_tensor([size[1] / flow.shape[3], size[0] / flow.shape[2]])
             flow = _scaled(flow, size) * factors[:, None, None]
-            dual_x, dual_y = _scaled(dual_x, size), _scaled(dual_y, size)
-            dual_x[..., -1] = 0
-            dual_y[..., -1, :] = 0
-        flow, dual_x, dual_y = _refine(level, flow, dual_x, dual_y, scheme, number)
+            dual = _scaled(dual, size)
+            # No difference leads across the border.
+            dual[:, :2, :, -1] = 0
+            dual[:, 2:, -1, :] = 0
+        flow, dual = refine(level, flow, dual, scheme, number)
     return flow
 
 
-def _refine(
-    level_T1HW: Tensor, flow: Tensor, dual_x: Tensor, dual_y: Tensor, scheme: Scheme, number: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Warp and iterate; a pair whose flow stays is left as it is."""
+def refine(
+    level_T1HW: Tensor, flow: Tensor, dual: Tensor, scheme: Scheme, number: int
+) -> tuple[Tensor, Tensor]:
+    """Warp and iterate; a pair whose flow stays is left as it is.
+
+    The host waits for the device once per warp, to see whether any pair still moves.
+    """
     first_B1HW, second_B3HW = level_T1HW[:-1], with_gradient(level_T1HW[1:])
     moves_B111 = torch.ones_like(flow[:, :1, :1, :1], dtype=torch.bool)
     for _ in range(scheme.warps_at(number)):
         new = median_filter(flow, scheme.median_filter)
         data = linearise(first_B1HW, second_B3HW, new, scheme.lambda_ * scheme.theta)
-        new, new_x, new_y = iterate(new, dual_x, dual_y, data, scheme, scheme.iterations_at(number))
+        new, new_dual = iterate(new, dual, data, scheme, scheme.iterations_at(number))
         change_B111 = (new - flow).square().sum(1, keepdim=True).mean((2, 3), keepdim=True)
         flow = torch.where(moves_B111, new, flow)
-        dual_x = torch.where(moves_B111, new_x, dual_x)
-        dual_y = torch.where(moves_B111, new_y, dual_y)
+        dual = torch.where(moves_B111, new_dual, dual)
         moves_B111 = moves_B111 & (change_B111 >= scheme.epsilon**2)
         if not moves_B111.any():
             break
-    return flow, dual_x, dual_y
+    return flow, dual
 
 
 def _scaled(planes_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
@@ -164,20 +159,15 @@ def linearise(
 
 
 def iterate(
-    flow: Tensor,
-    dual_x: Tensor,
-    dual_y: Tensor,
-    data: tuple[Tensor, Tensor, Tensor],
-    scheme: Scheme,
-    iterations: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Zach et al., eq. 13 to 15; the arguments stay as they are, all (B, 2, H, W) but for the data.
+    flow: Tensor, dual: Tensor, data: tuple[Tensor, Tensor, Tensor], scheme: Scheme, iterations: int
+) -> tuple[Tensor, Tensor]:
+    """Flow and dual after some iterations (Zach et al., eq. 13 to 15); the arguments stay as they are.
 
     The dual is kept with a zero before its first and after its last difference, which makes the divergence
     a plain difference.
     """
     rho, normal, bound = data
-    padded_x, padded_y = F.pad(dual_x, (1, 0)), F.pad(dual_y, (0, 0, 1, 0))
+    padded_x, padded_y = F.pad(dual[:, :2], (1, 0)), F.pad(dual[:, 2:], (0, 0, 1, 0))
     dual_x, dual_y = padded_x[..., 1:], padded_y[..., 1:, :]
     dx, dy = torch.zeros_like(flow), torch.zeros_like(flow)
     for _ in range(iterations):
@@ -189,4 +179,4 @@ def iterate(
         scale = 1 / (1 + scheme.rate * torch.hypot(dx, dy))
         dual_x.add_(dx, alpha=scheme.rate).mul_(scale)
         dual_y.add_(dy, alpha=scheme.rate).mul_(scale)
-    return flow, dual_x, dual_y
+    return flow, torch.cat([dual_x, dual_y], dim=1)

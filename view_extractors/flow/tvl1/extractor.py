@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from view_extractors.devices import torch_device, uses_gpu
 from view_extractors.flow.base import FlowExtractor
 from view_extractors.flow.tvl1 import cpu
 from view_extractors.flow.tvl1.scheme import scheme_of
+
+if TYPE_CHECKING:
+    from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu
 
 
 class Tvl1(FlowExtractor):
@@ -34,14 +38,42 @@ class Tvl1(FlowExtractor):
     def prepare(self, resources: Resources) -> None:
         """Choose the device."""
         super().prepare(resources)
-        self._gpu = torch_device(resources) if uses_gpu(resources) else None
+        self._gpu: Tvl1OnGpu | None = None
+        if uses_gpu(resources):
+            from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu
+
+            self._gpu = Tvl1OnGpu(self._scheme, torch_device(resources))
+
+    def start(self, height: int, width: int) -> None:
+        """A new video begins."""
+        super().start(height, width)
+        self._waiting: list[np.ndarray] = []
+
+    def process(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Flows from a CPU; from a GPU stored bytes (h, w, 2), once there is enough to keep it busy."""
+        if not self._gpu:
+            return super().process(batch)
+        pictures = self._waiting + self.pictures(batch)
+        if len(pictures) <= self._gpu.together(*self.compute_size):
+            self._waiting = pictures
+            return []
+        results = list(self._gpu.stored(pictures, self.stored_size, self.settings.bound))
+        self._waiting = pictures[-1:]
+        self._last = results[-1]
+        return results
+
+    def finish(self) -> list[np.ndarray]:
+        """What has been waiting, and the last frame's."""
+        waiting: list[np.ndarray] = []
+        if self._gpu and len(self._waiting) > 1:
+            waiting = list(self._gpu.stored(self._waiting, self.stored_size, self.settings.bound))
+            self._last = waiting[-1]
+        return waiting + super().finish()
 
     def flows(self, pictures: np.ndarray) -> np.ndarray:
         """Motion between neighbours, see the base class."""
         if self._gpu:
-            from view_extractors.flow.tvl1 import batched
-
-            return np.stack(list(batched.flows(pictures, self._scheme, self._gpu)))
+            return self._gpu.flows(list(pictures))
         pairs, threads = len(pictures) - 1, self.resources.threads
         if threads == 1:
             return np.stack(list(cpu.flows(pictures, self._scheme)))

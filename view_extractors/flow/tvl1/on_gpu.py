@@ -1,0 +1,128 @@
+"""TV-L1 on a GPU, from the pictures' bytes to the stored ones.
+
+Pictures go up as bytes; what comes back are two bytes per stored pixel. Importing this imports torch.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cocon.terminal import say
+from view_extractors.devices import at_once
+from view_extractors.flow.tvl1 import batched
+from view_extractors.flow.tvl1.scheme import Scheme
+from view_extractors.flow.tvl1.storing import stored_bytes
+
+#: pixels of all pairs that are worked on at once, at most: enough to keep a large GPU busy
+_PIXELS = 1 << 24
+#: pairs that are worth a call; a small picture's launches take longer than its work
+_TOGETHER = 128
+#: bytes of memory per pixel of a pair, with the planes of all levels
+_BYTES_PER_PIXEL = 250
+
+
+class Tvl1OnGpu:
+    """Computes the flow of many pairs at once, of fewer when the memory turns out too small.
+
+    Args:
+        scheme: the numbers of the method.
+        device: where to compute; a CPU can stand in for a GPU.
+        refine: how a level is computed; by default by fused kernels, if Triton can be used.
+    """
+
+    def __init__(self, scheme: Scheme, device: torch.device, refine: batched.Refine | None = None) -> None:
+        self._scheme, self._device = scheme, device
+        self._refine = refine or best_refine(device)
+        self._pixels = _PIXELS
+
+    def together(self, height: int, width: int) -> int:
+        """How many pairs of such pictures to wait for."""
+        return min(_TOGETHER, self._at_once(height, width))
+
+    def flows(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """Motion between neighbours, ``float32`` (T - 1, H, W, 2), px; pictures are ``uint8`` (H, W)."""
+        parts = [flow.permute(0, 2, 3, 1).contiguous() for flow in self._parts(pictures)]
+        return np.concatenate([part.cpu().numpy() for part in parts])
+
+    def stored(self, pictures: Sequence[np.ndarray], size: tuple[int, int], bound: float) -> np.ndarray:
+        """The same, scaled to ``size`` and as bytes, ``uint8`` (T - 1, h, w, 2).
+
+        The bytes are those of :func:`~view_extractors.flow.base.rescale_flow` and
+        :func:`~view_extractors.flow.base.flow_to_bytes`.
+        """
+        kept = self._host_memory((len(pictures) - 1, *size, 2))
+        done = 0
+        for flow in self._parts(pictures):
+            kept[done : done + len(flow)].copy_(stored_bytes(flow, size, bound), non_blocking=True)
+            done += len(flow)
+        if self._device.type == "cuda":
+            torch.cuda.current_stream(self._device).synchronize()
+        return kept.numpy()
+
+    @torch.inference_mode()
+    def _parts(self, pictures: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        """Flow (n, 2, H, W) of as many pairs as fit, on the device."""
+        height, width = pictures[0].shape
+        host = self._host_memory((len(pictures), height, width))
+        np.stack(pictures, out=host.numpy())
+        pixels_THW = host.to(self._device, non_blocking=True)
+        begin = 0
+        while begin < len(pictures) - 1:
+            part = pixels_THW[begin : begin + self._at_once(height, width) + 1]
+            flow = self._flow(part)
+            if flow is not None:
+                yield flow
+                begin += len(flow)
+
+    def _flow(self, part_THW: Tensor) -> Tensor | None:
+        """The flow of a part; None if it did not fit: from then on parts are smaller."""
+        try:
+            return batched.flow_of_pairs(part_THW.float(), self._scheme, self._refine)
+        except torch.OutOfMemoryError:
+            if len(part_THW) == 2:
+                raise
+        # The error is gone by now, and with it the failed call's hold on the memory.
+        torch.cuda.empty_cache()
+        self._pixels = (len(part_THW) - 1) // 2 * part_THW[0].numel()
+        return None
+
+    def _at_once(self, height: int, width: int) -> int:
+        pairs = max(1, self._pixels // (height * width))
+        if self._device.type != "cuda":
+            return pairs
+        return min(pairs, at_once(self._device, _BYTES_PER_PIXEL * height * width))
+
+    def _host_memory(self, shape: tuple[int, ...]) -> Tensor:
+        """Bytes that a GPU copies from and to by itself."""
+        return torch.empty(shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
+
+
+@functools.cache
+def best_refine(device: torch.device) -> batched.Refine:
+    """The fused kernels if they run here; else single torch operations, and a line that says so.
+
+    Triton comes with torch where there is a GPU, but it needs a C compiler and a GPU that it knows.
+    """
+    if device.type != "cuda":
+        return batched.refine
+    try:
+        from view_extractors.flow.tvl1 import fused
+
+        scheme = Scheme(0.15, 0.3, 1, 0.8, warps=2, iterations=4, epsilon=0.0, median_filter=3)
+        trial = torch.zeros(2, 16, 16, device=device)
+        with torch.inference_mode():
+            batched.flow_of_pairs(trial, scheme, fused.refine)
+        torch.cuda.synchronize(device)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        say(f"TV-L1 runs without its fused kernels, several times slower: {reason}", file=sys.stderr)
+        return batched.refine
+    return fused.refine
