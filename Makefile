@@ -53,9 +53,9 @@ format: .venv/dev
 schema: .venv/run
 	$(BIN)/cocon schema --output workflow/schemas/config.schema.json
 
-# Fails on a link that leads nowhere, also to a heading.
+# Fails on a link that leads nowhere, also to a heading. (With --quiet it would not: warnings are not counted then.)
 docs: .venv-docs/ready
-	$(DOCS)/mkdocs build --strict --quiet
+	$(DOCS)/mkdocs build --strict
 	@echo "$(CURDIR)/site/index.html"
 
 # What a run needs. The versions are pinned in requirements.txt.
@@ -91,7 +91,7 @@ docs: .venv-docs/ready
 # mkdocs reads the sources of the project; it need not be installed.
 .venv-docs/ready: .venv-docs/bin/python requirements-docs.txt
 	@$(DOCS)/python $(PIP_INSTALL) --constraint requirements.txt --constraint requirements-docs.txt \
-		mkdocs-material 'mkdocstrings[python]'
+		mkdocs-material 'mkdocstrings[python]' ruff
 	@touch $@
 
 .venv/bin/python .venv-backends/bin/python .venv-docs/bin/python:
