@@ -36,7 +36,7 @@ test-s3: .venv/s3
 # Those of some folders: make coverage TESTS="tests/shards tests/losses"
 coverage: .venv/dev
 	@rm -rf .coverage
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --cov $(TESTS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS) --cov
 
 lint: .venv/dev
 	$(BIN)/ruff check .
