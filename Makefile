@@ -2,15 +2,17 @@
 # make test-slurm: those that need SLURM; its daemons are installed where apt-get can, and run for the tests alone.
 # make test-backends: the tests of the backends that need an environment of their own (6 GB).
 # make test-gpu: those that need a GPU; without one they are skipped.
+# make coverage: which lines the tests run; make docs: the pages of docs/ as a site, in site/.
 
 PYTHON ?= python3
 BIN := .venv/bin
 BACKENDS := .venv-backends/bin
+DOCS := .venv-docs/bin
 MMPOSE := workflow/envs/mmpose.post-deploy.sh
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
 PIP := $(BIN)/python $(PIP_INSTALL) --constraint requirements.txt
 
-.PHONY: demo test test-slurm test-backends test-gpu test-s3 lint format schema clean
+.PHONY: demo test test-slurm test-backends test-gpu test-s3 coverage lint format schema docs clean
 
 demo: .venv/run
 	@$(BIN)/snakemake --cores all eval_demo
@@ -35,20 +37,30 @@ test-gpu: .venv/dev
 test-s3: .venv/s3
 	$(BIN)/python -m pytest -m s3
 
+# Those of some folders: make coverage TESTS="tests/shards tests/losses"
+coverage: .venv/dev
+	@rm -rf .coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS) --cov
+
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/snakefmt --check --line-length 110 Snakefile workflow
+	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
 format: .venv/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt --line-length 110 Snakefile workflow
+	$(BIN)/snakefmt Snakefile workflow
 
 schema: .venv/run
 	$(BIN)/cocon schema --output workflow/schemas/config.schema.json
+
+# Fails on a link that leads nowhere, also to a heading. (With --quiet it would not: warnings are not counted then.)
+docs: .venv-docs/ready
+	$(DOCS)/mkdocs build --strict
+	@echo "$(CURDIR)/site/index.html"
 
 # What a run needs. The versions are pinned in requirements.txt.
 .venv/run: .venv/bin/python pyproject.toml requirements.txt
@@ -80,7 +92,13 @@ schema: .venv/run
 	@PATH="$(CURDIR)/$(BACKENDS):$$PATH" sh $(MMPOSE)
 	@touch $@
 
-.venv/bin/python .venv-backends/bin/python:
+# mkdocs reads the sources of the project; it need not be installed.
+.venv-docs/ready: .venv-docs/bin/python requirements-docs.txt
+	@$(DOCS)/python $(PIP_INSTALL) --constraint requirements.txt --constraint requirements-docs.txt \
+		mkdocs-material 'mkdocstrings[python]' ruff
+	@touch $@
+
+.venv/bin/python .venv-backends/bin/python .venv-docs/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(firstword $(subst /, ,$@))

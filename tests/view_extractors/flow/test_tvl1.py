@@ -383,3 +383,20 @@ def test_without_a_place_for_the_cache_every_process_compiles_for_itself(monkeyp
 
     monkeypatch.setattr(compiled, "njit", njit)
     assert compiled.compiled(abs) is abs
+
+
+def test_kernels_that_compute_something_else_are_found_out():
+    def slightly_off(level, flow, dual, scheme, number):
+        flow, dual = batched.refine(level, flow, dual, scheme, number)
+        flow[:, 0, 3, 5] += 0.02
+        return flow, dual
+
+    on_gpu.check(batched.refine, torch.device("cpu"))
+    with pytest.raises(ArithmeticError, match=r"px away from the right one"):
+        on_gpu.check(slightly_off, torch.device("cpu"))
+
+    def no_number(level, flow, dual, scheme, number):
+        return flow * float("nan"), dual
+
+    with pytest.raises(ArithmeticError):
+        on_gpu.check(no_number, torch.device("cpu"))

@@ -25,6 +25,8 @@ _PIXELS = 1 << 24
 _TOGETHER = 128
 #: bytes of memory per pixel of a pair, with the planes of all levels
 _BYTES_PER_PIXEL = 250
+#: px by which rounding may move the flow of the pair that is tried first
+_APART = 0.01
 
 
 class Tvl1OnGpu:
@@ -105,7 +107,7 @@ class Tvl1OnGpu:
 
 @functools.cache
 def best_refine(device: torch.device) -> batched.Refine:
-    """The fused kernels if they run here; else single torch operations, and a line that says so.
+    """The fused kernels if they run here, and right; else single torch operations, and a line that says so.
 
     Triton comes with torch where there is a GPU, but it needs a C compiler and a GPU that it knows.
     """
@@ -114,11 +116,7 @@ def best_refine(device: torch.device) -> batched.Refine:
     try:
         from view_extractors.flow.tvl1 import fused
 
-        scheme = Scheme(0.15, 0.3, 1, 0.8, warps=2, iterations=4, epsilon=0.0, median_filter=3)
-        trial = torch.zeros(2, 16, 16, device=device)
-        with torch.inference_mode():
-            batched.flow_of_pairs(trial, scheme, fused.refine)
-        torch.cuda.synchronize(device)
+        check(fused.refine, device)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
@@ -126,3 +124,21 @@ def best_refine(device: torch.device) -> batched.Refine:
         say(f"TV-L1 runs without its fused kernels, several times slower: {reason}", file=sys.stderr)
         return batched.refine
     return fused.refine
+
+
+def check(refine: batched.Refine, device: torch.device) -> None:
+    """Compare a way to compute levels with single torch operations, on a small pair.
+
+    Raises:
+        ArithmeticError: the flow is another one.
+    """
+    scheme = Scheme(0.15, 0.3, 2, 0.8, warps=2, iterations=7, epsilon=0.0, median_filter=3)
+    y_H1, x_W = torch.arange(45.0, device=device)[:, None], torch.arange(70.0, device=device)
+    pair_2HW = torch.stack(
+        [120 + 60 * torch.sin((x_W + shift) / 4) * torch.cos((y_H1 - shift) / 5) for shift in (0.0, 0.7)]
+    )
+    with torch.inference_mode():
+        found, expected = (batched.flow_of_pairs(pair_2HW, scheme, way) for way in (refine, batched.refine))
+    apart = float((found - expected).abs().max())
+    if not apart < _APART:  # not a number, too
+        raise ArithmeticError(f"their flow is {apart:.3g} px away from the right one")

@@ -1,0 +1,161 @@
+"""What the documents say is there: pages, headings, commands, files; and their Python runs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from cocon.config.schema import FlowExtraction
+from cocon.shards import ShardWriter, VideoRecord
+from cocon.shards.codecs import encode_as
+
+FENCE = re.compile(r"^ *```.*?^ *```$", re.M | re.S)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def documents(repository: Path) -> list[Path]:
+    folders = (repository, repository / "docs", repository / "config", repository / ".github")
+    return sorted(path for folder in folders for path in folder.glob("*.md"))
+
+
+def headings(document: Path) -> set[str]:
+    """The anchors that GitHub and the site give to a document's headings."""
+    found = set()
+    for title in re.findall(r"^#+ +(.+)$", FENCE.sub("", document.read_text()), re.M):
+        kept = (c for c in title.lower() if c in " -_" or unicodedata.category(c)[0] in "LN")
+        found.add("".join(kept).strip().replace(" ", "-"))
+    return found
+
+
+def code(document: Path) -> str:
+    """What a document shows as code: blocks and spans."""
+    text = document.read_text()
+    return "\n".join([*FENCE.findall(text), *re.findall(r"`([^`\n]+)`", FENCE.sub("", text))])
+
+
+def python(document: Path) -> str:
+    (found,) = re.findall(r"^```python\n(.*?)^```$", document.read_text(), re.M | re.S)
+    return found
+
+
+def test_links_lead_somewhere(repository: Path) -> None:
+    for document in documents(repository):
+        for link in LINK.findall(FENCE.sub("", document.read_text())):
+            if re.match(r"https?:", link):
+                continue
+            name, _, anchor = link.partition("#")
+            target = (document.parent / name).resolve() if name else document
+            assert target.exists(), f"{document.name}: {link}"
+            assert not anchor or anchor in headings(target), f"{document.name}: {link}"
+
+
+def pages(nav: list[Any]) -> Iterator[str]:
+    for entry in nav:
+        for value in entry.values():
+            yield from pages(value) if isinstance(value, list) else [value]
+
+
+def test_every_page_is_in_the_navigation(repository: Path) -> None:
+    hooks = ast.parse((repository / "docs" / "site_hooks.py").read_text())
+    (root_files,) = (
+        ast.literal_eval(node.value)
+        for node in hooks.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ROOT_FILES"
+    )
+    assert [name for name in root_files if not (repository / name).is_file()] == []
+    there = {path.name for path in (repository / "docs").glob("*.md")}
+    there |= {page for page in root_files.values() if page.endswith(".md")}
+    listed = list(pages(yaml.safe_load((repository / "mkdocs.yml").read_text())["nav"]))
+    assert sorted(listed) == sorted(there)
+
+
+def test_what_the_api_lists_exists(repository: Path) -> None:
+    """By the sources, as the site is made: torch is not imported."""
+    listed = re.findall(r"^::: (\S+)$", (repository / "docs" / "api.md").read_text(), re.M)
+    assert "cocon.export.encoder.load_encoder" in listed
+    for name in listed:
+        module, _, member = name.rpartition(".")
+        path = repository.joinpath(*name.split(".")).with_suffix(".py")
+        if not path.is_file():
+            tree = ast.parse(repository.joinpath(*module.split(".")).with_suffix(".py").read_text())
+            defined = [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+            assert member in defined, name
+
+
+def targets(repository: Path) -> set[str]:
+    makefile = (repository / "Makefile").read_text()
+    found = re.findall(r"^([^\s:=#][^:=]*):(?!=)", makefile, re.M)
+    return {name for names in found for name in names.split() if name != ".PHONY"}
+
+
+def test_make_is_asked_for_targets_that_it_has(repository: Path) -> None:
+    known = targets(repository)
+    assert {"test", "lint", "docs", ".venv/dev"} <= known
+    for document in documents(repository):
+        for line in re.findall(r"(?:^|\s)make ([^#\n&;]+)", code(document)):
+            asked = {word for word in line.split() if "=" not in word}
+            assert asked <= known, f"{document.name}: make {line}"
+
+
+def test_pytest_and_python_are_asked_for_what_is_there(repository: Path) -> None:
+    modules, files = 0, 0
+    for document in documents(repository):
+        shown = code(document)
+        for module in re.findall(r"python -m ((?:tests|benchmarks)[\w.]+)", shown):
+            assert repository.joinpath(*module.split(".")).with_suffix(".py").is_file(), module
+            modules += 1
+        for path, expression in re.findall(r"pytest (tests/\S+)(?: -k (\w+))?", shown):
+            assert f"{expression}" in (repository / path).read_text(), f"{document.name}: {path}"
+            files += 1
+    assert modules > 3
+    assert files > 1
+
+
+def test_contributing_names_files_and_names_that_exist(repository: Path) -> None:
+    document = repository / "CONTRIBUTING.md"
+    text = FENCE.sub("", document.read_text())
+    named = re.findall(r"`((?:cocon|view_extractors|tests|workflow|benchmarks)/[\w./]*)`", text)
+    assert len(named) > 10
+    assert [name for name in named if not (repository / name).exists()] == []
+    inside = re.findall(r"`(\w+)` in `([\w/]+\.py)`", text)
+    assert len(inside) == 3
+    assert [name for name, path in inside if f"def {name}(" not in (repository / path).read_text()] == []
+
+
+def test_ten_lines_read_a_shard(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    snippet = python(repository / "docs" / "read_shards.md")
+    assert len(snippet.splitlines()) <= 10
+    path = tmp_path / "results/demo/shards/flow/00000.h5"
+    picture = encode_as("delta", np.full((6, 8, 2), 130, np.uint8), 90)
+    with ShardWriter(path, view="flow", video_ids=["a", "b"], parameters={}, codec="delta") as writer:
+        writer.add(VideoRecord("a", 6, 8, 12, 16, 25.0, frames=[picture] * 3))
+        writer.skip("b", "is empty")
+        writer.finish(max_failed_fraction=1)
+    monkeypatch.chdir(tmp_path)
+    exec(snippet, {})
+    assert capsys.readouterr().out == "a ok 25.0 frames/s (3, 6, 8, 2) 130.0\nb was skipped: is empty\n"
+
+
+def test_the_example_of_a_backend_finds_a_motion(repository: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(python(repository / "docs" / "add_backend.md"), names)
+    noise = np.random.default_rng(0).normal(128, 40, size=(90, 120)).astype(np.float32)
+    wide = cv2.GaussianBlur(noise, (0, 0), 1).astype(np.uint8)
+    # the window goes right and down, so what it shows goes left and up
+    frames = [np.repeat(wide[2 * i : 2 * i + 64, 3 * i : 3 * i + 80, None], 3, axis=2) for i in range(4)]
+    extractor = names["Shift"](FlowExtraction())
+    extractor.start(64, 80)
+    flows = [*extractor.process(frames[:2]), *extractor.process(frames[2:]), *extractor.finish()]
+    assert len(flows) == 4
+    np.testing.assert_allclose(np.array(flows), np.broadcast_to([-3.0, -2.0], (4, 64, 80, 2)), atol=0.2)
