@@ -11,10 +11,14 @@ from cocon.workflow.paths import Paths
 def setting_of(config: Config, dataset: str) -> Setting:
     """What a published figure must have in common with a result to be compared with it."""
     source = config.trained_on(dataset)
+    network = config.recipe_of(source).network.of("rgb")
     return Setting(
         kind=config.datasets[dataset].kind,
         pretrained_on=config.datasets[source].kind,
-        layers=config.recipe_of(source).network.of("rgb").layers,
+        layers=network.layers,
+        encoder=network.encoder,
+        width=network.width,
+        features=network.features,
         pixels=config.recipe_of(dataset).clip.crop.get("rgb", 1),
         views=len(config.views_of(source)),
     )
