@@ -53,7 +53,7 @@ class Conv7x7(nn.Conv2d):
 
 
 class PerFrame(nn.Module):
-    """A 2D layer, frame by frame: elsewhere a 3D layer of size 1xkxk; here its weights are (out, in, k, k)."""
+    """A 2D layer, frame by frame: a 3D layer of size 1xkxk whose weights are (out, in, k, k)."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()

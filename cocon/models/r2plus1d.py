@@ -1,7 +1,7 @@
 """The encoder R(2+1)D-18: a ResNet-18 whose 3D convolutions are a spatial and a temporal one each.
 
-Source: Tran et al. 2018, arXiv 1711.11248, with the widths of torchvision's ``r2plus1d_18``: both convolutions
-of a block have the hidden channels of the first one, and the stem has 45, whatever the view's channels.
+Source: Tran et al. 2018, arXiv 1711.11248, with the widths of torchvision's ``r2plus1d_18``: both
+convolutions of a block have the hidden channels of the first one, and the stem has 45.
 """
 
 from __future__ import annotations
@@ -57,9 +57,7 @@ class Block(nn.Module):
         self.norm2 = nn.BatchNorm3d(outputs)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
-                StridedPointwise(inputs, outputs, stride), nn.BatchNorm3d(outputs)
-            )
+            self.shortcut = nn.Sequential(StridedPointwise(inputs, outputs, stride), nn.BatchNorm3d(outputs))
         self.final_relu = final_relu
 
     def forward(self, x_FCKHW: Tensor) -> Tensor:

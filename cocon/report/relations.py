@@ -80,7 +80,7 @@ def section(inputs: Inputs) -> Relations:
             other = found if same else relate(split, _tables(inputs, name, page.views), settings)
         except UNREADABLE:
             continue
-        published = AGREEING_CLASSES.get(name) if _as_published(inputs) else None
+        published = AGREEING_CLASSES.get(name) if as_published(inputs) else None
         page.agreements.append(Agreement(name, other.agreeing, float(other.shared.mean()), published))
     return page
 
@@ -89,7 +89,7 @@ def _tables(inputs: Inputs, pretraining: str, views: Sequence[str]) -> dict[str,
     return {view: inputs.features(pretraining, view) for view in views}
 
 
-def _as_published(inputs: Inputs) -> bool:
+def as_published(inputs: Inputs) -> bool:
     """Whether the paper counted in the same way: on UCF101, 4 of 5, four views of its networks."""
     settings, network = inputs.settings.recipe.evaluation.relations, inputs.settings.recipe.network
     return (

@@ -48,7 +48,9 @@ def test_only_cells_of_the_same_setting_that_ran_stand_beside() -> None:
     large = kinetics.model_copy(update={"pixels": 224, "layers": R34})
     assert _found(large)["CoCon", "ensemble"] == (0.82, ("1", "2", "3"))
     assert ("random initialisation", "rgb") not in _found(large)
-    for other in ({"views": 3}, {"pixels": 112}, {"layers": (1, 1, 1, 1)}, {"kind": "demo"}):
+    others = [{"views": 3}, {"pixels": 112}, {"layers": (1, 1, 1, 1)}, {"kind": "demo"}, {"width": 32}]
+    others += [{"features": 512}, {"encoder": "r2plus1d_18"}, {"encoder": "s3d"}]
+    for other in others:
         assert ("CoCon", "rgb") not in _found(UCF.model_copy(update=other))
 
 
