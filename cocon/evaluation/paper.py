@@ -23,8 +23,8 @@ from cocon.evaluation.summary import aligned
 _NAMES = {"ucf101": "UCF101", "hmdb51": "HMDB51", "kinetics400": "Kinetics-400"}
 #: by published model, the pretraining of ours that is the same
 _OURS = {"random initialisation": "random", "DPC": "stage1", "CPC": "cpc", "CoCon": "cocon"}
-#: the networks of published figures by encoder, layers, width and features
-_NETWORKS = {("resnet2d3d", (2, 2, 2, 2), 64, 256): "R18", ("resnet2d3d", (3, 4, 6, 3), 64, 256): "R34"}
+#: by layers, the networks of published figures: encoder resnet2d3d, width 64, 256 features
+NETWORKS = {(2, 2, 2, 2): "R18", (3, 4, 6, 3): "R34"}
 _OTHER_METHOD = "another method"
 
 
@@ -34,17 +34,18 @@ class Setting(Section):
     kind: str = Field(description="kind of the data set that was tested on")
     pretrained_on: str = Field(description="kind of the data set of the pretraining")
     layers: Layers = Field(description="residual blocks per stage of the network of rgb")
-    encoder: EncoderName = Field("resnet2d3d", description="of the network of rgb, and so on")
-    width: PositiveInt = 64
-    features: PositiveInt = 256
+    encoder: EncoderName = Field("resnet2d3d", description="of the network of rgb")
+    width: PositiveInt = Field(64, description="of the network of rgb")
+    features: PositiveInt = Field(256, description="of all networks")
     pixels: PositiveInt = Field(description="input of the network of rgb, px")
     views: PositiveInt = Field(description="number of views that were pretrained together")
 
     @property
     def network(self) -> str:
         """Architecture and input size as in the published table, for instance "R18, 128 px"."""
-        network = _NETWORKS.get((self.encoder, self.layers, self.width, self.features), "another")
-        return f"{network}, {self.pixels} px"
+        as_published = (self.encoder, self.width, self.features) == ("resnet2d3d", 64, 256)
+        name = NETWORKS.get(self.layers, "another") if as_published else "another"
+        return f"{name}, {self.pixels} px"
 
 
 @dataclass(frozen=True)

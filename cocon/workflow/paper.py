@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from cocon.config.schema import Config
-from cocon.evaluation.paper import Setting, wanted
+from typing import Any
+
+from cocon.config.schema import Config, Network
+from cocon.evaluation.paper import NETWORKS, Setting, wanted
 from cocon.pretrainings import RANDOM
 from cocon.workflow.paths import Paths
 
@@ -16,12 +18,15 @@ def setting_of(config: Config, dataset: str) -> Setting:
         kind=config.datasets[dataset].kind,
         pretrained_on=config.datasets[source].kind,
         layers=network.layers,
-        encoder=network.encoder,
-        width=network.width,
-        features=network.features,
         pixels=config.recipe_of(dataset).clip.crop.get("rgb", 1),
         views=len(config.views_of(source)),
+        **_shape(network),
     )
+
+
+def _shape(network: Network) -> dict[str, Any]:
+    """What else of a network counts: nothing where its layers already are those of no published figure."""
+    return network.model_dump(include={"encoder", "width", "features"}) if network.layers in NETWORKS else {}
 
 
 def paper_cells(config: Config, dataset: str) -> list[tuple[str, str]]:

@@ -172,7 +172,7 @@ def test_no_other_encoder_is_built_that_is_larger_than_its_file(path: Path, enco
         with pytest.raises(CheckpointError, match="too few weights"):
             load_encoder(path)
     edited(path, network={"encoder": encoder, "width": 1, "features": 4})
-    with pytest.raises(CheckpointError, match="does not fit the network it describes: encoder"):
+    with pytest.raises(CheckpointError, match="does not fit the network it describes: aggregator"):
         load_encoder(path)
 
 
