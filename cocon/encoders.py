@@ -92,4 +92,3 @@ ENCODERS: dict[str, EncoderEntry] = {
         least_features=4,
     ),
 }
-DEFAULT = "resnet2d3d"

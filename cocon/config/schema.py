@@ -32,6 +32,8 @@ GPU_ON_REQUEST = ("movenet", "selfie")
 #: backends that can live in an environment of their own
 BackendName = Literal["tvl1", "raft", "movenet", "selfie", "blazepose", "torchvision", "detectron2", "mmpose"]
 ViewName = Literal["rgb", "flow", "mask", "pose"]
+#: each has an entry in cocon/encoders.py
+EncoderName = Literal["resnet2d3d", "r2plus1d_18", "s3d"]
 PresetName = Literal["cpc", "cpc_sync", "cpc_sim", "cocon", "cmc"]
 PretrainingName = Literal["random", "stage1", PresetName]
 #: what the loss can be made of; the terms of each stand in cocon/pretrainings.py
@@ -370,9 +372,6 @@ class Clip(Section):
 
 
 Layers = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
-
-
-EncoderName = Literal["resnet2d3d", "r2plus1d_18", "s3d"]
 
 
 class NetworkOfView(Section):
