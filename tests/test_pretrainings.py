@@ -103,7 +103,7 @@ demo = {"kind": "demo", "recipe": "r", "shards": 1}
 ablations = {"a": {"dataset": "d"}}
 config = Config.model_validate({"datasets": {"d": demo}, "recipes": {"r": {}}, "ablations": ablations})
 assert config.ablations["a"].pretrainings[-1] == "mine"
-assert any("/mine/" in path for path in Paths(config).ablation_metrics("a"))
+assert any("/mine/" in path for path in Paths(config).ablation_metrics("a", ["1"]))
 assert Paths(config).start("d", "", "mine")[0].endswith("stage1/rgb.safetensors")
 loss = Loss(temperature=1, cooperation=2, contrast_temperature=3, margin=0.5)
 assert loss_settings(loss, "mine", ["rgb", "flow"]) == {"temperature": 1, "contrast_temperature": 3}

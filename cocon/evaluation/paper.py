@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from cocon.config.schema import Layers, PositiveInt, Section
+from cocon.config.schema import EncoderName, Layers, PositiveInt, Section
 from cocon.evaluation.ensemble import VIEW
 from cocon.evaluation.metrics import Result
 from cocon.evaluation.published import SOURCES, Published, published
@@ -23,7 +23,8 @@ from cocon.evaluation.summary import aligned
 _NAMES = {"ucf101": "UCF101", "hmdb51": "HMDB51", "kinetics400": "Kinetics-400"}
 #: by published model, the pretraining of ours that is the same
 _OURS = {"random initialisation": "random", "DPC": "stage1", "CPC": "cpc", "CoCon": "cocon"}
-_NETWORKS = {(2, 2, 2, 2): "R18", (3, 4, 6, 3): "R34"}
+#: by layers, the networks of published figures: encoder resnet2d3d, width 64, 256 features
+NETWORKS = {(2, 2, 2, 2): "R18", (3, 4, 6, 3): "R34"}
 _OTHER_METHOD = "another method"
 
 
@@ -33,13 +34,18 @@ class Setting(Section):
     kind: str = Field(description="kind of the data set that was tested on")
     pretrained_on: str = Field(description="kind of the data set of the pretraining")
     layers: Layers = Field(description="residual blocks per stage of the network of rgb")
+    encoder: EncoderName = Field("resnet2d3d", description="of the network of rgb")
+    width: PositiveInt = Field(64, description="of the network of rgb")
+    features: PositiveInt = Field(256, description="of all networks")
     pixels: PositiveInt = Field(description="input of the network of rgb, px")
     views: PositiveInt = Field(description="number of views that were pretrained together")
 
     @property
     def network(self) -> str:
         """Architecture and input size as in the published table, for instance "R18, 128 px"."""
-        return f"{_NETWORKS.get(self.layers, 'another')}, {self.pixels} px"
+        as_published = (self.encoder, self.width, self.features) == ("resnet2d3d", 64, 256)
+        name = NETWORKS.get(self.layers, "another") if as_published else "another"
+        return f"{name}, {self.pixels} px"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from string import Template
 
+from cocon.encoders import ENCODERS
 from cocon.evaluation.metrics import Result
 from cocon.evaluation.summary import format_tables
 from cocon.export.config import EncoderConfig, ExportedView
@@ -25,9 +26,9 @@ $front---
 
 # $name
 
-Embeddings of videos from $views, learned without labels. Each view has a network of its own, a 2D3D-ResNet.
+Embeddings of videos from $views, learned without labels. Each view has a network of its own.
 
-| view | residual blocks, width | numbers in the embedding | input | extracted by |
+| view | encoder, width | numbers in the embedding | input | extracted by |
 | --- | --- | --- | --- | --- |
 $table
 
@@ -46,6 +47,7 @@ and L2-normalised. `multi_view` is that of all views, side by side.
 
 ## Training
 
+- $encoders
 - Pretraining `$pretraining`: $method
 - $run
 - Exported with $versions
@@ -87,6 +89,7 @@ def model_card(config: EncoderConfig, results: Sequence[Result], name: str, lice
         stride="every frame" if stride == 1 else f"one in {stride} frames",
         pooled=_POOLED[config.embedding],
         pretraining=config.pretraining,
+        encoders=_encoders(config),
         method=_method(config.pretraining),
         run=_run(config),
         versions=", ".join(f"{program} {version}" for program, version in config.exported_with.items()),
@@ -113,12 +116,18 @@ def _row(view: str, exported: ExportedView, config: EncoderConfig) -> str:
     crop = config.model_dump()["clip"]["crop"][view]
     cells = [
         view,
-        f"{'-'.join(map(str, network.layers))}, {network.width}",
+        f"{network.title}, {network.width}",
         str(network.features),
         f"{crop} px of {extraction['short_side']}",
         str(extraction.get("backend", "decoder")),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _encoders(config: EncoderConfig) -> str:
+    entries = dict.fromkeys(view.network.encoder for view in config.views.values())
+    named = [f"{ENCODERS[name].title} ({ENCODERS[name].source})" for name in entries]
+    return f"Encoder{'s' * (len(named) > 1)}: {'; '.join(named)}"
 
 
 def _run(config: EncoderConfig) -> str:

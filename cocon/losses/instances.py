@@ -8,13 +8,16 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+#: locations along a side that are averaged and not halved any more
+AVERAGED = 3
+
 
 def instance_features(z_BNDSS: Tensor) -> Tensor:
     """One vector per block: features pooled over space, L2-normalised; (M, D) with M = B * N.
 
-    SxS locations are pooled as in the authors' code where it has a rule: S = 4 by a 2x2 maximum and a 2x2
-    mean; S = 7 by 2x2 maxima (the first one padded by 1) and a 2x2 mean; S = 2 by a 2x2 mean. Any other
-    size is averaged, which leaves S = 1 as it is.
+    While a map has more than :data:`AVERAGED` locations on a side, the maxima of 2x2 windows take its place,
+    which halves it; an odd side is padded by 1 first, and so rounded up. The rest is averaged. For S = 2, 4
+    and 7 these are the authors' rules: a mean; maxima and a mean; padded maxima, maxima and a mean.
 
     Raises:
         ValueError: if the input is not 5-dimensional.
@@ -22,11 +25,8 @@ def instance_features(z_BNDSS: Tensor) -> Tensor:
     if z_BNDSS.dim() != 5:
         raise ValueError(f"expected (B, N, D, S, S), got {tuple(z_BNDSS.shape)}")
     h = z_BNDSS.flatten(0, 1)
-    size = tuple(h.shape[2:])
-    if size == (7, 7):
-        h = F.max_pool2d(h, 2, padding=1)
-    if size in ((4, 4), (7, 7)):
-        h = F.max_pool2d(h, 2)
+    while max(h.shape[2:]) > AVERAGED:
+        h = F.max_pool2d(h, 2, padding=(h.shape[2] % 2, h.shape[3] % 2))
     return F.normalize(h.mean((2, 3)), dim=1)
 
 

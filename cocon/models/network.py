@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from cocon.config.schema import Network
 from cocon.errors import ConfigError
 from cocon.models.conv_gru import ConvGRU
+from cocon.models.encoder import Encoder, build_encoder
 from cocon.models.predictor import Predictor
-from cocon.models.resnet2d3d import ResNet2d3d
 from cocon.views import VIEWS
 
 
@@ -23,14 +23,14 @@ class ViewNetwork(nn.Module):
 
     Args:
         channels: channels of the view.
-        settings: layers, width, features and dropout of this view.
+        settings: encoder, its shape, features and dropout of this view.
     """
 
     def __init__(self, channels: int, settings: Network) -> None:
         super().__init__()
         self.channels = channels
         self.settings = settings
-        self.encoder = ResNet2d3d(channels, settings.layers, settings.width, settings.features)
+        self.encoder = build_encoder(channels, settings)
         self.aggregator = ConvGRU(settings.features, settings.dropout)
         self.predictor = Predictor(settings.features)
 
@@ -91,7 +91,7 @@ def build_network(view: str, settings: Network) -> ViewNetwork:
     return ViewNetwork(VIEWS[view].channels, settings.of(view))
 
 
-def encode_blocks(encoder: ResNet2d3d, x_BNCKHW: Tensor) -> Tensor:
+def encode_blocks(encoder: Encoder, x_BNCKHW: Tensor) -> Tensor:
     """:meth:`ViewNetwork.encode` with a given encoder."""
     if x_BNCKHW.dim() != 6:
         raise ValueError(f"expected (B, N, C, K, H, W), got {tuple(x_BNCKHW.shape)}")

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from markupsafe import Markup
 
+from cocon.config.schema import Network
 from cocon.evaluation.features import Features
 from cocon.evaluation.published import AGREEING_CLASSES
 from cocon.evaluation.relations import ClassRelations, relate
 from cocon.report.dendrogram import draw_tree
 from cocon.report.inputs import UNREADABLE, Inputs, Section, order_pretrainings, reason
+from cocon.views import VIEWS
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def section(inputs: Inputs) -> Relations:
             other = found if same else relate(split, _tables(inputs, name, page.views), settings)
         except UNREADABLE:
             continue
-        published = AGREEING_CLASSES.get(name) if _as_published(inputs) else None
+        published = AGREEING_CLASSES.get(name) if as_published(inputs) else None
         page.agreements.append(Agreement(name, other.agreeing, float(other.shared.mean()), published))
     return page
 
@@ -87,10 +89,14 @@ def _tables(inputs: Inputs, pretraining: str, views: Sequence[str]) -> dict[str,
     return {view: inputs.features(pretraining, view) for view in views}
 
 
-def _as_published(inputs: Inputs) -> bool:
-    """Whether the paper counted in the same way: on UCF101, 4 of 5, four views."""
-    settings = inputs.settings.recipe.evaluation.relations
-    return inputs.settings.kind == "ucf101" and (settings.neighbours, settings.shared) == (5, 4)
+def as_published(inputs: Inputs) -> bool:
+    """Whether the paper counted in the same way: on UCF101, 4 of 5, four views of its networks."""
+    settings, network = inputs.settings.recipe.evaluation.relations, inputs.settings.recipe.network
+    return (
+        inputs.settings.kind == "ucf101"
+        and (settings.neighbours, settings.shared) == (5, 4)
+        and all(network.of(view) == Network(dropout=network.dropout) for view in VIEWS)
+    )
 
 
 def _rows(found: ClassRelations) -> list[ClassRow]:

@@ -127,15 +127,26 @@ def _learning(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> list
         )
     if "crop" in clip:
         facts.append(("Crop", ", ".join(f"{view} {px} px" for view, px in clip["crop"].items())))
-    network = info.get("network", {})
-    if {"layers", "width", "features"} <= network.keys():
-        layers = "-".join(str(count) for count in network["layers"])
-        facts.append(("Network", f"2D3D-ResNet {layers}, width {network['width']}, D {network['features']}"))
+    if networks := _networks(inputs, checkpoints):
+        facts.append(("Network", networks))
     if "epoch" in info:
         facts.append(("Epochs", str(info["epoch"])))
     if "hardware" in info:
         facts.append(("Trained on", info["hardware"]))
     return facts
+
+
+def _networks(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> str:
+    """The networks that are shown; with the views, where views have different ones."""
+    found: dict[str, list[str]] = {}
+    for key, info in checkpoints.items():
+        if key.startswith(f"{inputs.pretraining}/") and "network" in info:
+            network = Network.model_validate(info["network"])
+            text = f"{network.title}, width {network.width}, D {network.features}"
+            found.setdefault(text, []).append(key.rpartition("/")[2])
+    if len(found) < 2:
+        return "".join(found)
+    return "; ".join(f"{', '.join(views)}: {text}" for text, views in found.items())
 
 
 def read_checkpoint_info(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from cocon.config.schema import Clip, Network
 from cocon.errors import CheckpointError
 from cocon.files import atomic_path
 from cocon.loading import CHECKSUM, checksum, in_short, parse_object, reading
+from cocon.models.encoder import encoder_class
 from cocon.models.network import ViewNetwork, build_network
 from cocon.views import VIEWS
 
@@ -108,7 +109,9 @@ def load_encoder(
     if network is not None and info.network != network.of(info.view):
         theirs, ours = info.network.model_dump(), network.of(info.view).model_dump()
         differences = ", ".join(
-            f"{key} {theirs[key]} (not {ours[key]})" for key in ours if theirs[key] != ours[key]
+            f"{key} {theirs[key]} (not {ours[key]})"
+            for key in ours
+            if key in theirs and theirs[key] != ours[key]
         )
         raise CheckpointError(
             f"{path} holds another network: {differences}",
@@ -283,7 +286,8 @@ def built_with(
     Raises:
         CheckpointError: when the weights have other names, shapes or types than those of the module.
     """
-    if _fewest_weights(network) > sum(tensor.numel() for tensor in tensors.values()):
+    fewest = encoder_class(network.encoder).fewest_weights(network)
+    if fewest > sum(tensor.numel() for tensor in tensors.values()):
         raise CheckpointError(f"{path} does not fit the network it describes: it has too few weights", _AGAIN)
     model = build()
     own = model.state_dict()
@@ -296,13 +300,6 @@ def built_with(
         raise CheckpointError(f"{path} does not fit the network it describes: {_some(sorted(wrong))}", _AGAIN)
     model.load_state_dict(dict(tensors))
     return model
-
-
-def _fewest_weights(network: Network) -> int:
-    """Weights of the second convolutions of all blocks of an encoder, most of what it has."""
-    channels = (network.width, 2 * network.width, 4 * network.width, network.features)
-    taps = (9, 9, 27, 27)
-    return sum(n * c * c * k for n, c, k in zip(network.layers, channels, taps, strict=True))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ from cocon.training.provenance import hardware
 from cocon.training.settings import PretrainSettings
 from cocon.training.state import RunState
 from cocon.training.trainer import Trainer
-from cocon.workflow.dependencies import pretraining_settings
+from cocon.workflow.dependencies import pooling, pretraining_settings
 from cocon.workflow.versions import STAGES
 
 
@@ -260,6 +260,7 @@ def _description(
         "run": {"stage": job.stage, "loss": job.terms, "views": "+".join(job.views), "split": job.split},
         "version": STAGES["pretrain"],
         **settings,
+        **pooling(job.settings, job.terms, job.views),
         "seed": job.seed,
         "processes": world.size,
         "data": {

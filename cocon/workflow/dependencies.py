@@ -31,6 +31,7 @@ from cocon.config.schema import (
     ViewExtraction,
 )
 from cocon.config.schema import Pretraining as PretrainingSection
+from cocon.encoders import SHAPE
 from cocon.pretrainings import PRESETS, WITHOUT_STAGE1, keys_read
 from cocon.views import VIEWS
 from cocon.workflow.running import RUNNING
@@ -202,10 +203,10 @@ def network_settings(network: Network, views: Sequence[str]) -> Document:
     if len(views) == 1:
         document = changed(network.of(views[0]))
     else:
-        document = changed(network, {"layers", "width", "views"})
+        document = changed(network, {"encoder", *SHAPE, "views"})
         own = {view: changed(network.of(view)) for view in views}
         shapes = {
-            view: {key: value for key, value in keys.items() if key in ("layers", "width")}
+            view: {key: value for key, value in keys.items() if key in ("encoder", *SHAPE)}
             for view, keys in own.items()
         }
         if shapes := {view: shape for view, shape in shapes.items() if shape}:
@@ -289,7 +290,22 @@ def pretraining(
         "split": split,
         "seed": seed,
     }
-    return document | ({"processes": job.processes} if job.processes > 1 else {})
+    document |= {"processes": job.processes} if job.processes > 1 else {}
+    return document | pooling(recipe, preset, views)
+
+
+def pooling(learning: Learning, preset: str, views: Sequence[str]) -> Document:
+    """How the loss pools maps of locations, where it is not as it has always been; empty otherwise.
+
+    Maps of all sizes but these were averaged as a whole at first.
+    """
+    sizes = {
+        learning.network.of(view).entry.locations(size)
+        for view, size in learning.clip.crop.items()
+        if view in views
+    }
+    compares = len(views) > 1 and set(PRESETS[preset].terms) != {"cpc"}
+    return {"pooling": 2} if compares and not sizes <= {1, 2, 3, 4, 7} else {}
 
 
 def initialisation(recipe: Recipe, view: str, seed: int) -> Document:

@@ -261,7 +261,7 @@ class Documents:
 
     def _setting(self, dataset: str, cells: Iterable[tuple[str, str, str]]) -> Document:
         after = self._gathered(dataset, cells, self.lists.splits(dataset))
-        setting = setting_of(self.config, dataset).model_dump(mode="json")
+        setting = setting_of(self.config, dataset).model_dump(mode="json", exclude_defaults=True)
         return dependencies.of_stage("summary", setting) | {"after": after}
 
     def _gathered(

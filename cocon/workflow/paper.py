@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from cocon.config.schema import Config
-from cocon.evaluation.paper import Setting, wanted
+from typing import Any
+
+from cocon.config.schema import Config, Network
+from cocon.evaluation.paper import NETWORKS, Setting, wanted
 from cocon.pretrainings import RANDOM
 from cocon.workflow.paths import Paths
 
@@ -11,13 +13,20 @@ from cocon.workflow.paths import Paths
 def setting_of(config: Config, dataset: str) -> Setting:
     """What a published figure must have in common with a result to be compared with it."""
     source = config.trained_on(dataset)
+    network = config.recipe_of(source).network.of("rgb")
     return Setting(
         kind=config.datasets[dataset].kind,
         pretrained_on=config.datasets[source].kind,
-        layers=config.recipe_of(source).network.of("rgb").layers,
+        layers=network.layers,
         pixels=config.recipe_of(dataset).clip.crop.get("rgb", 1),
         views=len(config.views_of(source)),
+        **_shape(network),
     )
+
+
+def _shape(network: Network) -> dict[str, Any]:
+    """What else of a network counts: nothing where its layers already are those of no published figure."""
+    return network.model_dump(include={"encoder", "width", "features"}) if network.layers in NETWORKS else {}
 
 
 def paper_cells(config: Config, dataset: str) -> list[tuple[str, str]]:

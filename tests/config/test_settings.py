@@ -139,6 +139,18 @@ def test_steps_of_the_workflow_are_no_names_of_data_sets(tmp_path: Path, name: s
             "'recipes.small.network.layers' must have 4 values (it has 5)",
         ),
         ("network: {views: {rgb: {layers: [1]}}}", "small.network.views.rgb.layers' must have 4 values"),
+        (
+            "network: {encoder: s3d, layers: [1, 1, 1, 1]}",
+            "the encoder s3d does not read 'layers'; leave it out, or choose resnet2d3d",
+        ),
+        (
+            "network: {views: {rgb: {encoder: r2plus1d_18, layers: [2, 2, 2, 2]}}}",
+            "the encoder r2plus1d_18 does not read 'views.rgb.layers'; leave it out",
+        ),
+        ("network: {encoder: s3d, views: {rgb: {layers: [1, 1, 1, 1]}}}", "does not read 'views.rgb.layers'"),
+        ("network: {encoder: s3d, features: 3}", "the encoder s3d needs 4 features or more, not 3"),
+        ("network: {features: 3, views: {mask: {encoder: s3d}}}", "needs 4 features or more"),
+        ("network: {encoder: resnet}", "'recipes.small.network.encoder': input should be 'resnet2d3d', "),
         ("network: {layers: 2}", "'recipes.small.network.layers': input should be a list (it is 2)"),
         (
             "pretraining: {augmentation: {crop_area: [1]}}",

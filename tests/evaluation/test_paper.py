@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cocon.cli import main
+from cocon.config.schema import Config
 from cocon.evaluation.metrics import Result, Task
 from cocon.evaluation.paper import Setting, cells_beside, format_cells, wanted, whole_table
 from cocon.files import read_csv, read_json, write_json
+from cocon.workflow.paper import setting_of
 
 R18, R34 = (2, 2, 2, 2), (3, 4, 6, 3)
 UCF = Setting(kind="ucf101", pretrained_on="ucf101", layers=R18, pixels=128, views=4)
@@ -48,8 +51,32 @@ def test_only_cells_of_the_same_setting_that_ran_stand_beside() -> None:
     large = kinetics.model_copy(update={"pixels": 224, "layers": R34})
     assert _found(large)["CoCon", "ensemble"] == (0.82, ("1", "2", "3"))
     assert ("random initialisation", "rgb") not in _found(large)
-    for other in ({"views": 3}, {"pixels": 112}, {"layers": (1, 1, 1, 1)}, {"kind": "demo"}):
+    others = [{"views": 3}, {"pixels": 112}, {"layers": (1, 1, 1, 1)}, {"kind": "demo"}, {"width": 32}]
+    others += [{"features": 512}, {"encoder": "r2plus1d_18"}, {"encoder": "s3d"}]
+    for other in others:
         assert ("CoCon", "rgb") not in _found(UCF.model_copy(update=other))
+
+
+@pytest.mark.parametrize(
+    ("network", "told", "cells"),
+    [
+        ({}, {}, 4),
+        ({"width": 16}, {"width": 16}, 0),
+        ({"features": 128}, {"features": 128}, 0),
+        ({"encoder": "r2plus1d_18"}, {"encoder": "r2plus1d_18"}, 0),
+        ({"views": {"rgb": {"encoder": "s3d"}}}, {"encoder": "s3d"}, 0),
+        ({"views": {"flow": {"encoder": "s3d"}}}, {}, 4),
+        ({"layers": [1, 1, 1, 1], "width": 16, "features": 128}, {"layers": [1, 1, 1, 1]}, 0),
+    ],
+)
+def test_the_setting_of_a_data_set(network: Any, told: dict[str, Any], cells: int) -> None:
+    """In the documents of results the setting has what differs from the published networks."""
+    ucf101 = {"kind": "ucf101", "recipe": "r", "shards": 1, "videos": "v", "lists": "l"}
+    config = Config.model_validate({"datasets": {"ucf": ucf101}, "recipes": {"r": {"network": network}}})
+    setting = setting_of(config, "ucf")
+    plain = {"kind": "ucf101", "pretrained_on": "ucf101", "layers": [2, 2, 2, 2], "pixels": 128, "views": 4}
+    assert setting.model_dump(mode="json", exclude_defaults=True) == plain | told
+    assert len(wanted(setting)) == cells
 
 
 def test_what_fills_the_cells_of_a_setting() -> None:

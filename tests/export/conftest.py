@@ -72,11 +72,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkpoint(data: Path) -> Callable[..., Path]:
     """Writes an encoder: ``checkpoint(path, view)``; what is said of its training can be given otherwise."""
 
-    def make(path: Path, view: str, clip: Clip = CLIP, pretraining: str = "cocon", **extra: Any) -> Path:
+    def make(
+        path: Path,
+        view: str,
+        clip: Clip = CLIP,
+        pretraining: str = "cocon",
+        network: Network = NETWORK,
+        **extra: Any,
+    ) -> Path:
         known = common_parameters(ShardSet.of_folder(data / "shards" / view).shards)
         told = {"epoch": 7, "seed": 0, "training_videos": 3, "extraction": known, **extra}
         told = {key: value for key, value in told.items() if value is not None}
-        save_encoder(path, initial_network(view, NETWORK, seed=0), view, clip, pretraining, **told)
+        save_encoder(path, initial_network(view, network, seed=0), view, clip, pretraining, **told)
         return path
 
     return make

@@ -28,6 +28,10 @@ RULES = {
     3: lambda m: m.mean(),
     4: lambda m: largest(m).mean(),
     7: lambda m: largest(largest(padded(m))).mean(),
+    5: lambda m: largest(padded(m)).mean(),
+    6: lambda m: largest(m).mean(),
+    8: lambda m: largest(largest(m)).mean(),
+    14: lambda m: largest(largest(padded(largest(m)))).mean(),
 }
 
 
@@ -38,6 +42,18 @@ def test_pools_each_map_by_its_rule_and_normalises(size: int) -> None:
     pooled = torch.stack([torch.stack([RULES[size](m).squeeze() for m in maps]) for maps in z.flatten(0, 1)])
     expected = pooled / pooled.norm(dim=1, keepdim=True)
     torch.testing.assert_close(instance_features(z), expected)
+
+
+@pytest.mark.parametrize("size", range(1, 20))
+def test_every_location_counts_and_none_more_than_its_neighbourhood(size: int) -> None:
+    """Of a map that is 1 everywhere nothing is lost; one bright location is seen wherever it is."""
+    ones = torch.ones(1, 1, 2, size, size)
+    torch.testing.assert_close(instance_features(ones), torch.full((1, 2), 0.5**0.5))
+    for i in range(size):
+        z = torch.zeros(1, 1, 2, size, size)
+        z[..., 1, :, :] = 1
+        z[..., 0, i, size - 1 - i] = 100
+        assert instance_features(z)[0, 0] > 0.99
 
 
 def test_rows_are_the_blocks_of_the_first_clip_then_of_the_next() -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cocon.models.conv3d import Conv3x3x3
+from cocon.models.conv3d import Conv3x3x3, TapwiseConv
+from cocon.models.layers import TemporalConv
 
 SIZES = [(5, 6, 6), (3, 3, 3), (2, 2, 2), (2, 1, 1), (1, 1, 1), (1, 4, 7)]
 
@@ -17,6 +18,29 @@ def test_equals_the_library_convolution(size: tuple[int, int, int], stride: int)
     x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
     actual = conv(x)
     expected = F.conv3d(x, conv.weight, stride=stride, padding=1)
+    torch.testing.assert_close(actual, expected)
+    direction = torch.randn_like(expected)
+    for ours, theirs in zip(
+        torch.autograd.grad(actual, (x, conv.weight), direction),
+        torch.autograd.grad(expected, (x, conv.weight), direction),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("size", [(3, 1, 1), (5, 1, 1), (7, 1, 1), (1, 3, 5), (1, 1, 1)])
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_other_sizes_equal_the_library_convolution(
+    frames: int, size: tuple[int, int, int], stride: int
+) -> None:
+    torch.manual_seed(0)
+    conv = TapwiseConv(3, 4, size, (stride, 1, 2)).double()
+    x = torch.randn(2, 3, frames, 4, 5, dtype=torch.float64, requires_grad=True)
+    actual = conv(x)
+    padding = tuple(taps // 2 for taps in size)
+    expected = F.conv3d(x, conv.weight, stride=(stride, 1, 2), padding=padding)
+    assert expected.shape[2:] == (-(-frames // stride), 4, 3)
     torch.testing.assert_close(actual, expected)
     direction = torch.randn_like(expected)
     for ours, theirs in zip(
@@ -52,12 +76,13 @@ def test_runs_under_autocast() -> None:
     assert conv.weight.grad.dtype == torch.float32
 
 
-@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("frames", [1, 2, 3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
-def test_gradients_in_bfloat16(frames: int, stride: int) -> None:
+@pytest.mark.parametrize("kind", [Conv3x3x3, TemporalConv])
+def test_gradients_in_bfloat16(kind: type[Conv3x3x3 | TemporalConv], frames: int, stride: int) -> None:
     """Against float32; oneDNN's own weight gradient is off by any factor for 2 frames."""
     torch.manual_seed(0)
-    layer = Conv3x3x3(32, 32, stride)
+    layer = kind(32, 32, stride=stride)
     x = torch.randn(4, 32, frames, 2, 2)
     y_shape = layer(x).shape
     gradients = []

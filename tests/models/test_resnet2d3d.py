@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cocon.models.resnet2d3d import ResNet2d3d, Stem, output_size
+from cocon.encoders import ENCODERS
+from cocon.models.resnet2d3d import ResNet2d3d, Stem
 
 RESNET18 = (2, 2, 2, 2)
 RESNET34 = (3, 4, 6, 3)
@@ -33,7 +34,7 @@ def test_resnet34_with_aggregator_and_predictor_has_the_parameters_of_the_paper(
 def test_locations_of_the_output(pixels: int, size: int) -> None:
     output = tiny()(torch.randn(1, 3, 5, pixels, pixels))
     assert output.shape == (1, 8, size, size)
-    assert output_size(pixels) == size
+    assert ENCODERS["resnet2d3d"].locations(pixels) == size
 
 
 @pytest.mark.parametrize(("frames", "steps"), [(5, 2), (1, 1), (8, 2), (9, 3)])

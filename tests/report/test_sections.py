@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
+from cocon.config.schema import Clip, Network, Recipe
 from cocon.datasets.manifest import Video
 from cocon.evaluation.features import read_features, write_features
 from cocon.files import write_json, write_text
+from cocon.models.network import build_network
 from cocon.pretrainings import PRETRAININGS, TERMS
 from cocon.report import (
     alignment,
@@ -32,6 +34,7 @@ from cocon.report.build import render
 from cocon.report.inputs import ENSEMBLE, Inputs, load_inputs, order_pretrainings
 from cocon.report.settings import ReportSettings
 from cocon.shards import ShardSet, ShardWriter, VideoRecord
+from cocon.training.checkpoint import save_encoder
 
 
 def row(**changes: object) -> dict[str, object]:
@@ -101,6 +104,17 @@ def test_setup_reads_checkpoints_without_tensors(inputs: Inputs) -> None:
     assert facts["Frames per view"] == "240"
     assert dict(page.splits)["1"] == {"train": 17, "test": 8}
     assert [view["videos"] for view in page.views] == [24] * 4
+
+
+def test_setup_names_the_networks_of_the_views(tmp_path: Path) -> None:
+    settings = Network(width=8, features=8, views={"rgb": {"encoder": "s3d"}, "pose": {"width": 4}})
+    folder = tmp_path / "pretrain" / "cocon"
+    for view in ("rgb", "flow", "mask"):
+        save_encoder(folder / f"{view}.safetensors", build_network(view, settings), view, Clip(), "cocon")
+    page = setup.section(inputs_with([row(pretraining="cocon")], tmp_path))
+    facts = {key: value for _, group in page.facts for key, value in group}
+    ours, theirs = "S3D, width 8, D 8", "2D3D-ResNet-18, width 8, D 8"
+    assert facts["Network"] == f"flow, mask: {theirs}; rgb: {ours}"
 
 
 def test_setup_tells_what_is_not_the_default(inputs: Inputs) -> None:
@@ -279,6 +293,23 @@ def test_the_ensemble_is_the_weighted_mean_of_the_cosines(inputs: Inputs) -> Non
     weights = {"rgb": 2, "flow": 2, "mask": 1, "pose": 1}
     expected = sum(weight * cosine[view] for view, weight in weights.items()) / 6
     assert cosine[ENSEMBLE] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("network", "same"),
+    [
+        ({}, True),
+        ({"dropout": 0.5}, True),
+        ({"encoder": "s3d"}, False),
+        ({"views": {"rgb": {"width": 8}}}, False),
+    ],
+)
+def test_agreement_stands_beside_the_papers_for_its_networks_only(
+    tmp_path: Path, network: dict[str, object], same: bool
+) -> None:
+    inputs = inputs_with([row()], tmp_path)
+    inputs.settings = ReportSettings(kind="ucf101", recipe=Recipe.model_validate({"network": network}))
+    assert relations.as_published(inputs) == same
 
 
 def test_relations_name_the_classes_that_all_views_share(inputs: Inputs) -> None:

@@ -165,6 +165,17 @@ def test_a_network_larger_than_its_file_is_never_built(path: Path, changes: dict
         load_encoder(path)
 
 
+@pytest.mark.parametrize("encoder", ["r2plus1d_18", "s3d"])
+def test_no_other_encoder_is_built_that_is_larger_than_its_file(path: Path, encoder: str) -> None:
+    for changes in ({"width": 10**6}, {"features": 10**15}):
+        edited(path, network={"encoder": encoder, **changes})
+        with pytest.raises(CheckpointError, match="too few weights"):
+            load_encoder(path)
+    edited(path, network={"encoder": encoder, "width": 1, "features": 4})
+    with pytest.raises(CheckpointError, match="does not fit the network it describes: aggregator"):
+        load_encoder(path)
+
+
 def test_weights_of_another_type_are_refused(path: Path) -> None:
     name, tensor = next(iter(load_file(path).items()))
     with pytest.raises(CheckpointError, match=f"does not fit the network it describes: {name}"):

@@ -141,6 +141,64 @@ def test_what_is_left_out_gives_the_same_networks_and_clips(views: list[str]) ->
     assert settings.clip.stride == 2
 
 
+MIXED = {
+    "layers": [1, 1, 1, 1],
+    "features": 64,
+    "views": {"rgb": {"encoder": "s3d"}, "mask": {"encoder": "r2plus1d_18", "width": 32}},
+}
+
+
+@pytest.mark.parametrize("views", [["rgb"], ["mask"], ["flow"], ["rgb", "flow"], list(VIEWS)])
+@pytest.mark.parametrize(
+    "network",
+    [
+        MIXED,
+        {"encoder": "s3d", "width": 32},
+        {"encoder": "s3d", "views": {"flow": {"encoder": "resnet2d3d"}}},
+    ],
+)
+def test_documents_of_other_encoders_give_the_same_networks(views: list[str], network: Any) -> None:
+    recipe = Recipe.model_validate({"network": network})
+    document = dependencies.pretraining_settings(recipe, "stage2", "cocon", views)
+    settings = PretrainSettings.model_validate(document)
+    assert [settings.network.of(view) for view in views] == [recipe.network.of(view) for view in views]
+
+
+def test_the_document_of_a_view_has_the_keys_that_its_encoder_reads() -> None:
+    network = Recipe.model_validate({"network": MIXED}).network
+    documents = {view: dependencies.network_settings(network, [view])["network"] for view in VIEWS}
+    assert documents == {
+        "rgb": {"encoder": "s3d", "features": 64},
+        "flow": {"layers": [1, 1, 1, 1], "features": 64},
+        "mask": {"encoder": "r2plus1d_18", "width": 32, "features": 64},
+        "pose": {"layers": [1, 1, 1, 1], "features": 64},
+    }
+    default = Recipe.model_validate({"network": {"encoder": "resnet2d3d"}}).network
+    assert dependencies.network_settings(default, VIEWS) == {}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "preset", "expected"),
+    [
+        ({}, "cocon", {}),
+        ({"clip": {"crop": {"rgb": 224, "flow": 96}}}, "cocon", {}),
+        ({"clip": {"crop": {"rgb": 160, "flow": 128}}}, "cocon", {"pooling": 2}),
+        ({"clip": {"crop": {"rgb": 160, "flow": 128}}}, "cpc", {}),
+        ({"clip": {"crop": {"rgb": 128, "flow": 128, "mask": 160}}}, "cocon", {}),
+        ({"network": {"encoder": "r2plus1d_18"}}, "cmc", {"pooling": 2}),
+    ],
+)
+def test_maps_that_were_pooled_otherwise_are_trained_again(
+    recipe: Any, preset: str, expected: dict[str, int]
+) -> None:
+    learning = Recipe.model_validate(recipe)
+    document = dependencies.pretraining(
+        learning, "stage2", preset, ["rgb", "flow"], split="1", seed=0, job=PretrainingJob()
+    )
+    assert {key: value for key, value in document.items() if key == "pooling"} == expected
+    assert dependencies.pooling(learning, preset, ["rgb"]) == {}
+
+
 def config(folder: Path, **changes: Any) -> Config:
     mine = {"kind": "folder", "recipe": "r", "shards": 2, "videos": folder / "v"}
     mine |= {"table": folder / "t.csv"}
