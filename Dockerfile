@@ -31,10 +31,10 @@ RUN pip install --no-cache-dir --constraint requirements.txt --editable '.[all]'
 
 # Weights, assets and compiled kernels are kept in ~/.cache; a volume there outlives the container. Anybody may write
 # there, so that `docker run --user` works; Apptainer uses the home of its user.
-RUN useradd --create-home --uid 1001 cocon && install -d -m 1777 /home/cocon /home/cocon/.cache /work
+RUN useradd --create-home --uid 1001 cocon && install -d -m 1777 /home/cocon /home/cocon/.cache /project
 ENV HOME=/home/cocon USER=cocon
 USER 1001
 VOLUME /home/cocon/.cache
 # the folder of a run: its config.yaml, data/ and results/
-WORKDIR /work
+WORKDIR /project
 CMD ["cocon", "--help"]

@@ -94,6 +94,7 @@ from cocon.config.schema import Config, Loss, Recipe
 from cocon.evaluation.summary import _ORDERS
 from cocon.export.card import _method
 from cocon.losses.cocon import CoConLoss
+from cocon.patterns import expanded
 from cocon.report.headline import _STYLES, _title
 from cocon.report.inputs import order_pretrainings
 from cocon.workflow.dependencies import loss_settings
@@ -103,7 +104,7 @@ demo = {"kind": "demo", "recipe": "r", "shards": 1}
 ablations = {"a": {"dataset": "d"}}
 config = Config.model_validate({"datasets": {"d": demo}, "recipes": {"r": {}}, "ablations": ablations})
 assert config.ablations["a"].pretrainings[-1] == "mine"
-assert any("/mine/" in path for path in Paths(config).ablation_metrics("a", ["1"]))
+assert any("/mine/" in path for path in expanded(Paths(config).ablation_metrics("a", ["1"])))
 assert Paths(config).start("d", "", "mine")[0].endswith("stage1/rgb.safetensors")
 loss = Loss(temperature=1, cooperation=2, contrast_temperature=3, margin=0.5)
 assert loss_settings(loss, "mine", ["rgb", "flow"]) == {"temperature": 1, "contrast_temperature": 3}

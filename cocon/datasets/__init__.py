@@ -1,1 +1,1 @@
-"""Data sets: each one module that lists its videos; see README, "How to add a data set"."""
+"""Data sets: each one module that lists its videos; see CONTRIBUTING.md, "Add something"."""
