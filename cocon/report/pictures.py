@@ -25,6 +25,8 @@ PERSONS = (
     *((90, 210, 90), (175, 130, 255), (255, 120, 60)),
 )
 """Colours of persons, where there are several; those beyond begin again with the first."""
+_AROUND = 0.02
+"""Between the joints and the box around a person, as a fraction of the frame."""
 SEEN = 0.3
 """Keypoints with a lower score are not drawn."""
 
@@ -64,9 +66,10 @@ def numbers_of_persons(persons: Sequence[np.ndarray]) -> list[np.ndarray] | None
     if all(len(persons_PJ3) <= 1 for persons_PJ3 in persons):
         return None
     tracks = Tracks()
+    points = [np.asarray(persons_PJ3, float)[:, :, :2] for persons_PJ3 in persons]
     return [
-        tracks.follow(np.concatenate([found_PJ3.min(axis=1), found_PJ3.max(axis=1)], axis=1))
-        for found_PJ3 in (np.asarray(persons_PJ3, float)[:, :, :2] for persons_PJ3 in persons)
+        tracks.follow(np.concatenate([xy_PJ2.min(axis=1) - _AROUND, xy_PJ2.max(axis=1) + _AROUND], axis=1))
+        for xy_PJ2 in points
     ]
 
 

@@ -15,6 +15,7 @@ from cocon.config.settings import load_config
 from cocon.datasets import hmdb51, ucf101
 from cocon.datasets.manifest import read_manifest
 from cocon.datasets.registry import list_videos
+from cocon.pretrainings import PRESETS
 from tests.datasets.rar import hmdb51_archives
 from tests.tiny import HMDB51
 
@@ -262,8 +263,8 @@ def test_the_shipped_ablation_shares_the_encoders_and_renders_its_own_people_onc
     assert (plan["render_demo"], plan["render_demo_large"]) == (1, 1)
     assert "render_demo_validation" not in plan
     assert (plan["extract"], plan["extract_persons"]) == (2 * 4 + 2 * 8, 4 + 8)
-    assert (plan["pretrain_stage1"], plan["pretrain_stage2"]) == (3 * 4, 3 * 5)
-    assert plan["features"] == 2 * 3 * 6 * 4
+    assert (plan["pretrain_stage1"], plan["pretrain_stage2"]) == (3 * 4, 3 * len(PRESETS))
+    assert plan["features"] == 2 * 3 * (1 + len(PRESETS)) * 4
     config = load_config(repository / "config.yaml")
     tested = {
         name: {v.group for v in list_videos(config.datasets[name]) if v.splits["1"] == "test"}
