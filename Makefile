@@ -21,7 +21,7 @@ demo: .venv/run
 
 # Files side by side, one thread each.
 test: .venv/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slurm: .venv/slurm
 	@sh tests/slurm/install.sh
@@ -40,7 +40,7 @@ test-s3: .venv/s3
 # Those of some folders: make coverage TESTS="tests/shards tests/losses"
 coverage: .venv/dev
 	@rm -rf .coverage
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TESTS) --cov
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS) --cov
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -16,6 +16,11 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole workflows first: they take minutes, and other files fill the other processes meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 # Read when Triton is imported, which torchvision does: without a GPU its kernels run in its interpreter.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
