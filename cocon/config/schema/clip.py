@@ -1,0 +1,30 @@
+"""Section ``clip`` of a recipe."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from cocon.config.schema.base import PositiveInt, Section, ViewName
+
+
+class Clip(Section):
+    """What the network sees of a video: N blocks of K frames."""
+
+    blocks: PositiveInt = Field(8, description="N, blocks per clip")
+    frames_per_block: PositiveInt = Field(5, description="K, frames per block")
+    stride: PositiveInt = Field(3, description="every stride-th frame of the video is used")
+    predicted_blocks: PositiveInt = Field(3, description="the last blocks, predicted from the others")
+    crop: dict[ViewName, PositiveInt] = Field(
+        {"rgb": 128, "flow": 128, "mask": 64, "pose": 64}, description="network input, px, per view"
+    )
+
+    @model_validator(mode="after")
+    def _context_remains(self) -> Clip:
+        if self.predicted_blocks >= self.blocks:
+            raise ValueError("predicted_blocks must be smaller than blocks, or no context remains")
+        return self
+
+    @property
+    def frames(self) -> int:
+        """Frames per clip, N * K."""
+        return self.blocks * self.frames_per_block

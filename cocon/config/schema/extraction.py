@@ -1,0 +1,46 @@
+"""Section ``extraction`` of a recipe: a sub-section per view."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from cocon.config.schema.base import Fraction, PositiveInt, Section, ViewExtraction
+from cocon.config.schema.flow import FlowExtraction
+from cocon.config.schema.persons import MaskExtraction, PoseExtraction
+
+#: backends that use a GPU where there is one
+GPU_BACKENDS = ("tvl1", "raft", "torchvision", "detectron2", "mmpose")
+#: backends that use a GPU only with the device cuda: all cores of a machine are often as fast
+GPU_ON_REQUEST = ("movenet", "selfie")
+#: backends that can live in an environment of their own
+BackendName = Literal["tvl1", "raft", "movenet", "selfie", "blazepose", "torchvision", "detectron2", "mmpose"]
+MAX_FAILED_FRACTION = 0.05
+
+
+def may_use_gpu(backend: str, device: str) -> bool:
+    """Whether a backend looks for a GPU with a value of the key ``device``."""
+    return (backend in GPU_BACKENDS and device != "cpu") or (backend in GPU_ON_REQUEST and device == "cuda")
+
+
+class RgbExtraction(ViewExtraction):
+    """Decoded frames."""
+
+    short_side: PositiveInt = Field(150, description="stored size of the shorter side, px")
+    codec: Literal["dct", "jpeg"] = Field(
+        "dct", description="jpeg: the same pictures in two thirds of the space, read in twice the time"
+    )
+    jpeg_quality: int = Field(90, ge=1, le=100, description="quality of either, on JPEG's scale")
+
+
+class Extraction(Section):
+    """One sub-section per view, and what happens when videos fail."""
+
+    rgb: RgbExtraction = RgbExtraction()
+    flow: FlowExtraction = FlowExtraction()
+    mask: MaskExtraction = MaskExtraction()
+    pose: PoseExtraction = PoseExtraction()
+    max_failed_fraction: Fraction = Field(
+        MAX_FAILED_FRACTION, description="see jobs.extract, where it belongs"
+    )
