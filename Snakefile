@@ -27,6 +27,11 @@ onstart:
     keep_to_ourselves(Path.cwd())
     if on_cluster():
         cancel_orphans(Path.cwd())
+    else:
+        # Local jobs need no limit of submissions per second. Snakemake 9 keeps it with timers: every round of
+        # scheduling starts another round a second later, and every finished job adds one. After a hundred jobs it
+        # looks at all input files of all waiting jobs a hundred times a second.
+        workflow.scheduler.job_rate_limiter = None
 
 
 # Without a target: the report of the first data set.
