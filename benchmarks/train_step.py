@@ -84,12 +84,13 @@ def make_trainer(clip: Clip, batch: int, switches: dict[str, Any], folder: Path)
         Noise(clip, batch),  # type: ignore[arg-type]
         None,
         stage=Stage(epochs=1000, batch_size=batch),
+        epochs=1000,
         settings=Pretraining(**switches),
         preset="cocon",
         seed=SEED,
         state=RunState(folder, {}),
         world=World(torch.device("cpu")),
-        reporter=Reporter("benchmark", 1, silent=True),
+        reporter=Reporter("benchmark", silent=True),
         loggers=Loggers(None),
     )
 

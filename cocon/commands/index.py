@@ -11,7 +11,7 @@ from cocon.config.settings import parse_settings
 from cocon.datasets.manifest import write_manifest
 from cocon.datasets.probe import glance
 from cocon.datasets.registry import list_videos
-from cocon.datasets.splits import limited_to
+from cocon.datasets.splits import limited_to, with_labels_to_choose_by
 from cocon.errors import DatasetError
 from cocon.files import output_file
 from cocon.shards import shard_of
@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--shard", type=int, metavar="K", help="list part K of the videos (from 0); default: all")
     add("--shards", type=int, default=1, metavar="N", help="of N parts; the ids decide (default 1)")
     add("--split", help="list the roles in this split only, or in common, all, any (docs/datasets.md)")
+    add(
+        "--for-pretraining",
+        action="store_true",
+        help="leave out labels of videos that encoders are tested on",
+    )
     add("--expect", metavar="ID", help="what identified the videos and their files when the run was planned")
 
 
@@ -54,6 +59,8 @@ def run(args: argparse.Namespace) -> None:
             f"the list of videos or one of their files has changed since the run was planned ({what})",
             "run the same command again: it plans with the new list",
         )
+    if args.for_pretraining:
+        videos = with_labels_to_choose_by(settings, videos)
     if args.split:
         videos = limited_to(videos, args.split)
     # Hundreds of thousands of files on a network are not looked at for what nobody compares. The few of a

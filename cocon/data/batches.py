@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -9,6 +10,29 @@ from torch.utils.data import Sampler
 
 from cocon.data.clips import Key
 from cocon.errors import DatasetError
+
+
+def batches_per_epoch(videos: int, batch_size: int, size: int = 1) -> int:
+    """Whole batches of ``size`` processes that these videos fill.
+
+    Raises:
+        DatasetError: when there are too few videos for one.
+    """
+    if videos < batch_size * size:
+        raise DatasetError(
+            f"{videos} training videos do not fill one batch of {batch_size * size} clips",
+            "lower pretraining.<stage>.batch_size, use fewer processes, or add videos",
+        )
+    return videos // (batch_size * size)
+
+
+def steps_per_epoch(videos: int, batch_size: int, *, accumulate: int = 1, size: int = 1) -> int:
+    """Steps of the optimiser in an epoch; the last takes what is left of ``accumulate`` batches.
+
+    Raises:
+        DatasetError: as :func:`batches_per_epoch`.
+    """
+    return math.ceil(batches_per_epoch(videos, batch_size, size) / accumulate)
 
 
 class EpochBatches(Sampler[list[Key]]):
@@ -31,6 +55,7 @@ class EpochBatches(Sampler[list[Key]]):
     Attributes:
         epoch: which epoch to iterate over.
         first: batches of it to leave out, because an interrupted run has already taken them.
+        steps: batches per epoch.
 
     Raises:
         DatasetError: when there are too few videos for one batch.
@@ -47,16 +72,7 @@ class EpochBatches(Sampler[list[Key]]):
         self._per_video = per_video
         self.epoch = 0
         self.first = 0
-        if self.steps == 0:
-            raise DatasetError(
-                f"{videos} training videos do not fill one batch of {batch_size * size} clips",
-                "lower pretraining.<stage>.batch_size, use fewer processes, or add videos",
-            )
-
-    @property
-    def steps(self) -> int:
-        """Batches per epoch."""
-        return self._videos // (self._batch_size * self._size)
+        self.steps = batches_per_epoch(videos, batch_size, size)
 
     def __len__(self) -> int:
         return self.steps - self.first

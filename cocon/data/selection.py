@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cocon.config.schema import Pretraining
-from cocon.datasets.manifest import Video
+from cocon.datasets.manifest import TEST, Video
 from cocon.datasets.splits import pretraining_videos
 from cocon.errors import DatasetError
 from cocon.shards import ShardSet
 
+#: of the videos that choose an epoch, one in so many at most is a query held out
+_QUERY_SHARE = 4
 #: batches of videos; with more, the search for those that are held out takes longer than it is worth
 _PLENTY = 100
 
@@ -70,6 +72,64 @@ def select_videos(
     )
 
 
+@dataclass(frozen=True)
+class Choosing:
+    """Labelled training videos whose neighbours choose the best epoch.
+
+    Attributes:
+        labels: class number by id.
+        groups: group number by id.
+        queries: ids whose neighbours are looked for, each among all videos of other groups.
+    """
+
+    labels: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, int] = field(default_factory=dict)
+    queries: list[str] = field(default_factory=list)
+
+
+def choosing_videos(videos: Sequence[Video], selection: Selection, count: int, seed: int) -> Choosing:
+    """At most ``count`` labelled training videos, chosen by a hash of their names.
+
+    No label of a video that is a test video in any split of the manifest is used. Queries are the videos
+    held out for validation, at most a quarter of all; where none of them can be, all videos are. A video
+    whose class is in no other group is no query: what it should find is not there.
+
+    Args:
+        videos: the manifest.
+        selection: what is trained on and what is held out.
+        count: how many.
+        seed: decides which.
+
+    Raises:
+        DatasetError: there are fewer than two classes, or every class is in one group only.
+    """
+    usable = {*selection.train, *selection.validation}
+    labelled = {v.id: v for v in videos if v.id in usable and v.label and TEST not in v.splits.values()}
+    ids = _scattered(list(labelled), seed)
+    held_out = set(selection.validation)
+    queries = [name for name in ids if name in held_out][: max(1, count // _QUERY_SHARE)]
+    chosen = queries + [name for name in ids if name not in held_out][: count - len(queries)]
+    groups_of: dict[str, set[str]] = {}
+    for name in chosen:
+        groups_of.setdefault(labelled[name].label, set()).add(_group(labelled[name]))
+    found = {name for name in chosen if len(groups_of[labelled[name].label]) > 1}
+    if len(groups_of) < 2 or not found:
+        groups = len(set().union(*groups_of.values()))
+        raise DatasetError(
+            "best_by: probe needs labelled training videos of two classes or more, and a class with videos "
+            f"of two groups; there are {len(chosen)} labelled ones, of {len(groups_of)} classes and "
+            f"{groups} groups (videos that are tested in any split do not count)",
+            "set pretraining.best_by to validation_loss, or result to last, or label training videos",
+        )
+    class_numbers = {label: number for number, label in enumerate(sorted(groups_of))}
+    group_numbers = {name: number for number, name in enumerate(sorted(set().union(*groups_of.values())))}
+    return Choosing(
+        {name: class_numbers[labelled[name].label] for name in chosen},
+        {name: group_numbers[_group(labelled[name])] for name in chosen},
+        [name for name in queries if name in found] or [name for name in chosen if name in found],
+    )
+
+
 def check_batches(
     videos: Sequence[Video],
     split: str,
@@ -77,7 +137,7 @@ def check_batches(
     seed: int,
     processes: Mapping[str, int],
 ) -> None:
-    """Before anything runs: the training videos of the lists fill a batch of every stage.
+    """Before anything runs: the training videos fill a batch of every stage, and have labels to choose by.
 
     Which of them cannot be used is not known yet, so this finds no more than what fails in any case.
 
@@ -90,9 +150,11 @@ def check_batches(
 
     Raises:
         DatasetError: there is no training video, or only one group that is to be divided, or too few for a
-            batch.
+            batch, or too few labels.
     """
     candidates = pretraining_videos(videos, split)
+    if pretraining.reads_labels:
+        choosing_videos(videos, Selection([v.id for v in candidates], [], {}), pretraining.best_videos, seed)
     batches = {stage: count * getattr(pretraining, stage).batch_size for stage, count in processes.items()}
     if len(candidates) > _PLENTY * max(batches.values()):
         return

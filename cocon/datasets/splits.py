@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from cocon.config.schema import ALL, COMMON
+from cocon.config.schema import ALL, COMMON, EACH
 from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video, in_order, videos_of
 from cocon.errors import DatasetError
 
@@ -73,6 +73,22 @@ def limited_to(videos: Sequence[Video], split: str) -> list[Video]:
     if split not in (ALL, COMMON, ANY):
         videos_of(videos, split, TRAIN)
     return [replace(video, splits={split: role_in(video, split)}) for video in videos]
+
+
+def with_labels_to_choose_by(settings: Any, videos: Sequence[Video]) -> list[Video]:
+    """The same videos; those that an encoder is tested on have no label.
+
+    So that a pretraining which chooses an epoch by labels does not read them. Where every split has encoders
+    of its own, its table says which videos it tests; one pretraining for several splits tests the test videos
+    of all of them.
+
+    Args:
+        settings: section of the data set.
+        videos: those of its lists.
+    """
+    if settings.pretrain_split == EACH:
+        return list(videos)
+    return [replace(video, label="") if TEST in video.splits.values() else video for video in videos]
 
 
 def pretraining_videos(videos: Sequence[Video], split: str) -> list[Video]:

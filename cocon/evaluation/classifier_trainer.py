@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cocon.config.schema import Finetune
+from cocon.data.batches import steps_per_epoch
 from cocon.data.loader import check_shared_memory
 from cocon.evaluation.labelled_clips import LabelledClip, LabelledClips, augment_clips
 from cocon.models.classifier import Classifier
@@ -51,19 +52,21 @@ class ClassifierTrainer(Loop[LabelledClip]):
         check_shared_memory(clips.clip, [clips.view], batch_size, settings.workers)
         world = World(next(classifier.parameters()).device)
         prepare_network(classifier, settings, world.device)
+        steps = steps_per_epoch(len(clips), batch_size, accumulate=settings.accumulate)
+        epochs = settings.whole_epochs(steps)
         super().__init__(
             classifier,
             clips,
             settings=settings,
             section=f"evaluation.{section}",
-            epochs=settings.epochs,
+            epochs=epochs,
             batch_size=batch_size,
             accumulate=settings.accumulate,
             schedule=Schedule(
                 settings.schedule,
                 settings.learning_rate,
-                settings.epochs,
-                warmup_epochs=settings.warmup_epochs,
+                epochs,
+                warmup_epochs=settings.warmup(steps),
                 milestones=settings.milestones,
             ),
             seed=seed,

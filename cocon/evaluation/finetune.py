@@ -131,7 +131,7 @@ def _finetune(job: FinetuneJob, device: torch.device, stack: contextlib.ExitStac
         job.state, _description(job, clip, shards, labels, split.classes), keep=settings.keep_checkpoints
     )
     stack.enter_context(state.locked())
-    reporter = Reporter(f"{job.name} {info.pretraining} {job.view} split {job.split}", settings.epochs)
+    reporter = Reporter(f"{job.name} {info.pretraining} {job.view} split {job.split}")
     log = job.output.with_suffix(".log.jsonl")
     trainer = ClassifierTrainer(
         classifier,

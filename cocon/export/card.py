@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import Template
+from typing import Any
 
 from cocon.encoders import ENCODERS
 from cocon.evaluation.metrics import Result
 from cocon.evaluation.summary import format_tables
 from cocon.export.config import EncoderConfig, ExportedView
 from cocon.pretrainings import PRESETS, PRETRAININGS, STAGE1, TERMS
+from cocon.training.checkpoint import CHOSEN_BY
 
 _POOLED = {
     "encoder": "the mean of its features over blocks and places",
@@ -26,7 +28,7 @@ $front---
 
 # $name
 
-Embeddings of videos from $views, learned without labels. Each view has a network of its own.
+Embeddings of videos from $views, learned $labels. Each view has a network of its own.
 
 | view | encoder, width | numbers in the embedding | input | extracted by |
 | --- | --- | --- | --- | --- |
@@ -83,6 +85,7 @@ def model_card(config: EncoderConfig, results: Sequence[Result], name: str, lice
         name=name,
         front=f"license: {licence}\n" if licence else "",
         views=f"the view {views[0]}" if len(views) == 1 else f"{len(views)} views: {', '.join(views)}",
+        labels=_labels(config),
         table="\n".join(_row(view, exported, config) for view, exported in config.views.items()),
         blocks=config.clip.blocks,
         frames=config.clip.frames_per_block,
@@ -130,6 +133,26 @@ def _encoders(config: EncoderConfig) -> str:
     return f"Encoder{'s' * (len(named) > 1)}: {'; '.join(named)}"
 
 
+def _labels(config: EncoderConfig) -> str:
+    """Which labels the training has seen."""
+    told = [
+        view.training.get(key) for view in config.views.values() for key in ("chosen_by", "start_chosen_by")
+    ]
+    if CHOSEN_BY["probe"] in told:
+        return "without labels, but that labels of training videos chose the epoch"
+    return "without labels"
+
+
+def _epoch(told: Mapping[str, Any]) -> str:
+    """The epoch that the weights are of, and why."""
+    if "epoch" not in told:
+        return ""
+    of = f" of {told['epochs']}" if "epochs" in told else ""
+    chosen = f", chosen by {told['chosen_by']}" if "chosen_by" in told else ""
+    start = f", from encoders chosen by {told['start_chosen_by']}" if "start_chosen_by" in told else ""
+    return f"epoch {told['epoch']}{of}{chosen}{start}"
+
+
 def _run(config: EncoderConfig) -> str:
     told = next(iter(config.views.values())).training
     data = config.dataset or "not named"
@@ -137,5 +160,5 @@ def _run(config: EncoderConfig) -> str:
         data += f", {told['training_videos']} videos"
     if "data_fingerprint" in told:
         data += f", fingerprint {told['data_fingerprint']}"
-    run = [f"{key} {told[key]}" for key in ("epoch", "seed") if key in told]
+    run = [words for words in (_epoch(told), f"seed {told['seed']}" if "seed" in told else "") if words]
     return f"Data: {data}; {', '.join(run)}" if run else f"Data: {data}"

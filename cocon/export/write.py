@@ -29,7 +29,16 @@ from cocon.training.provenance import provenance
 from cocon.views import VIEWS
 
 #: what a checkpoint tells about its training, beside the extraction
-_TRAINING = ("epoch", "seed", "config_hash", "training_videos", "data_fingerprint")
+_TRAINING = (
+    "epoch",
+    "epochs",
+    "chosen_by",
+    "start_chosen_by",
+    "seed",
+    "config_hash",
+    "training_videos",
+    "data_fingerprint",
+)
 
 
 @dataclass(frozen=True)

@@ -170,13 +170,14 @@ def _trainer(recipe: Recipe, views: Sequence[str], device: torch.device, name: s
             {view: initial_network(view, recipe.network, 0) for view in views},
             _Noise(views, recipe.clip, batch),  # type: ignore[arg-type]
             None,
-            stage=stage.model_copy(update={"batch_size": batch, "epochs": 1}),
+            stage=stage.model_copy(update={"batch_size": batch, "accumulate": 1}),
+            epochs=1,
             settings=recipe.pretraining.model_copy(update={"workers": 0}),
             preset="cpc" if name == "stage1" else "cocon",
             seed=0,
             state=RunState(Path(folder), {}),
             world=World(device),
-            reporter=Reporter("plan", 1, silent=True),
+            reporter=Reporter("plan", silent=True),
             loggers=Loggers(None),
         )
     trainer.model.train()

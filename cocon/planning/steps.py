@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from cocon.config.schema import (
     Linear,
     PretrainingJob,
     Recipe,
+    Stage,
 )
 from cocon.data.sampling import eval_windows
 from cocon.planning.amount import Roles
@@ -144,7 +146,7 @@ class Plan:
     def _pretraining(self, extracted: dict[str, str]) -> Iterator[Step]:
         pretrainings = self._pretrainings()
         weights = {view: _FLOAT * count for view, count in self.rates.parameters.items()}
-        total, trained, jobs = sum(weights.values()), self.recipe.pretraining, self.config.jobs
+        total, jobs = sum(weights.values()), self.config.jobs
         if RANDOM in pretrainings or WITHOUT_STAGE1 & pretrainings:
             yield Step("initialise", "initialise", len(weights), bytes=total)
         needs_stage1 = pretrainings - {RANDOM} - WITHOUT_STAGE1
@@ -153,7 +155,7 @@ class Plan:
                 name=f"stage1 {view}",
                 rule="pretrain_stage1",
                 jobs=self.trainings,
-                seconds=trained.stage1.epochs
+                seconds=self._epochs(STAGE1, STAGE1, jobs.pretrain_stage1)
                 * self._epoch(self.rates.alone[view])
                 / self._speedup(jobs.pretrain_stage1),
                 threads=jobs.pretrain_stage1.threads * jobs.pretrain_stage1.nodes,
@@ -163,7 +165,7 @@ class Plan:
             )
         for name in sorted(pretrainings - {RANDOM, STAGE1}):
             alone = name in WITHOUT_STAGE1
-            epochs = trained.stage2.epochs + (trained.stage1.epochs if alone else 0)
+            epochs = self._epochs("stage2", name, jobs.pretrain_stage2)
             before = ("initialise",) if alone else tuple(f"stage1 {view}" for view in self.config.views)
             yield Step(
                 name=f"stage2 {name}",
@@ -199,6 +201,13 @@ class Plan:
     def _speedup(self, job: PretrainingJob) -> int:
         """Processes that compute side by side; those of a node without GPUs share its threads."""
         return self._gpus(job) or job.nodes
+
+    def _epochs(self, stage: str, preset: str, job: PretrainingJob) -> int:
+        """Epochs of a training; how many so many steps are follows from the number of videos."""
+        settings = self.recipe.pretraining
+        section = settings.stage1 if stage == STAGE1 else settings.stage2
+        videos = round(self.roles.pretrained * (1 - settings.validation_fraction))
+        return settings.whole_epochs(stage, preset, _steps(videos, section, job.processes))
 
     def _epoch(self, rate: Rate) -> float:
         """Seconds of an epoch; a validation clip costs a third of a training clip, the forward pass."""
@@ -268,7 +277,8 @@ class Plan:
         section = self.recipe.evaluation.section(protocol)
         assert isinstance(section, Finetune)
         trained = (self.rates.alone if section.backbone_rate else self.rates.judged)[view]
-        clips = section.epochs * self.roles.train
+        batch = section.model_copy(update={"batch_size": min(section.batch_size, max(1, self.roles.train))})
+        clips = section.whole_epochs(_steps(self.roles.train, batch)) * self.roles.train
         tested = self.roles.test * self.windows * section.test_crops
         return Step(
             name=f"{protocol} {name} {view}",
@@ -280,3 +290,9 @@ class Plan:
             bytes=splits * self.roles.test * self.roles.classes * _FLOAT,
             after=ready,
         )
+
+
+def _steps(videos: int, section: Stage | Finetune, processes: int = 1) -> int:
+    """Steps of an epoch; one where the videos do not fill a batch, which the training itself refuses."""
+    batches = videos // (section.batch_size * processes)
+    return max(1, math.ceil(batches / section.accumulate))

@@ -22,6 +22,11 @@ _TITLES: dict[str, tuple[str, Scale, str]] = {
     "learning_rate": ("Learning rate", "log", "after each epoch, logarithmic"),
     "linear": ("Probe: linear", "percent", "ridge classifier, tested on other training videos"),
     "knn": ("Probe: nearest neighbours", "percent", "vote of 5, tested on other training videos"),
+    "group_knn": (
+        "Probe: nearest neighbours of other groups",
+        "percent",
+        "vote of 5 among labelled training videos; the mean of the views chooses the epoch",
+    ),
     "cosine_same": ("Probe: cosines, same class", "number", "mean over pairs; all near 1: collapsed"),
     "cosine_other": ("Probe: cosines, other classes", "number", "mean over pairs of different classes"),
 }

@@ -130,10 +130,17 @@ def _learning(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> list
     if networks := _networks(inputs, checkpoints):
         facts.append(("Network", networks))
     if "epoch" in info:
-        facts.append(("Epochs", str(info["epoch"])))
+        facts.append(("Epochs", _epochs(info)))
     if "hardware" in info:
         facts.append(("Trained on", info["hardware"]))
     return facts
+
+
+def _epochs(info: Mapping[str, Any]) -> str:
+    """How long was trained, and what chose the epoch that the weights are of."""
+    if "chosen_by" not in info:
+        return str(info["epoch"])
+    return f"{info['epoch']} of {info['epochs']}, chosen by {info['chosen_by']}"
 
 
 def _networks(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> str:

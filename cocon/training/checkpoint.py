@@ -26,6 +26,11 @@ from cocon.models.encoder import encoder_class
 from cocon.models.network import ViewNetwork, build_network
 from cocon.views import VIEWS
 
+#: what has chosen the epoch of an encoder, by pretraining.best_by; files and model cards say so
+CHOSEN_BY = {
+    "validation_loss": "the loss on training videos held out",
+    "probe": "k-NN on labelled training videos",
+}
 _METADATA = "cocon"
 _FORMAT = 1
 _ENCODER = "encoder"

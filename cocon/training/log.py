@@ -18,6 +18,8 @@ from cocon.terminal import printable
 
 Row = dict[str, Any]
 ItemT = TypeVar("ItemT")
+#: of the figure that chooses the best epoch, by view and as their mean
+GROUP_KNN = "group_knn"
 _RSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
 
@@ -96,13 +98,11 @@ class Reporter:
 
     Args:
         name: what is trained, at the beginning of every line.
-        epochs: number of epochs.
         silent: say nothing (every process but the first).
     """
 
-    def __init__(self, name: str, epochs: int, *, silent: bool = False) -> None:
+    def __init__(self, name: str, *, silent: bool = False) -> None:
         self.name = name
-        self._epochs = epochs
         self._silent = silent
         self._has_bar = not silent and sys.stderr.isatty()
         self._bar: tqdm[Any] | None = None
@@ -120,9 +120,11 @@ class Reporter:
             self._warned.add(text)
             self.say(f"warning: {text}")
 
-    def steps(self, items: Iterable[ItemT], epoch: int, done: int, total: int) -> Iterator[ItemT]:
-        """Pass on the batches of an epoch, counted from 0, and move the bar."""
-        title = f"{self.name} epoch {epoch + 1}/{self._epochs}"
+    def steps(
+        self, items: Iterable[ItemT], epoch: int, epochs: int, done: int, total: int
+    ) -> Iterator[ItemT]:
+        """Pass on the batches of an epoch, counted from 0, of so many, and move the bar."""
+        title = f"{self.name} epoch {epoch + 1}/{epochs}"
         self._bar = tqdm(
             items, title, total, initial=done, leave=False, disable=not self._has_bar, file=sys.stderr
         )
@@ -133,14 +135,14 @@ class Reporter:
         if self._bar is not None:
             self._bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
-    def epoch(self, row: Row) -> None:
-        """The line of a finished epoch."""
-        parts = [f"epoch {row['epoch']}/{self._epochs}", f"loss {row['loss']:.3f}"]
+    def epoch(self, row: Row, epochs: int) -> None:
+        """The line of a finished epoch, of so many."""
+        parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.3f}"]
         if "validation/loss" in row:
             parts.append(f"validation {row['validation/loss']:.3f}")
-        for name in ("linear", "knn"):
+        for name, title in (("linear", "linear"), ("knn", "knn"), (GROUP_KNN, "knn of other groups")):
             if found := [f"{key.split('/')[1]} {row[key]:.0%}" for key in row if key.startswith(f"{name}/")]:
-                parts.append(f"{name} {' '.join(found)}")
+                parts.append(f"{title} {' '.join(found)}")
         parts += [f"{key.split('/')[1]} {row[key]:.0%}" for key in row if key.startswith("accuracy/")]
         parts.append(f"data {row['data_seconds']:.1f} s, compute {row['compute_seconds']:.1f} s")
         self.say(", ".join(parts))

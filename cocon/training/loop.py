@@ -35,6 +35,8 @@ from cocon.training.seeds import derived_seed
 from cocon.training.state import RunState
 
 _LOG_SECONDS = 1.0  # between two rows about single steps
+#: seconds between the checkpoints of two epochs, at least: one takes as long as an epoch of few videos
+_APART = 60.0
 _STARVED = 0.3  # share of an epoch spent waiting for data that is worth a warning
 
 
@@ -77,7 +79,8 @@ class Loop(ABC, Generic[BatchT]):
         world: device and processes.
         reporter: where progress is told.
         loggers: where the curves go.
-        keep_best: also keep the module with the lowest validation loss.
+        keep_best: also keep the module with the lowest :meth:`figure`.
+        later_of_equal: of epochs with equal figures the last is the best, not the first.
         per_video: clips of a video in a batch.
     """
 
@@ -98,12 +101,14 @@ class Loop(ABC, Generic[BatchT]):
         reporter: Reporter,
         loggers: Loggers,
         keep_best: bool = False,
+        later_of_equal: bool = False,
         per_video: int = 1,
     ) -> None:
         self.module, self.settings, self.section = module, settings, section
         self.epochs, self.batch_size, self.accumulate = epochs, batch_size, accumulate
         self.schedule, self.seed, self.state, self.world = schedule, seed, state, world
-        self.reporter, self.loggers, self.keep_best = reporter, loggers, keep_best
+        self.reporter, self.loggers = reporter, loggers
+        self.keep_best, self.later_of_equal = keep_best, later_of_equal
 
         self.model = DistributedDataParallel(module) if world.size > 1 else module
         self.parameters = [p for p in module.parameters() if p.requires_grad]
@@ -122,6 +127,7 @@ class Loop(ABC, Generic[BatchT]):
         self.timing = Timing()
         self.rows: list[Row] = []
         self.best = math.inf
+        self._best_state: dict[str, Any] | None = None  # not on disk yet
         self._saved_at = self._logged_at = perf_counter()
 
     @abstractmethod
@@ -143,8 +149,12 @@ class Loop(ABC, Generic[BatchT]):
         )
 
     def evaluate(self) -> Row:
-        """What is measured after an epoch; ``validation/loss`` feeds the plateau and the best checkpoint."""
+        """What is measured after an epoch; ``validation/loss`` feeds the plateau."""
         return {}
+
+    def figure(self, row: Row) -> float | None:
+        """What is lowest for the best epoch; None: not measured after this one."""
+        return row.get("validation/loss")
 
     # ---------------------------------------------------------------------------------- the loop
 
@@ -171,17 +181,23 @@ class Loop(ABC, Generic[BatchT]):
                 while self.epoch < self.epochs:
                     self._train_epoch(stop)
                     self._end_epoch()
-                    if self.epoch % self.settings.checkpoint_every == 0:
+                    if self._is_due():
                         self._save()
         finally:
             self.loggers.close()
         return self.rows
 
+    def _is_due(self) -> bool:
+        """Whether a checkpoint follows the epoch; the last has one, for what the caller does afterwards."""
+        on_time = self.epoch % self.settings.checkpoint_every == 0
+        return self.epoch == self.epochs or (on_time and perf_counter() - self._saved_at >= _APART)
+
     def _train_epoch(self, stop: StopRequest) -> None:
         self.model.train()
         self.order.epoch, self.order.first = self.epoch, self.step * self.accumulate
         watch = Stopwatch()
-        for window in self.reporter.steps(self._windows(), self.epoch, self.step, self.steps):
+        windows = self._windows()
+        for window in self.reporter.steps(windows, self.epoch, self.epochs, self.step, self.steps):
             data = watch.lap()
             values = self.train_step(window)
             self.step += 1
@@ -278,10 +294,10 @@ class Loop(ABC, Generic[BatchT]):
         if "validation/loss" in row:
             self._check_validation(row)
             self.schedule.observe(row["validation/loss"])
-            self._note_best(row["validation/loss"])
+        self._note_best(self.figure(row))
         self.rows.append(row)
         self.loggers.epoch(row)
-        self.reporter.epoch(row)
+        self.reporter.epoch(row, self.epochs)
         if timing["data_share"] > _STARVED:
             self.reporter.warn(
                 f"{timing['data_share']:.0%} of the epoch was spent waiting for data; more "
@@ -291,11 +307,19 @@ class Loop(ABC, Generic[BatchT]):
         self.averages = Averages()
         self.timing = Timing()
 
-    def _note_best(self, loss: float) -> None:
-        if loss < self.best:
-            self.best = loss
-            if self.keep_best and self.world.leads:
-                self.state.save_best({"module": self.module.state_dict(), "epoch": self.epoch + 1})
+    def _note_best(self, figure: float | None) -> None:
+        """Keep a copy of the best state; it goes to disk with the next checkpoint, which knows its figure."""
+        if figure is None or not (figure < self.best or (self.later_of_equal and figure == self.best)):
+            return
+        self.best = figure
+        if self.keep_best and self.world.leads:
+            weights = {name: x.detach().cpu().clone() for name, x in self.module.state_dict().items()}
+            self._best_state = {"module": weights, "epoch": self.epoch + 1}
+
+    def _write_best(self) -> None:
+        if self._best_state is not None:
+            self.state.save_best(self._best_state)
+            self._best_state = None
 
     def load_best(self) -> int:
         """Give the module its best state; returns the epoch that it comes from."""
@@ -358,6 +382,7 @@ class Loop(ABC, Generic[BatchT]):
     def _save(self) -> None:
         self._saved_at = perf_counter()
         if self.world.leads:
+            self._write_best()  # first: a checkpoint without the best state that it counts on is of no use
             content = {
                 "module": self.module.state_dict(),
                 "optimiser": self.optimiser.state_dict(),

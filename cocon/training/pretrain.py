@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from cocon.config.schema import Stage
+from cocon.data.batches import steps_per_epoch
 from cocon.data.clips import ClipDataset
 from cocon.data.crops import centre_crop, crop_size
-from cocon.data.selection import Selection, select_videos
+from cocon.data.selection import Choosing, Selection, choosing_videos, select_videos
 from cocon.datasets.manifest import Video, read_manifest
 from cocon.errors import ConfigError
 from cocon.files import check_output, fingerprint, sha256_of
@@ -20,12 +21,12 @@ from cocon.models.network import ViewNetwork
 from cocon.pretrainings import PRESETS, STAGE1, WITHOUT_STAGE1
 from cocon.shards import ShardSet, membership
 from cocon.shards.parameters import common_parameters, essential
-from cocon.training.checkpoint import check_weights, load_encoder, save_encoder
+from cocon.training.checkpoint import CHOSEN_BY, check_weights, load_encoder, save_encoder
 from cocon.training.initialise import initial_network
 from cocon.training.launch import World
 from cocon.training.log import Reporter, write_log
 from cocon.training.loggers import Loggers, Run
-from cocon.training.probe import Probe, choose_videos
+from cocon.training.probe import GroupProbe, Probe, choose_videos
 from cocon.training.provenance import hardware
 from cocon.training.settings import PretrainSettings
 from cocon.training.state import RunState
@@ -82,13 +83,19 @@ class PretrainJob:
 
     @property
     def schedule(self) -> Stage:
-        """Epochs, batch size and learning rate; what has no stage 1 gets the epochs of both."""
+        """Batch size and learning rate."""
         stages = self.settings.pretraining
-        if self.stage == "stage1":
-            return stages.stage1
-        if self.terms in WITHOUT_STAGE1:
-            return stages.stage2.model_copy(update={"epochs": stages.stage1.epochs + stages.stage2.epochs})
-        return stages.stage2
+        return stages.stage1 if self.stage == "stage1" else stages.stage2
+
+    def length(self, videos: int, processes: int) -> tuple[int, int]:
+        """Epochs, and steps of the optimiser in each, with so many training videos.
+
+        Raises:
+            DatasetError: the videos do not fill a batch.
+        """
+        stage = self.schedule
+        steps = steps_per_epoch(videos, stage.batch_size, accumulate=stage.accumulate, size=processes)
+        return self.settings.pretraining.whole_epochs(self.stage, self.terms, steps), steps
 
     def check(self) -> None:
         """Refuse what contradicts itself.
@@ -112,6 +119,12 @@ class PretrainJob:
                 f"'{self.terms}' compares {clips} clips of each video, which do not fill a batch of {batch}",
                 f"make pretraining.{self.stage}.batch_size a multiple of {clips}",
             )
+        mixed = self.settings.pretraining.mixes_lengths
+        if self.stage == "stage2" and self.terms in WITHOUT_STAGE1 and mixed:
+            raise ConfigError(
+                f"'{self.terms}' trains for as long as both stages, of which one has epochs, the other steps",
+                "give pretraining.stage1 and stage2 both epochs, or both steps",
+            )
         if len(set(self.views)) != len(self.views):
             raise ConfigError(f"a view is named twice: {' '.join(self.views)}")
         for path in (self.log, *(self.output / f"{view}.safetensors" for view in self.views)):
@@ -134,7 +147,7 @@ def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> No
     job.check()
     job = replace(job, views=canonical_order(job.views))  # so that the order of --views changes nothing
     schedule, stage = job.settings.pretraining, job.schedule
-    reporter = Reporter(f"{job.pretraining} {'+'.join(job.views)}", stage.epochs, silent=not world.leads)
+    reporter = Reporter(f"{job.pretraining} {'+'.join(job.views)}", silent=not world.leads)
 
     videos = read_manifest(job.manifest)
     shards = {
@@ -146,8 +159,14 @@ def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> No
     selection = select_videos(videos, job.split, shards, schedule.validation_fraction, job.seed)
     _tell(selection, reporter)
     _check_sizes(job, shards, selection)
-    networks = _networks(job)
-    state = RunState(job.state, _description(job, shards, selection, world), keep=schedule.keep_checkpoints)
+    epochs, steps = job.length(len(selection.train), world.size)
+    reporter.say(f"{epochs} epochs of {steps} steps")
+    choosing = None
+    if schedule.reads_labels:
+        choosing = choosing_videos(videos, selection, schedule.best_videos, job.seed)
+    networks, start = _networks(job)
+    description = _description(job, shards, selection, choosing, world)
+    state = RunState(job.state, description, keep=schedule.keep_checkpoints)
     world.of_leader(lambda: stack.enter_context(state.locked()))
     run = Run(reporter.name, state.key, job.log, state.rows, state.description) if world.leads else None
 
@@ -156,6 +175,7 @@ def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> No
         _clips(job, shards, selection.train, augmented=True),
         _clips(job, shards, selection.validation, augmented=False) if selection.validation else None,
         stage=stage,
+        epochs=epochs,
         settings=schedule,
         preset=job.terms,
         seed=job.seed,
@@ -164,10 +184,12 @@ def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> No
         reporter=reporter,
         loggers=Loggers(run, schedule.loggers),
         probe=_probe(job, videos, shards, selection, reporter),
+        choice=GroupProbe(choosing, shards, job.settings.clip, stage.batch_size) if choosing else None,
     )
     rows = trainer.fit(job.resume)
     if world.leads:
-        epoch = trainer.load_best() if schedule.result == "best" else stage.epochs
+        epoch = trainer.load_best() if schedule.result == "best" else epochs
+        chosen = {"chosen_by": CHOSEN_BY[schedule.best_by]} if schedule.result == "best" else {}
         for view, network in networks.items():
             check_weights(f"the encoder of the view {view}", network.state_dict())
         for view, network in networks.items():
@@ -175,6 +197,9 @@ def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> No
             data = state.description["data"]
             extra = {
                 "epoch": epoch,
+                "epochs": epochs,
+                **chosen,
+                **start,
                 "seed": job.seed,
                 "config_hash": state.key,
                 "training_videos": data["training_videos"],
@@ -188,13 +213,17 @@ def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> No
     world.wait()
 
 
-def _networks(job: PretrainJob) -> dict[str, ViewNetwork]:
+def _networks(job: PretrainJob) -> tuple[dict[str, ViewNetwork], dict[str, Any]]:
+    """The networks to begin with, and what must still be known about them when they have been trained."""
     if job.init is None:
-        return {view: initial_network(view, job.settings.network, job.seed) for view in job.views}
-    return {
-        view: load_encoder(job.init / f"{view}.safetensors", view=view, network=job.settings.network)[0]
+        return {view: initial_network(view, job.settings.network, job.seed) for view in job.views}, {}
+    loaded = {
+        view: load_encoder(job.init / f"{view}.safetensors", view=view, network=job.settings.network)
         for view in job.views
     }
+    told = {info.extra.get(key) for _, info in loaded.values() for key in ("chosen_by", "start_chosen_by")}
+    start = {"start_chosen_by": CHOSEN_BY["probe"]} if CHOSEN_BY["probe"] in told else {}
+    return {view: network for view, (network, _) in loaded.items()}, start
 
 
 def _clips(
@@ -217,7 +246,8 @@ def _check_sizes(job: PretrainJob, shards: dict[str, ShardSet], selection: Selec
     schedule = job.settings.pretraining
     for view, shard_set in shards.items():
         # Random resized crops of training clips are scaled; all others are cut out as they are.
-        scaled = view in schedule.augmentation.resized_crop and not schedule.probe_every
+        probed = schedule.probe_every or schedule.reads_labels
+        scaled = view in schedule.augmentation.resized_crop and not probed
         size, infos = crop_size(job.settings.clip, view), shard_set.videos
         for video in (*selection.validation, *(() if scaled else selection.train)):
             centre_crop(infos[video].height, infos[video].width, size)
@@ -250,7 +280,11 @@ def _probe(
 
 
 def _description(
-    job: PretrainJob, shards: dict[str, ShardSet], selection: Selection, world: World
+    job: PretrainJob,
+    shards: dict[str, ShardSet],
+    selection: Selection,
+    choosing: Choosing | None,
+    world: World,
 ) -> dict[str, Any]:
     """Everything that the result depends on; ``run`` says what it is for."""
     settings = pretraining_settings(job.settings, job.stage, job.terms, job.views, world.size)
@@ -266,6 +300,7 @@ def _description(
         "data": {
             "training_videos": len(selection.train),
             "validation_videos": fingerprint(selection.validation),
+            **({"choosing": fingerprint(asdict(choosing))} if choosing else {}),
             **{
                 view: {
                     "content": fingerprint([[name, table[name].crc32] for name in ids]),

@@ -1,12 +1,14 @@
-"""Online probe: what can be read off the features during pretraining, on training videos only.
+"""Online probes: what can be read off the features during pretraining, on training videos only.
 
-Test videos stay unseen. The videos that test the probe are of other groups than those it learns from; where
+Test videos stay unseen. The videos that test a probe are of other groups than those it learns from; where
 videos are held out for validation, they are those, so that the networks have not seen them either.
+:class:`Probe` draws curves, :class:`GroupProbe` chooses the best epoch.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,12 +19,12 @@ from torch import Tensor
 from cocon.config.schema import Clip
 from cocon.data.clips import ClipDataset
 from cocon.data.network_input import to_network_input
-from cocon.data.selection import Selection
+from cocon.data.selection import Choosing, Selection
 from cocon.datasets.manifest import Video
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
 from cocon.training.launch import autocast
-from cocon.training.log import Row
+from cocon.training.log import GROUP_KNN, Row
 
 _TEST_SHARE = 4
 _NEIGHBOURS = 5
@@ -79,10 +81,9 @@ class Probe:
 
     def __init__(self, videos: ProbeVideos, shards: dict[str, ShardSet], clip: Clip, batch_size: int) -> None:
         labels = {**videos.train, **videos.test}
-        self._clips = ClipDataset(shards, list(labels), clip, None)
+        self._features = MiddleClips(shards, list(labels), clip, batch_size)
         self._labels_N = torch.tensor(list(labels.values()))
         self._train = len(videos.train)
-        self._batch_size = batch_size
 
     def __call__(self, networks: Mapping[str, ViewNetwork], device: torch.device, amp: str) -> Row:
         """Judge the networks, which are put into evaluation mode.
@@ -101,8 +102,59 @@ class Probe:
             row[f"cosine_same/{view}"], row[f"cosine_other/{view}"] = mean_cosines(x_ND, labels_N)
         return row
 
+
+class GroupProbe:
+    """Encodes the middle clip of every video, and looks for the class of each among other groups.
+
+    Needs no random numbers.
+
+    Args:
+        videos: of which every one has a label; see :func:`cocon.data.selection.choosing_videos`.
+        shards: the frames by view.
+        clip: what a clip is.
+        batch_size: clips at once.
+    """
+
+    def __init__(self, videos: Choosing, shards: dict[str, ShardSet], clip: Clip, batch_size: int) -> None:
+        ids = list(videos.labels)
+        self._features = MiddleClips(shards, ids, clip, batch_size)
+        self._labels_N = torch.tensor(list(videos.labels.values()))
+        self._groups_N = torch.tensor([videos.groups[name] for name in ids])
+        self._queries_Q = torch.tensor([ids.index(name) for name in videos.queries])
+
+    def __call__(self, networks: Mapping[str, ViewNetwork], device: torch.device, amp: str) -> Row:
+        """Measure the networks, which are put into evaluation mode.
+
+        Returns:
+            Accuracies: ``group_knn/<view>`` per view, and their mean ``group_knn/mean``.
+        """
+        arguments = self._labels_N, self._groups_N, self._queries_Q
+        right = {
+            view: group_knn(x_ND, *arguments) for view, x_ND in self._features(networks, device, amp).items()
+        }
+        count = len(self._queries_Q)
+        row: Row = {f"{GROUP_KNN}/{view}": number / count for view, number in right.items()}
+        return row | {f"{GROUP_KNN}/mean": sum(right.values()) / (count * len(right))}
+
+
+class MiddleClips:
+    """One clip of every video, its middle, and what encoders make of it.
+
+    Args:
+        shards: the frames by view.
+        video_ids: N videos.
+        clip: what a clip is.
+        batch_size: clips at once.
+    """
+
+    def __init__(
+        self, shards: dict[str, ShardSet], video_ids: list[str], clip: Clip, batch_size: int
+    ) -> None:
+        self._clips = ClipDataset(shards, video_ids, clip, None)
+        self._batch_size = batch_size
+
     @torch.no_grad()
-    def _features(
+    def __call__(
         self, networks: Mapping[str, ViewNetwork], device: torch.device, amp: str
     ) -> dict[str, Tensor]:
         """The encoder's features, averaged over blocks and locations, (N, D) on the CPU by view."""
@@ -141,6 +193,25 @@ def knn_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tensor)
     votes_MC = torch.zeros(len(x_MD), int(labels_N.max()) + 1)
     votes_MC.scatter_add_(1, labels_N[nearest_MK], weight_MK + 1)
     return (votes_MC.argmax(1) == labels_M).double().mean().item()
+
+
+def group_knn(x_ND: Tensor, labels_N: Tensor, groups_N: Tensor, queries_Q: Tensor) -> int:
+    """How many of Q rows are classified rightly by their 5 nearest rows of other groups; votes as above.
+
+    Args:
+        x_ND: features.
+        labels_N: class numbers.
+        groups_N: group numbers; there are rows of two groups or more.
+        queries_Q: numbers of rows.
+    """
+    unit_ND = F.normalize(x_ND.double(), dim=1)
+    similarity_QN = unit_ND[queries_Q] @ unit_ND.t()
+    similarity_QN.masked_fill_(groups_N[queries_Q][:, None] == groups_N, -math.inf)
+    weight_QK, nearest_QK = similarity_QN.topk(min(_NEIGHBOURS, len(x_ND)))
+    votes_QC = torch.zeros(len(queries_Q), int(labels_N.max()) + 1, dtype=torch.float64)
+    # rows of the same group, where there are fewer than 5 others, have no vote
+    votes_QC.scatter_add_(1, labels_N[nearest_QK], torch.where(weight_QK.isinf(), 0.0, weight_QK + 1))
+    return int((votes_QC.argmax(1) == labels_N[queries_Q]).sum())
 
 
 def mean_cosines(x_ND: Tensor, labels_N: Tensor) -> tuple[float | None, float | None]:

@@ -56,7 +56,7 @@ class Schedule:
         if not warmup_epochs <= epochs:
             raise ConfigError(
                 f"a warm-up of {warmup_epochs:g} epochs does not fit into {epochs} epochs",
-                "lower warmup_epochs",
+                "lower warmup_epochs or warmup_steps",
             )
         self.kind, self.learning_rate, self.epochs = kind, learning_rate, epochs
         self.minimum = min(minimum, learning_rate)

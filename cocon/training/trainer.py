@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from cocon.config.schema import Pretraining, Stage
 from cocon.data.augmentation import Augmenter
-from cocon.data.batches import fixed_batches, shares
+from cocon.data.batches import fixed_batches, shares, steps_per_epoch
 from cocon.data.clips import ClipDataset, Clips
 from cocon.data.loader import check_shared_memory
 from cocon.data.network_input import to_network_input
@@ -21,13 +22,16 @@ from cocon.models.network import ViewNetwork
 from cocon.pretrainings import PRESETS
 from cocon.training.distributed import alone
 from cocon.training.launch import World, prepare_network
-from cocon.training.log import Averages, Reporter, Row
+from cocon.training.log import GROUP_KNN, Averages, Reporter, Row
 from cocon.training.loggers import Loggers
 from cocon.training.loop import Loop
-from cocon.training.probe import Probe
+from cocon.training.probe import GroupProbe, Probe
 from cocon.training.schedule import Schedule
 from cocon.training.state import RunState
 from cocon.training.sync_norm import synchronised
+
+#: measurements for the best epoch where best_every says nothing
+_CHOICES = 20
 
 
 class ViewNetworks(nn.Module):
@@ -59,10 +63,12 @@ class Trainer(Loop[Clips]):
         networks: the networks by view; they are trained in place.
         train: training clips.
         validation: clips for the validation loss; None: none.
-        stage: epochs, batch size and learning rate.
+        stage: batch size and learning rate.
+        epochs: length.
         settings: everything else.
         preset: which terms the loss has; both sets of clips must have as many of a video as it needs.
         probe: what is measured every ``probe_every`` epochs; None: nothing.
+        choice: what is measured for the best epoch; None: the validation loss.
         seed: seed of order, augmentation and dropout.
         state: where the unfinished run is kept.
         world: device and processes.
@@ -77,6 +83,7 @@ class Trainer(Loop[Clips]):
         validation: ClipDataset | None,
         *,
         stage: Stage,
+        epochs: int,
         settings: Pretraining,
         preset: str,
         seed: int,
@@ -85,6 +92,7 @@ class Trainer(Loop[Clips]):
         reporter: Reporter,
         loggers: Loggers,
         probe: Probe | None = None,
+        choice: GroupProbe | None = None,
     ) -> None:
         self.networks, self.pretraining, self.clip = networks, settings, train.clip
         check_shared_memory(self.clip, networks, stage.batch_size, settings.workers)
@@ -96,20 +104,21 @@ class Trainer(Loop[Clips]):
             prepare_network(network, settings, world.device)
         if world.size > 1 and not PRESETS[preset].predicts:
             _freeze_predictions(networks)
+        steps = steps_per_epoch(len(train), stage.batch_size, accumulate=stage.accumulate, size=world.size)
         super().__init__(
             module,
             train,
             settings=settings,
             section="pretraining",
-            epochs=stage.epochs,
+            epochs=epochs,
             batch_size=stage.batch_size,
             accumulate=stage.accumulate,
             schedule=Schedule(
                 settings.schedule,
                 stage.learning_rate,
-                stage.epochs,
+                epochs,
                 minimum=settings.minimum_learning_rate,
-                warmup_epochs=settings.warmup_epochs,
+                warmup_epochs=settings.warmup(steps),
                 milestones=settings.milestones,
                 factor=settings.plateau_factor,
                 patience=settings.plateau_patience,
@@ -120,11 +129,16 @@ class Trainer(Loop[Clips]):
             reporter=reporter,
             loggers=loggers,
             keep_best=settings.result == "best",
+            # a probe of few videos has few values, and the later of two equal epochs has learned for longer
+            later_of_equal=choice is not None,
             per_video=train.per_video,
         )
         self.loss = CoConLoss(settings.loss, preset, queue)
         self.augment = Augmenter(settings.augmentation, self.clip)
-        self.probe = probe
+        self.probe, self.choice = probe, choice
+        # what starts from random networks has the epochs of both stages; in the first, views stay apart
+        self.mines_from = settings.stage1.whole_epochs(self.steps)
+        self.chooses_every = settings.best_every or math.ceil(epochs / _CHOICES)
         self.validation_clips = validation
         held_out = len(validation) if validation else 0
         self.shares_validation = shares(held_out, world.size)
@@ -151,20 +165,29 @@ class Trainer(Loop[Clips]):
         """Loss and terms of network inputs x_BNCKHW by view, of clips of these videos."""
         with self.autocast():
             outputs = self.model(inputs)
-        # what starts from random networks has the epochs of both stages; in the first, views stay apart
-        mining = self.epoch >= self.pretraining.stage1.epochs
+        mining = self.epoch >= self.mines_from
         terms = self.loss(outputs, videos, mining=mining, keep=self.model.training)
         return {"loss": terms.total, **terms.terms}
 
     def evaluate(self) -> Row:
-        """Validation loss, where videos are held out, and the probe in its epochs."""
+        """Validation loss, where videos are held out, and the probes in their epochs."""
         row: Row = {}
         if self.validation_batches:
             row |= {f"validation/{name}": value for name, value in self.validate().items()}
         every = self.pretraining.probe_every
         if self.probe and every and (self.epoch + 1) % every == 0 and self.world.leads:
             row |= self.probe(self.networks, self.world.device, self.pretraining.amp)
+        last = self.epoch + 1 == self.epochs
+        if self.choice and self.world.leads and (last or (self.epoch + 1) % self.chooses_every == 0):
+            row |= self.choice(self.networks, self.world.device, self.pretraining.amp)
         return row
+
+    def figure(self, row: Row) -> float | None:
+        """The validation loss, or the part that the probe which chooses gets wrong."""
+        if self.choice is None:
+            return super().figure(row)
+        accuracy = row.get(f"{GROUP_KNN}/mean")
+        return None if accuracy is None else 1 - accuracy
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

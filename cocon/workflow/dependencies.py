@@ -255,12 +255,18 @@ def pretraining_settings(
         idle |= {"plateau_factor", "plateau_patience"}
     if settings.schedule != "step":
         idle |= {"milestones"}
+    if settings.result != "best":
+        idle |= {"best_by"}
+    if not settings.reads_labels:
+        idle |= {"best_every", "best_videos"}
     if not stalls and settings.schedule != "cosine":
         idle |= {"minimum_learning_rate"}
     document = changed(settings, idle)
     parts = {stage: changed(getattr(settings, stage))}
     if stage == "stage2" and preset in WITHOUT_STAGE1:
-        parts["stage1"] = {key: v for key, v in changed(settings.stage1).items() if key == "epochs"}
+        parts["stage1"] = {
+            key: v for key, v in changed(settings.stage1).items() if key in ("epochs", "steps")
+        }
     parts["loss"] = loss_settings(settings.loss, preset, views)
     parts["augmentation"] = augmentation_settings(settings.augmentation, views)
     document |= {name: part for name, part in parts.items() if part}

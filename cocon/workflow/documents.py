@@ -71,9 +71,15 @@ class Documents:
         return self._table(wildcards.dataset, labels=True, split=split)
 
     def training_table(self, wildcards: Any) -> Document:
-        """The table that pretraining reads; it does not depend on labels."""
+        """The table that pretraining reads; it depends on labels only where they choose the encoders."""
         split = split_of_part(getattr(wildcards, "part", ""))
-        return self._table(wildcards.dataset, labels=False, split=split)
+        return self._training_table(wildcards.dataset, split)
+
+    def _training_table(self, dataset: str, split: str) -> Document:
+        document = self._table(dataset, labels=False, split=split)
+        if self.config.recipe_of(dataset).pretraining.reads_labels:
+            document["labels"] = self.lists.training_labels(dataset, split)
+        return document
 
     def _table(self, dataset: str, *, labels: bool, split: str = "") -> Document:
         """The table of a data set's videos, with the roles of all splits or of one."""
@@ -133,7 +139,7 @@ class Documents:
         split = Paths(self.config).pretrained_on(dataset, run)
         part = split if self.lists.apart(dataset) else ""
         after: Document = {
-            "videos": fingerprint_of(self._table(dataset, labels=False, split=part)),
+            "videos": fingerprint_of(self._training_table(dataset, part)),
             "shards": {view: self._shards(dataset, view) for view in views},
         }
         if stage == "stage2":

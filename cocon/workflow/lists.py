@@ -17,16 +17,18 @@ from pathlib import Path
 
 from cocon.config.schema import EACH, Config, Dataset
 from cocon.data.selection import check_batches
-from cocon.datasets.manifest import TRAIN, UNUSED, Video
+from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
 from cocon.datasets.registry import check_labels, list_videos
 from cocon.datasets.sources import check_videos
 from cocon.datasets.splits import (
     ANY,
     evaluated_splits,
+    limited_to,
     pretraining_splits,
     pretraining_videos,
     role_in,
     seen_in_pretraining,
+    with_labels_to_choose_by,
 )
 from cocon.errors import CoConError
 from cocon.shards import shard_of
@@ -53,6 +55,7 @@ class VideoLists:
         self.members = cache(self._members)
         self.table = cache(self._table)
         self.encoded = cache(self._encoded)
+        self.training_labels = cache(self._training_labels)
         self.splits = cache(self._splits)
         self.compared_splits = cache(self._compared_splits)
         self.apart = cache(self._apart)
@@ -129,6 +132,19 @@ class VideoLists:
         identity = self._identity if tracked(self.config.datasets[dataset]) else None
         return table_of(self.videos(dataset), identity, labels=labels, split=split)
 
+    def _training_labels(self, dataset: str, split: str) -> str:
+        """Identifies the labels that choose encoders: those of training videos that are tested nowhere."""
+        return _digest(
+            f"{video.id}\t{video.label}"
+            for video in self._for_pretraining(dataset, split)
+            if video.label and TRAIN in video.splits.values() and TEST not in video.splits.values()
+        )
+
+    def _for_pretraining(self, dataset: str, split: str) -> list[Video]:
+        """The table that pretraining reads, limited to a split or not."""
+        settings, videos = self.config.datasets[dataset], self.videos(dataset)
+        return limited_to(with_labels_to_choose_by(settings, videos), split) if split else videos
+
     def _encoded(self, dataset: str) -> str:
         """Identifies the videos that features are made of: any split trains or tests with them."""
         videos = [video for video in self.videos(dataset) if video.label]
@@ -163,7 +179,7 @@ class VideoLists:
             check_labels(self.config.datasets[dataset], videos)
 
     def _check_batches(self, dataset: str) -> None:
-        """Look whether the videos of a data set fill the batches of its trainings.
+        """Look whether the videos of a data set fill the batches of its trainings, with the labels they need.
 
         Raises:
             CoConError: there are too few of them.
@@ -174,7 +190,8 @@ class VideoLists:
         videos = self.videos(dataset)
         with _named(dataset):
             for split in pretraining_splits(settings, videos):
-                check_batches(videos, split, pretraining, self.config.seed, processes)
+                table = self._for_pretraining(dataset, split if self.apart(dataset) else "")
+                check_batches(table, split, pretraining, self.config.seed, processes)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cocon.config.schema import Config, Extraction, FlowExtraction, Recipe
+from cocon.config.schema import Config, Extraction, FirstStage, FlowExtraction, Recipe, Stage
 from cocon.config.settings import dump_settings, load_config, parse_settings
 from cocon.errors import ConfigError
 
@@ -172,6 +172,23 @@ def test_steps_of_the_workflow_are_no_names_of_data_sets(tmp_path: Path, name: s
             "extraction: {flow: {tvl1: {lambda: .nan}}}",
             "extraction.flow.tvl1.lambda': input should be a finite",
         ),
+        (
+            "pretraining: {stage1: {epochs: 3, steps: 40}}",
+            "pretraining.stage1': epochs and steps exclude each other: leave one of them out",
+        ),
+        ("pretraining: {stage2: {steps: 0}}", "pretraining.stage2.steps': input should be greater than or"),
+        (
+            "evaluation: {finetune: {epochs: 3, steps: 40}}",
+            "evaluation.finetune': epochs and steps exclude each other",
+        ),
+        (
+            "pretraining: {warmup_epochs: 1, warmup_steps: 9}",
+            "pretraining': warmup_epochs and warmup_steps exclude each other",
+        ),
+        (
+            "pretraining: {result: best, validation_fraction: 0}",
+            "validation_fraction must not be 0, or set best_by: probe, where training videos have labels",
+        ),
         ("evaluation: {ensemble: {rgb: 0}}", "evaluation.ensemble.rgb': input should be greater than 0"),
         ("evaluation: {ensemble: {rgb: -1}}", "evaluation.ensemble.rgb': input should be greater than 0"),
         ("evaluation: {ensemble: {rgb: .nan}}", "evaluation.ensemble.rgb': input should be a finite number"),
@@ -323,3 +340,49 @@ def test_batches_hold_whole_videos(tmp_path: Path, where: str) -> None:
     assert "recipes.small.pretraining.stage2.batch_size" in found
     assert "nce compares 2 clips of each video" in found
     load(tmp_path, odd.replace("batch_size: 5", "batch_size: 6"))
+
+
+@pytest.mark.parametrize("where", ["evaluation", "ablation"])
+def test_stages_of_one_sum_have_one_unit(tmp_path: Path, where: str) -> None:
+    """Presets that have no stage 1 train for as long as both stages."""
+    mixed = VALID + "    pretraining: {stage2: {steps: 400}}\n"
+    load(tmp_path, mixed)
+    if where == "evaluation":
+        mixed += "    evaluation: {pretrainings: [cocon, cmc]}\n"
+    else:
+        mixed += "ablations: {a: {dataset: demo}}\n"
+    found = problem(tmp_path, mixed)
+    assert "line 9: recipes.small.pretraining: cmc trains for as long as both stages" in found
+    assert "give both stages epochs, or both steps" in found
+    load(tmp_path, mixed.replace("{stage2:", "{stage1: {steps: 700}, stage2:"))
+
+
+@pytest.mark.parametrize("stage", [{"steps": 40}, {"epochs": 100}, {"epochs": 3}, {}, {"steps": None}])
+def test_a_length_is_dumped_as_it_was_given(stage: dict[str, int | None]) -> None:
+    section = FirstStage.model_validate(stage)
+    assert FirstStage.model_validate(section.model_dump()) == section
+    given = {key: value for key, value in stage.items() if value} or {"epochs": 100}
+    assert {key: value for key, value in section.model_dump().items() if key in ("epochs", "steps")} == given
+    with pytest.raises(ValueError, match="epochs or steps is missing"):
+        Stage.model_validate({})
+
+
+@pytest.mark.parametrize(
+    ("stage", "steps", "epochs"),
+    [
+        ({"steps": 40}, 20, 2),
+        ({"steps": 41}, 20, 3),
+        ({"steps": 1}, 20, 1),
+        ({"epochs": 7}, 20, 7),
+        ({}, 3, 100),
+    ],
+)
+def test_whole_epochs(stage: dict[str, int], steps: int, epochs: int) -> None:
+    assert FirstStage.model_validate(stage).whole_epochs(steps) == epochs
+
+
+def test_what_has_no_stage_1_has_the_epochs_of_both() -> None:
+    recipe = Recipe.model_validate({"pretraining": {"stage1": {"steps": 50}, "stage2": {"steps": 30}}})
+    lengths = [recipe.pretraining.whole_epochs("stage2", preset, 7) for preset in ("cocon", "cmc", "coclr")]
+    assert lengths == [5, 5 + 8, 5 + 8]
+    assert recipe.pretraining.whole_epochs("stage1", "cpc", 7) == 8

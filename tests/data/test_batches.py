@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cocon.data.batches import EpochBatches, fixed_batches, shares
+from cocon.data.batches import EpochBatches, fixed_batches, shares, steps_per_epoch
 from cocon.errors import DatasetError
 
 
@@ -100,3 +100,23 @@ def test_fixed_batches_of_several_clips() -> None:
         [(0, 4), (0, 5), (0, 6), (0, 7)],
     ]
     assert fixed_batches(2, 2, rank=1, size=2, per_video=2) == [[(0, 2), (0, 3)]]
+
+
+@pytest.mark.parametrize(
+    ("videos", "batch", "accumulate", "size", "steps"),
+    [
+        (60, 8, 1, 1, 7),
+        (64, 8, 1, 1, 8),
+        (60, 8, 2, 1, 4),
+        (60, 8, 1, 2, 3),
+        (60, 8, 3, 2, 1),
+        (8, 8, 4, 1, 1),
+    ],
+)
+def test_steps_of_an_epoch(videos: int, batch: int, accumulate: int, size: int, steps: int) -> None:
+    assert steps_per_epoch(videos, batch, accumulate=accumulate, size=size) == steps
+
+
+def test_no_step_without_a_batch() -> None:
+    with pytest.raises(DatasetError, match="15 training videos do not fill one batch of 16 clips"):
+        steps_per_epoch(15, 8, size=2)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cocon.config.schema import Pretraining
-from cocon.data.selection import check_batches, select_videos
+from cocon.data.selection import Selection, check_batches, choosing_videos, select_videos
 from cocon.datasets.manifest import Video
 from cocon.errors import DatasetError
 
@@ -129,3 +129,73 @@ def test_what_is_held_out_is_missing_in_the_batches() -> None:
         check_batches(PEOPLE[:4], "1", pretraining(1, 1, 0.3), 7, {"stage1": 1})
     with pytest.raises(DatasetError, match="no training videos"):
         check_batches([video("a", role="test")], "1", pretraining(1, 1), 7, {"stage1": 1})
+
+
+def labelled(classes: str, groups: int, split: str = "train") -> list[Video]:
+    return [
+        Video(f"{label}{group}", Path("x"), label, f"g{group}", {"1": split})
+        for group in range(groups)
+        for label in classes
+    ]
+
+
+def ids(videos: list[Video]) -> list[str]:
+    return [video.id for video in videos]
+
+
+def test_all_labelled_training_videos_choose_an_epoch() -> None:
+    videos = [*labelled("ab", 4), Video("u", Path("x"), "", "g0", {"1": "train"})]
+    chosen = choosing_videos(videos, Selection(ids(videos), [], {}), 100, 0)
+    assert set(chosen.queries) == set(chosen.labels) == set(chosen.groups) == set(ids(videos)) - {"u"}
+    assert all(chosen.labels[name] == (name[0] == "b") for name in chosen.labels)
+    assert all(chosen.groups[name] == int(name[1]) for name in chosen.groups)
+    again = choosing_videos(videos[::-1], Selection(ids(videos)[::-1], [], {}), 100, 0)
+    assert again == chosen, "the order of the table changes nothing"
+
+
+def test_no_label_of_a_test_video_is_read() -> None:
+    """Also where it trains in the split that is pretrained on, and is tested in another one."""
+    videos = [video("a0", "g0", label="a"), *labelled("ab", 3)[1:]]
+    videos += [Video("b9", Path("x"), "b", "g9", {"1": "test"})]
+    assert videos[0].splits == {"1": "train", "2": "test"}
+    chosen = choosing_videos(videos, Selection(ids(videos), [], {}), 100, 0)
+    assert set(chosen.labels) == {"b0", "a1", "b1", "a2", "b2"}
+
+
+def test_videos_held_out_are_the_queries() -> None:
+    videos = labelled("ab", 8)
+    held_out = ["a2", "b2", "a5", "b5"]
+    rest = [name for name in ids(videos) if name not in held_out]
+    chosen = choosing_videos(videos, Selection(rest, held_out, {}), 100, 0)
+    assert set(chosen.queries) == set(held_out)
+    assert set(chosen.labels) == set(ids(videos))
+    few = choosing_videos(videos, Selection(rest, held_out, {}), 8, 0)
+    assert len(few.labels) == 8
+    assert len(few.queries) == 2
+    assert set(few.queries) < set(held_out)
+
+
+def test_a_class_of_one_group_is_no_query() -> None:
+    videos = [*labelled("ab", 3), Video("c0", Path("x"), "c", "g0", {"1": "train"})]
+    chosen = choosing_videos(videos, Selection(ids(videos), [], {}), 100, 0)
+    assert set(chosen.labels) - set(chosen.queries) == {"c0"}
+    only = choosing_videos(videos, Selection(ids(videos)[:-1], ["c0"], {}), 100, 0)
+    assert set(only.queries) == set(ids(videos)[:-1]), "the one held out cannot be found"
+
+
+@pytest.mark.parametrize(
+    ("videos", "found"),
+    [
+        ([video("a"), video("b")], "0 labelled ones, of 0 classes and 0 groups"),
+        (labelled("a", 3), "3 labelled ones, of 1 classes and 3 groups"),
+        (labelled("ab", 1), "2 labelled ones, of 2 classes and 1 groups"),
+    ],
+)
+def test_without_labels_or_groups_no_epoch_can_be_chosen(videos: list[Video], found: str) -> None:
+    with pytest.raises(DatasetError, match=f"there are {found}") as error:
+        choosing_videos(videos, Selection(ids(videos), [], {}), 100, 0)
+    assert "set pretraining.best_by to validation_loss" in error.value.hint
+    probing = pretraining(1, 1).model_copy(update={"result": "best", "best_by": "probe"})
+    with pytest.raises(DatasetError, match=f"there are {found}"):
+        check_batches(videos, "1", probing, 0, {"stage1": 1})
+    check_batches(videos, "1", pretraining(1, 1), 0, {"stage1": 1})

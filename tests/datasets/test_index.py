@@ -95,3 +95,15 @@ def test_a_table_may_be_limited_to_one_split(
     arguments = ["index", "--settings", json.dumps(settings), "--output", str(tmp_path / "no.csv")]
     assert main([*arguments, "--split", "3"]) == 2
     assert "there is no split '3'" in capsys.readouterr().err
+
+
+def test_a_table_for_pretraining_hides_labels_of_test_videos(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    rows = "".join(f"{name}.mp4,x,{'test' if name == 'v1' else 'train'}\n" for name in NAMES)
+    (tmp_path / "t.csv").write_text(f"video,label,split\n{rows}")
+    settings |= {"pretrain_split": "all"}
+    for options, hidden in (((), set()), (("--for-pretraining",), {"v1"})):
+        found = listed(settings, tmp_path / "all.csv", "--split", "all", *options)
+        assert {row["id"] for row in found if not row["label"]} == hidden
+        assert len(found) == len(NAMES)

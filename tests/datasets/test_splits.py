@@ -16,6 +16,7 @@ from cocon.datasets.splits import (
     pretraining_splits,
     pretraining_videos,
     seen_in_pretraining,
+    with_labels_to_choose_by,
 )
 from cocon.errors import ConfigError, DatasetError
 
@@ -212,3 +213,22 @@ def test_validation_videos_are_tested_in_place_of_the_test_videos(tmp_path: Path
             section(tmp_path, table.replace("train,validation", "train,train"), evaluate_on="validation")
         )
     assert "leave evaluate_on out" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("pretrain_split", "labelled"),
+    [
+        ("each", {"walk/a", "walk/b", "run/c", "run/d", "run/e"}),
+        ("all", {"run/e"}),
+        ("common", {"run/e"}),
+        ("1", {"run/e"}),
+    ],
+)
+def test_tables_of_pretraining_hide_labels_of_what_the_encoders_are_tested_on(
+    tmp_path: Path, pretrain_split: str, labelled: set[str]
+) -> None:
+    settings = section(tmp_path, pretrain_split=pretrain_split)
+    videos = list_videos(settings)
+    known = with_labels_to_choose_by(settings, videos)
+    assert {video.id for video in known if video.label} == labelled
+    assert [(v.id, v.group, v.splits) for v in known] == [(v.id, v.group, v.splits) for v in videos]

@@ -75,6 +75,20 @@ def test_learns_what_can_be_seen_and_tells_how(striped: Path) -> None:
     assert not list((striped / "state").rglob("*.pt"))
 
 
+def test_steps_in_place_of_epochs(striped: Path) -> None:
+    """18 videos are 3 steps of 6, so 7 steps are 3 epochs."""
+    by_epochs, by_steps = _job(striped, warmup_epochs=1), _job(striped, folder="steps", warmup_steps=3)
+    length = by_steps.schedule.model_copy(update={"epochs": None, "steps": 7})
+    by_steps = replace(by_steps, settings=by_steps.settings.model_copy(update={"finetune": length}))
+    for job in (by_epochs, by_steps):
+        finetune(job, CPU)
+    np.testing.assert_array_equal(_probabilities(by_epochs), _probabilities(by_steps))
+    logs = [read_log(job.output.with_suffix(".log.jsonl")) for job in (by_epochs, by_steps)]
+    assert [[row[key] for row in logs[0]] for key in ("step", "loss", "learning_rate")] == [
+        [row[key] for row in logs[1]] for key in ("step", "loss", "learning_rate")
+    ]
+
+
 def test_the_classifier_that_is_kept_is_the_one_that_was_tested(striped: Path) -> None:
     job = _job(striped, epochs=1)
     finetune(job, CPU)

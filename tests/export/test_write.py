@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors import safe_open
@@ -203,3 +204,36 @@ def test_shards_of_one_view_with_different_settings_are_not_trained_on(tmp_path:
     assert common_parameters(shards[:2]) == {"short_side": 28, "dis": {"preset": "fast"}}
     with pytest.raises(ShardError, match=r"0\.h5 and .*2\.h5 .* different settings: short_side"):
         common_parameters(shards)
+
+
+@pytest.mark.parametrize(
+    ("told", "line", "labels"),
+    [
+        ({"epochs": 86, "epoch": 86}, "epoch 86 of 86, seed 0", False),
+        (
+            {"epochs": 86, "epoch": 63, "chosen_by": "k-NN on labelled training videos"},
+            "epoch 63 of 86, chosen by k-NN on labelled training videos, seed 0",
+            True,
+        ),
+        (
+            {"epochs": 9, "epoch": 3, "chosen_by": "the loss on training videos held out"},
+            "epoch 3 of 9, chosen by the loss on training videos held out, seed 0",
+            False,
+        ),
+        (
+            {"epochs": 9, "epoch": 9, "start_chosen_by": "k-NN on labelled training videos"},
+            "epoch 9 of 9, from encoders chosen by k-NN on labelled training videos, seed 0",
+            True,
+        ),
+    ],
+)
+def test_the_card_says_what_chose_the_epoch(
+    checkpoint: Callable[..., Path], tmp_path: Path, told: dict[str, Any], line: str, labels: bool
+) -> None:
+    path = checkpoint(tmp_path / "rgb.safetensors", "rgb", **told)
+    config = export(ExportJob([path], tmp_path / "x"))
+    assert told.items() <= config.views["rgb"].training.items()
+    card = (tmp_path / "x" / "README.md").read_text()
+    assert f"; {line}\n" in card
+    assert ("labels of training videos chose the epoch" in card) == labels
+    assert "learned without labels" in card

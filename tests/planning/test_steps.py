@@ -161,3 +161,23 @@ def test_before_the_lists_are_there_a_public_data_set_has_its_published_numbers(
     assert roles_of("k", known.datasets["k"]) == (PUBLISHED["kinetics400"], [])
     with pytest.raises(DatasetError):
         roles_of("mine", config(table=str(tmp_path / "none.csv")).datasets["mine"])
+
+
+def test_steps_of_the_optimiser_are_whole_epochs_of_the_videos_there_are() -> None:
+    """720 of 800 videos are trained on: 45 batches of 16, and 5 of 8 processes."""
+    steps = {"stage1": {"steps": 1000}, "stage2": {"steps": 500, "accumulate": 2}}
+    evaluation = {
+        "pretrainings": ["cocon", "cmc"],
+        "protocols": ["linear", "finetune"],
+        "finetune": {"steps": 100},
+    }
+    document = {**config().model_dump(), "recipes": {"r": {"pretraining": steps, "evaluation": evaluation}}}
+    found = plan(Config.model_validate(document)).steps()
+    epoch = 720 + 80 / 3
+    assert step(found, "stage1 flow").seconds == pytest.approx(23 * epoch)  # 1000 / 45
+    assert step(found, "stage2 cocon").seconds == pytest.approx(3 * 22 * epoch)  # 500 / 23
+    assert step(found, "stage2 cmc").seconds == pytest.approx(3 * (22 + 44) * epoch)
+    assert step(found, "finetune cocon rgb").seconds == pytest.approx(3 * 700 + 200 * 0.25)  # 43 batches
+    document["jobs"] = {"pretrain_stage2": {"gpus": 8}}
+    several = plan(Config.model_validate(document), gpus=8).steps()
+    assert step(several, "stage2 cocon").seconds == pytest.approx(3 * 167 * epoch / 8)  # 500 / 3

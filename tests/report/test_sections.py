@@ -117,6 +117,18 @@ def test_setup_names_the_networks_of_the_views(tmp_path: Path) -> None:
     assert facts["Network"] == f"flow, mask: {theirs}; rgb: {ours}"
 
 
+def test_setup_says_what_chose_the_epoch(tmp_path: Path) -> None:
+    path, network = tmp_path / "pretrain" / "cocon" / "rgb.safetensors", Network(width=8, features=8)
+    for told, expected in (
+        ({"epoch": 7}, "7"),
+        ({"epoch": 7, "epochs": 7}, "7"),
+        ({"epoch": 6, "epochs": 7, "chosen_by": "k-NN on x"}, "6 of 7, chosen by k-NN on x"),
+    ):
+        save_encoder(path, build_network("rgb", network), "rgb", Clip(), "cocon", **told)
+        page = setup.section(inputs_with([row(pretraining="cocon")], tmp_path))
+        assert {key: value for _, group in page.facts for key, value in group}["Epochs"] == expected
+
+
 def test_setup_tells_what_is_not_the_default(inputs: Inputs) -> None:
     page = setup.section(inputs)
     assert page.recipe == "small"

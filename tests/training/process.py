@@ -45,12 +45,13 @@ def first_steps(
         clips,
         clips,
         stage=settings.pretraining.stage2.model_copy(update={"batch_size": batch}),
+        epochs=1,
         settings=settings.pretraining,
         preset=preset,
         seed=0,
         state=RunState(output / "state", {}),
         world=here,
-        reporter=Reporter("test", 1, silent=True),
+        reporter=Reporter("test", silent=True),
         loggers=Loggers(None),
     )
     with mock.patch.object(
@@ -62,7 +63,7 @@ def first_steps(
         parameters = dict(trainer.module.named_parameters())
         gradients = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
         validation = trainer.validate()
-        trainer.epoch = settings.pretraining.stage1.epochs  # from here on views find positives
+        trainer.epoch = trainer.mines_from  # from here on views find positives
         trainer.model.eval()
         next_terms = trainer.train_step([second])
     return {"terms": terms, "gradients": gradients, "validation": validation, "next": next_terms}

@@ -29,16 +29,16 @@ def test_log_refuses_what_is_no_number(tmp_path: Path) -> None:
 
 
 def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = Reporter("cocon rgb", 20)
-    assert list(reporter.steps([1, 2], 0, 0, 2)) == [1, 2]
+    reporter = Reporter("cocon rgb")
+    assert list(reporter.steps([1, 2], 0, 20, 0, 2)) == [1, 2]
     row = {"epoch": 3, "loss": 1.25, "validation/loss": 2.0, "accuracy/rgb": 0.5, "knn/rgb": 0.2}
-    reporter.epoch({**row, "data_seconds": 0.26, "compute_seconds": 3.0})
+    reporter.epoch({**row, "data_seconds": 0.26, "compute_seconds": 3.0}, 20)
     expected = "epoch 3/20, loss 1.250, validation 2.000, knn rgb 20%, rgb 50%, data 0.3 s, compute 3.0 s"
     assert capsys.readouterr().err == f"cocon rgb: {expected}\n"
 
 
 def test_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter = Reporter("cocon rgb", 20, silent=True)
+    reporter = Reporter("cocon rgb", silent=True)
     reporter.say("nothing")
-    assert list(reporter.steps([1], 0, 0, 1)) == [1]
+    assert list(reporter.steps([1], 0, 20, 0, 1)) == [1]
     assert capsys.readouterr().err == ""

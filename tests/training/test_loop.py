@@ -61,6 +61,7 @@ def fit(tmp_path: Path) -> Any:
     ) -> Fit:
         torch.manual_seed(0)
         epochs, best = settings.pop("epochs", 3), settings.pop("keep_best", False)
+        later = settings.pop("later_of_equal", False)
         chosen = Training(**settings)
         return Fit(
             nn.Linear(3, 1, bias=False),
@@ -74,12 +75,19 @@ def fit(tmp_path: Path) -> Any:
             seed=0,
             state=RunState(tmp_path / "state", {"run": "test", "batch": batch}, keep=chosen.keep_checkpoints),
             world=World(torch.device("cpu")),
-            reporter=Reporter("test", epochs, silent=True),
+            reporter=Reporter("test", silent=True),
             loggers=Loggers(None),
             keep_best=best,
+            later_of_equal=later,
         )
 
     return make
+
+
+@pytest.fixture
+def short_epochs_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every epoch, as if each took a minute."""
+    monkeypatch.setattr(module, "_APART", 0.0)
 
 
 def numbers(rows: list[Row]) -> list[Row]:
@@ -153,6 +161,7 @@ def test_resumed_at_any_step_is_uninterrupted(fit: Any, monkeypatch: Any, accumu
         resumed.state.remove()
 
 
+@pytest.mark.usefixtures("short_epochs_are_saved")
 def test_a_chosen_checkpoint(fit: Any) -> None:
     whole = fit(keep_checkpoints=9)
     rows = whole.fit()
@@ -196,6 +205,7 @@ def test_a_gradient_that_is_no_number_stops(fit: Any) -> None:
         trainer.fit()
 
 
+@pytest.mark.usefixtures("short_epochs_are_saved")
 def test_a_validation_loss_that_is_no_number_stops(fit: Any) -> None:
     trainer = fit(keep_best=True)
     trainer.evaluate = lambda: {"validation/loss": torch.nan if trainer.epoch else 1.0}
@@ -206,10 +216,81 @@ def test_a_validation_loss_that_is_no_number_stops(fit: Any) -> None:
 
 def test_waiting_for_data_is_told_once(fit: Any, capsys: Any, monkeypatch: Any) -> None:
     trainer = fit()
-    trainer.reporter = Reporter("test", 3)
+    trainer.reporter = Reporter("test")
     laps = iter([0.9, 0.1] * 100)
     monkeypatch.setattr(module.Stopwatch, "lap", lambda self: next(laps))
     rows = trainer.fit()
     assert rows[0]["data_share"] == pytest.approx(0.9)
     assert rows[0]["clips_per_second"] == pytest.approx(4)
     assert capsys.readouterr().err.count("warning: 90% of the epoch was spent waiting for data") == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "every", "saved"),
+    [
+        (1, 1, [5]),
+        (30, 1, [2, 4, 5]),
+        (59, 1, [2, 4, 5]),
+        (60, 1, [1, 2, 3, 4, 5]),
+        (30, 3, [3, 5]),
+        (600, 2, [2, 4, 5]),
+    ],
+)
+def test_short_epochs_share_a_checkpoint(
+    fit: Any, monkeypatch: pytest.MonkeyPatch, seconds: int, every: int, saved: list[int]
+) -> None:
+    """Two are a minute apart or more, and the last epoch always has one."""
+    trainer = fit(epochs=5, checkpoint_every=every, checkpoint_minutes=0, keep_checkpoints=9)
+    monkeypatch.setattr(module, "perf_counter", lambda: seconds * trainer.epoch)
+    trainer._saved_at = 0
+    trainer.fit()
+    steps = sorted(int(path.stem.removeprefix("step_")) for path in trainer.state.folder.glob("step_*"))
+    assert steps == [epoch * trainer.steps for epoch in saved]
+
+
+FIGURES = [3.0, 1.0, 2.0, 1.0, 5.0]
+
+
+@pytest.mark.parametrize(("later", "best"), [(False, 2), (True, 4)])
+def test_of_equal_epochs_one_is_the_best_also_when_resumed(
+    fit: Any, monkeypatch: pytest.MonkeyPatch, later: bool, best: int
+) -> None:
+    """A checkpoint after two epochs; the run dies without a word after each step in turn."""
+
+    def made() -> Fit:
+        trainer: Fit = fit(epochs=5, keep_best=True, later_of_equal=later)
+        trainer.evaluate = lambda: {"validation/loss": FIGURES[trainer.epoch]}  # type: ignore[method-assign]
+        monkeypatch.setattr(module, "perf_counter", lambda: 40 * trainer.epoch)
+        trainer._saved_at = 0
+        return trainer
+
+    whole = made()
+    whole.fit()
+    assert whole.load_best() == best
+    whole.state.remove()
+    for dies in range(1, whole.steps * 5):
+        trainer = made()
+        take_step, taken = trainer.train_step, []
+
+        def step(window: Any, taken: list[int] = taken, take_step: Any = take_step, dies: int = dies) -> Any:
+            if len(taken) == dies:
+                raise SystemExit
+            taken.append(1)
+            return take_step(window)
+
+        trainer.train_step = step  # type: ignore[method-assign]
+        with pytest.raises(SystemExit):
+            trainer.fit()
+        resumed = made()
+        resumed.fit()
+        assert resumed.load_best() == best
+        assert torch.equal(resumed.module.weight, whole.module.weight)
+        resumed.state.remove()
+
+
+def test_an_epoch_that_was_not_measured_is_not_the_best(fit: Any) -> None:
+    trainer = fit(epochs=4, keep_best=True)
+    trainer.evaluate = lambda: {}
+    trainer.figure = lambda row: {2: 5.0}.get(row["epoch"])
+    trainer.fit()
+    assert trainer.load_best() == 2

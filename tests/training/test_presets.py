@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from cocon.datasets.manifest import read_manifest, write_manifest
 from cocon.errors import ConfigError
 from cocon.pretrainings import PRESETS, TERMS
 from cocon.training.initialise import write_initial_encoders
@@ -143,3 +144,28 @@ def test_every_video_is_seen_with_two_clips(
     videos = [video for batch in batches for video in batch[::2]]
     assert len(set(videos)) == len(videos) == 16
     assert not any(torch.equal(first, second) for x in clips for first, second in x.unflatten(0, (-1, 2)))
+
+
+def test_steps_are_whole_epochs_also_for_the_start_of_mining(
+    together: Callable[..., PretrainJob], run: Run
+) -> None:
+    """Four steps an epoch; stage 1 has three epochs, after which views find positives."""
+    by_epochs = together("coclr", "epochs")
+    by_steps = together(
+        "coclr", "steps", stage1={"steps": 11, "batch_size": 4}, stage2={"steps": 8, "batch_size": 4}
+    )
+    run(by_epochs)
+    run(by_steps)
+    assert_same_result(by_steps, by_epochs)
+    assert len(read_log(by_steps.log)) == 3 + 2
+
+
+def test_every_view_has_a_part_in_the_choice(
+    together: Callable[..., PretrainJob], run: Run, tmp_path: Path
+) -> None:
+    this = together("cmc", result="best", best_by="probe", stage1={"epochs": 1, "batch_size": 8})
+    videos = [dataclasses.replace(video, label=video.id[-1]) for video in read_manifest(this.manifest)]
+    write_manifest(tmp_path / "labelled.csv", videos)
+    run(dataclasses.replace(this, manifest=tmp_path / "labelled.csv"))
+    for row in read_log(this.log):
+        assert row["group_knn/mean"] == pytest.approx((row["group_knn/rgb"] + row["group_knn/mask"]) / 2)

@@ -18,7 +18,7 @@ from cocon.data import loader
 from cocon.datasets.manifest import read_manifest, write_manifest
 from cocon.errors import CheckpointError, CoConError, ConfigError, DatasetError, ShardError
 from cocon.models.network import ViewNetwork
-from cocon.training import state
+from cocon.training import loop, probe, state, trainer
 from cocon.training.checkpoint import load_encoder, read_info
 from cocon.training.initialise import initial_network
 from cocon.training.interrupt import TrainingInterruptedError
@@ -35,6 +35,12 @@ Settings = Callable[..., PretrainSettings]
 
 
 MEASURED = {"data_seconds", "compute_seconds", "data_share", "clips_per_second", "peak_memory_mb"}
+
+
+@pytest.fixture(autouse=True)
+def short_epochs_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every epoch, as if each took a minute."""
+    monkeypatch.setattr(loop, "_APART", 0.0)
 
 
 def without_times(rows: list[Row]) -> list[Row]:
@@ -290,6 +296,164 @@ def test_best_encoders(job: Job, run: Run, settings: Settings) -> None:
     losses = [row["validation/loss"] for row in read_log(job().log)]
     info = read_info(job().output / "rgb.safetensors")
     assert losses[info.extra["epoch"] - 1] == min(losses)
+
+
+@pytest.mark.parametrize(("steps", "accumulate"), [(12, 1), (9, 1), (5, 2)])
+def test_steps_are_whole_epochs_bit_for_bit(
+    job: Job, run: Run, settings: Settings, tmp_path: Path, steps: int, accumulate: int
+) -> None:
+    """16 videos are 4 batches of 4; the run of three epochs is the same, however its length is given."""
+    stage = {"batch_size": 4, "accumulate": accumulate}
+    keys = {"schedule": "cosine"}
+    per_epoch = 4 // accumulate
+    jobs = [
+        job(
+            settings=settings(stage1={**stage, **length}, **keys, **warmup),
+            output=tmp_path / name,
+            log=tmp_path / name / "log",
+        )
+        for name, length, warmup in (
+            ("epochs", {"epochs": 3}, {"warmup_epochs": 1}),
+            ("steps", {"steps": steps}, {"warmup_steps": per_epoch}),
+        )
+    ]
+    for this in jobs:
+        run(this)
+    assert_same_result(*jobs)
+    assert len(read_log(jobs[0].log)) == 3
+    assert [read_info(this.output / "rgb.safetensors").extra["epochs"] for this in jobs] == [3, 3]
+
+
+def test_few_videos_are_trained_on_as_long_as_many(job: Job, settings: Settings) -> None:
+    stages = {"stage1": {"steps": 100, "batch_size": 4}, "stage2": {"steps": 60, "batch_size": 4}}
+    alone = job(settings=settings(**stages))
+    assert [alone.length(videos, 1) for videos in (600, 60, 7)] == [(1, 150), (7, 15), (100, 1)]
+    assert alone.length(60, 4) == (34, 3)
+    assert [
+        job(settings=settings(**stages), stage="stage2", preset=p).length(60, 1)[0] for p in ("cocon", "cmc")
+    ] == [
+        4,
+        4 + 7,
+    ]
+
+
+def test_a_sum_of_epochs_and_steps_is_refused(job: Job, settings: Settings) -> None:
+    mixed = settings(stage1={"steps": 8, "batch_size": 4})
+    this = job(settings=mixed, stage="stage2", preset="cmc", init=Path("x"))
+    with pytest.raises(ConfigError, match="one has epochs, the other steps") as error:
+        this.check()
+    assert "both epochs, or both steps" in error.value.hint
+    dataclasses.replace(this, preset="cocon").check()
+    job(settings=mixed).check()
+
+
+@pytest.fixture
+def labelled(job: Job, tmp_path: Path) -> Callable[..., PretrainJob]:
+    """A job whose videos have the number of their take as a label; of 8 people, who are groups."""
+    path = tmp_path / "labelled.csv"
+
+    def make(relabel: Callable[[str], str] = lambda name: name[-1], **changes: Any) -> PretrainJob:
+        videos = read_manifest(job().manifest)
+        write_manifest(path, [dataclasses.replace(video, label=relabel(video.id)) for video in videos])
+        return job(manifest=path, **changes)
+
+    return make
+
+
+BY_PROBE = {"result": "best", "best_by": "probe", "best_every": 1}
+
+
+def test_the_best_epoch_by_neighbours_of_other_groups(
+    labelled: Job, run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the whole measurement only which epoch it chooses is set here; of equal ones it is the last."""
+    figures = iter([5, 9, 9, 4])
+    monkeypatch.setattr(probe, "group_knn", lambda *_: next(figures))
+    this = labelled(settings=settings(stage1={"epochs": 4, "batch_size": 4}, **BY_PROBE))
+    kept: list[dict[str, torch.Tensor]] = []
+    note = Trainer._note_best
+
+    def noted(self: Trainer, figure: float | None) -> None:
+        kept.append({name: x.clone() for name, x in self.networks["rgb"].state_dict().items()})
+        note(self, figure)
+
+    monkeypatch.setattr(Trainer, "_note_best", noted)
+    run(this)
+    assert [row["group_knn/rgb"] for row in read_log(this.log)] == [n / 16 for n in (5, 9, 9, 4)]
+    info = read_info(this.output / "rgb.safetensors")
+    assert (info.extra["epoch"], info.extra["epochs"]) == (3, 4)
+    assert info.extra["chosen_by"] == "k-NN on labelled training videos"
+    weights = load_file(this.output / "rgb.safetensors")
+    assert all(torch.equal(weights[name], x) for name, x in kept[2].items())
+
+
+@pytest.mark.parametrize("steps", [2, 6, 9])
+def test_a_choice_by_probe_is_the_same_when_resumed(
+    labelled: Job, run: Run, settings: Settings, tmp_path: Path, steps: int
+) -> None:
+    chosen = settings(stage1={"epochs": 3, "batch_size": 4}, **BY_PROBE)
+    whole = labelled(settings=chosen, output=tmp_path / "w", log=tmp_path / "w" / "log")
+    run(whole)
+    this = labelled(settings=chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(steps, patch)
+        with pytest.raises(TrainingInterruptedError):
+            run(this)
+    run(this)
+    assert_same_result(this, whole)
+    epochs = [read_info(j.output / "rgb.safetensors").extra["epoch"] for j in (this, whole)]
+    accuracies = [row["group_knn/mean"] for row in read_log(whole.log)]
+    assert epochs == [max(n + 1 for n, value in enumerate(accuracies) if value == max(accuracies))] * 2
+
+
+def test_a_choice_by_probe_does_not_change_the_training(
+    labelled: Job, run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default it is measured a few times, and after the last epoch."""
+    monkeypatch.setattr(trainer, "_CHOICES", 2)
+    stage = {"epochs": 5, "batch_size": 8}
+    plain = labelled(settings=settings(stage1=stage), output=tmp_path / "p", log=tmp_path / "p" / "log")
+    this = labelled(settings=settings(stage1=stage, **BY_PROBE | {"best_every": None}))
+    run(plain)
+    run(this)
+    rows, measured = read_log(this.log), {"group_knn/rgb", "group_knn/mean"}
+    assert [measured <= row.keys() for row in rows] == [False, False, True, False, True]
+    without = [{key: value for key, value in row.items() if key not in measured} for row in rows]
+    assert without_times(without) == without_times(read_log(plain.log))
+
+
+def test_other_labels_are_another_run(labelled: Job, run: Run, settings: Settings) -> None:
+    """Where labels choose; those of test videos never do."""
+    chosen = settings(**BY_PROBE)
+    for relabel, kept in (
+        (lambda name: name[-1], 1),
+        (lambda name: "x" if name.startswith("p8") else name[-1], 1),  # tested
+        (lambda name: "1" if name == "p0_0" else name[-1], 2),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            stop_after(1, patch)
+            with pytest.raises(TrainingInterruptedError):
+                run(labelled(relabel, settings=chosen))
+        assert len(list(labelled().state.glob("*/"))) == kept
+
+
+def test_without_labels_nothing_can_be_chosen_by_them(job: Job, run: Run, settings: Settings) -> None:
+    with pytest.raises(DatasetError, match="best_by: probe needs labelled training videos") as error:
+        run(job(settings=settings(**BY_PROBE)))
+    assert "validation_loss" in error.value.hint
+    assert not job().state.exists()
+
+
+def test_stage2_says_that_labels_chose_what_it_starts_from(
+    labelled: Job, run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    first = labelled(settings=settings(**BY_PROBE), output=tmp_path / "stage1", log=tmp_path / "l.jsonl")
+    run(first)
+    this = labelled(stage="stage2", preset="cpc", init=tmp_path / "stage1")
+    run(this)
+    extra = read_info(this.output / "rgb.safetensors").extra
+    assert "chosen_by" not in extra
+    assert extra["start_chosen_by"] == "k-NN on labelled training videos"
 
 
 def test_a_checkpoint_of_other_settings_is_refused_when_it_is_asked_for(

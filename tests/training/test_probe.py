@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from cocon.data.selection import Selection
 from cocon.datasets.manifest import Video
-from cocon.training.probe import choose_videos, knn_accuracy, mean_cosines, ridge_accuracy
+from cocon.training.probe import choose_videos, group_knn, knn_accuracy, mean_cosines, ridge_accuracy
 
 
 def videos(groups: int, labelled: bool = True) -> list[Video]:
@@ -96,3 +97,24 @@ def test_collapse_shows() -> None:
     assert same == pytest.approx(1)
     assert other == pytest.approx(1)
     assert mean_cosines(torch.ones(2, 4), torch.arange(2))[0] is None
+
+
+@pytest.mark.parametrize("noise", [0.3, 2.0])
+def test_group_knn_is_that_of_scikit_learn(noise: float) -> None:
+    x, labels = blobs(noise)
+    groups = torch.arange(len(x)) // 7 % 9
+    theirs = KNeighborsClassifier(5, metric="cosine", weights=lambda distance: 2 - distance)
+    predicted = torch.tensor(
+        cross_val_predict(theirs, x.double(), labels, groups=groups, cv=LeaveOneGroupOut())
+    )
+    for queries in (torch.arange(len(x)), torch.tensor([3, 50, 99])):
+        expected = int((predicted == labels)[queries].sum())
+        assert group_knn(x, labels, groups, queries) == expected
+
+
+def test_neighbours_of_the_same_group_do_not_count() -> None:
+    """Every row lies on one of its own group and class; the other groups have its class on the other side."""
+    x = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    labels, everyone = torch.tensor([0, 0, 1, 1]), torch.arange(4)
+    assert group_knn(x, labels, torch.tensor([0, 1, 0, 1]), everyone) == 4
+    assert group_knn(x, labels, torch.tensor([0, 0, 1, 1]), everyone) == 0

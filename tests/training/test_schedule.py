@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from cocon.config.schema import Training
 from cocon.errors import ConfigError
 from cocon.training.schedule import Schedule
 
@@ -73,3 +74,11 @@ def test_minimum_never_raises_the_rate() -> None:
 def test_warm_up_longer_than_the_training() -> None:
     with pytest.raises(ConfigError, match="warm-up of 3 epochs does not fit into 2"):
         Schedule("constant", 1.0, 2, warmup_epochs=3)
+
+
+def test_a_warm_up_in_steps_is_that_of_as_many_epochs() -> None:
+    by_steps, by_epochs = Training(warmup_steps=6), Training(warmup_epochs=1.5)
+    assert (by_steps.warmup(4), by_epochs.warmup(4)) == (1.5, 1.5)
+    assert by_steps.warmup(60) == 0.1
+    schedule = Schedule("constant", 1.0, 3, warmup_epochs=by_steps.warmup(4))
+    assert rates(schedule, 3, 4) == pytest.approx([n / 6 for n in range(1, 6)] + [1] * 7)

@@ -188,6 +188,8 @@ def of_pretraining(path: str) -> dict[str, int]:
     head, _, key = path.partition(".")
     if head in RUNNING or path in ("milestones", "sync_batch_norm", "loss.contrast_temperature"):
         return NOTHING
+    if head.startswith("best_"):  # the result is the last epoch
+        return NOTHING
     if path in ("loss.queue", "loss.nearest"):  # of coclr
         return NOTHING
     if head == "stage2" or (head == "loss" and key != "temperature"):
@@ -319,11 +321,18 @@ IDLE = [path for path, plan in EXPECTED.items() if not plan]
 ACTIVE = [path for path, plan in EXPECTED.items() if plan]
 
 
-def test_keys_without_effect_plan_nothing(project: Project) -> None:
+#: keys of one length, which exclude each other
+UNITS = {"epochs": ("epochs", "warmup_epochs"), "steps": ("steps", "warmup_steps")}
+
+
+@pytest.mark.parametrize("other", UNITS)
+def test_keys_without_effect_plan_nothing(project: Project, other: str) -> None:
     """All of them at once: how jobs run, and what belongs to a backend or a protocol not in use."""
     assert set(RUNNING) <= {path.rpartition(".")[2] for path in IDLE}
     document = DOCUMENT
     for path in IDLE:
+        if path.rpartition(".")[2] in UNITS[other]:
+            continue
         document = with_key(path, KEYS[path], document)
     assert project.after(document) == NOTHING
 

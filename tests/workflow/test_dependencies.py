@@ -40,6 +40,13 @@ def pretraining(stage: str = "stage2", preset: str = "cocon", views: Any = VIEWS
         ({"plateau_factor": 0.5}, {"plateau_factor"}),
         ({"workers": 3, "loggers": ["wandb"], "probe_every": 1, "checkpoint_every": 9}, set()),
         ({"stage1": {"epochs": 3}}, set()),
+        ({"warmup_steps": 9}, {"warmup_steps"}),
+        ({"best_by": "probe", "best_every": 3, "best_videos": 60}, set()),
+        ({"result": "best", "best_every": 3, "best_videos": 60}, {"result"}),
+        (
+            {"result": "best", "best_by": "probe", "best_every": 3, "best_videos": 60, "probe_every": 2},
+            {"result", "best_by", "best_every", "best_videos"},
+        ),
     ],
 )
 def test_schedules_read_their_own_keys(keys: dict[str, Any], read: set[str]) -> None:
@@ -96,6 +103,22 @@ def test_what_predicts_nothing_trains_for_the_epochs_of_both_stages() -> None:
     assert pretraining(preset="cmc", **keys) == {"stage1": {"epochs": 7}, "stage2": {"epochs": 5}}
     assert pretraining(preset="cocon", **keys) == {"stage2": {"epochs": 5}}
     assert pretraining(stage="stage1", preset="cpc", views=["rgb"], **keys) == {"stage1": keys["stage1"]}
+
+
+def test_steps_stand_in_a_document_in_place_of_epochs() -> None:
+    keys = {"stage1": {"steps": 70, "batch_size": 3}, "stage2": {"steps": 50}}
+    assert pretraining(preset="cmc", **keys) == {"stage1": {"steps": 70}, "stage2": {"steps": 50}}
+    assert pretraining(preset="cocon", **keys) == {"stage2": {"steps": 50}}
+    assert pretraining(stage="stage1", preset="cpc", views=["rgb"], **keys) == {"stage1": keys["stage1"]}
+    recipe = Recipe.model_validate({"pretraining": keys})
+    for preset in ("cmc", "cocon"):
+        document = dependencies.pretraining_settings(recipe, "stage2", preset, VIEWS)
+        passed = PretrainSettings.model_validate(document).pretraining
+        assert passed.whole_epochs("stage2", preset, 7) == recipe.pretraining.whole_epochs(
+            "stage2", preset, 7
+        )
+    finetune = Recipe.model_validate({"evaluation": {"finetune": {"steps": 90}}}).evaluation.finetune
+    assert dependencies.training_settings(finetune) == {"steps": 90}
 
 
 @pytest.mark.parametrize(
@@ -246,6 +269,58 @@ def test_labels_belong_to_one_of_two_tables(folder: Path) -> None:
     with_labels, without = ([each.table("mine", labels=labels) for each in lists] for labels in (True, False))
     assert with_labels[0] != with_labels[1]
     assert without[0] == without[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "best_by", "again"),
+    [
+        ("a.mp4,x,", "a.mp4,y,", "validation_loss", False),
+        ("a.mp4,x,", "a.mp4,y,", "probe", True),
+        ("c.mp4,x,", "c.mp4,y,", "probe", False),
+    ],
+)
+def test_labels_of_training_videos_count_where_they_choose_the_encoders(
+    folder: Path, old: str, new: str, best_by: str, again: bool
+) -> None:
+    settings = config(folder, recipes={"r": {"pretraining": {"result": "best", "best_by": best_by}}})
+    found = []
+    for text in ((folder / "t.csv").read_text(), (folder / "t.csv").read_text().replace(old, new)):
+        (folder / "t.csv").write_text(text)
+        documents = Documents(settings, VideoLists(settings))
+        of_view = SimpleNamespace(dataset="mine", run="", view="rgb")
+        found.append((documents.training_table(SimpleNamespace(dataset="mine")), documents.stage1(of_view)))
+    assert [one != other for one, other in zip(*found, strict=True)] == [again, again]
+
+
+def test_labels_that_choose_are_those_of_each_pretraining(folder: Path) -> None:
+    """One for each split reads labels of its own training videos, one for all of what is tested nowhere."""
+    header = "video,label,split_1,split_2"
+    rows = ["a.mp4,x,train,test", "b.mp4,x,test,train", "c.mp4,x,train,train", "d.mp4,x,train,train"]
+    (folder / "t.csv").write_text("\n".join([header, *rows]))
+
+    def labels(pretrain_split: str) -> list[str]:
+        chosen = config(folder, mine={"pretrain_split": pretrain_split})
+        splits = ("1", "2") if pretrain_split == "each" else (pretrain_split,)
+        return [VideoLists(chosen).training_labels("mine", split) for split in splits]
+
+    before = {name: labels(name) for name in ("each", "all", "common", "1")}
+    (folder / "t.csv").write_text("\n".join([header, rows[0].replace("x", "y"), *rows[1:]]))
+    changed = {
+        name: [one != other for one, other in zip(before[name], labels(name), strict=True)] for name in before
+    }
+    assert changed == {"each": [True, False], "all": [False], "common": [False], "1": [False]}
+    assert len({*before["all"], *before["common"], *before["1"]}) == 1, "c and d"
+
+
+def test_labels_to_choose_by_are_looked_for_before_anything_runs(folder: Path) -> None:
+    keys = {"result": "best", "best_by": "probe", "validation_fraction": 0}
+    keys |= {"stage1": {"batch_size": 2}, "stage2": {"batch_size": 2}}
+    settings = config(folder, recipes={"r": {"pretraining": keys}})
+    with pytest.raises(CoConError, match="data set 'mine': best_by: probe needs labelled training videos"):
+        VideoLists(settings).check_batches("mine")
+    rows = [f"{name}.mp4,{label},train,{name}" for name, label in zip("abcd", "xyxy", strict=True)]
+    (folder / "t.csv").write_text("\n".join(["video,label,split,group", *rows]))
+    VideoLists(settings).check_batches("mine")
 
 
 def test_errors_name_the_data_set(folder: Path) -> None:

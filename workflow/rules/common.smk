@@ -338,6 +338,12 @@ def split_option(wildcards):
     return ["--split", split] if split else []
 
 
+def split_option_of_training(wildcards):
+    """The same for the table of a pretraining, which says nothing about the labels of test videos."""
+    option = split_option(wildcards)
+    return [*option, "--for-pretraining"] if option else []
+
+
 def pretrain_split(wildcards):
     """The split whose training videos are pretrained on, `common` or `all`."""
     return PATHS.pretrained_on(wildcards.dataset, wildcards.run)

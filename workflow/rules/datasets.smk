@@ -110,8 +110,9 @@ rule index:
         " --output {output:q} > {log:q} 2>&1"
 
 
-# The same table for pretraining. Its document has no labels: one that is mended trains nothing again. (The
-# probe during pretraining reads labels, for the curves; they are those of the time of training.)
+# The same table for pretraining. Its document has labels only where they choose the encoders (best_by: probe): a
+# label that is mended trains nothing again. (The probe during pretraining reads labels, for the curves; they are
+# those of the time of training.)
 rule index_for_pretraining:
     input:
         videos=rendered_videos,
@@ -130,7 +131,7 @@ rule index_for_pretraining:
         depends=tracked(DOCUMENTS.training_table),
         settings=untracked(listing),
         videos=untracked(listed),
-        split=untracked(split_option),
+        split=untracked(split_option_of_training),
     message:
         "Listing the videos of {wildcards.dataset} for pretraining"
     shell:

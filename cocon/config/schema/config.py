@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from cocon.config.schema.jobs import Jobs
 from cocon.config.schema.network import Network
 from cocon.config.schema.pretraining import Pretraining
 from cocon.config.schema.protocols import Protocol
-from cocon.pretrainings import PRESETS, PRETRAININGS, RANDOM
+from cocon.pretrainings import PRESETS, PRETRAININGS, RANDOM, WITHOUT_STAGE1
 
 
 class Recipe(Section):
@@ -114,25 +115,37 @@ class Config(Section):
         """The data set whose encoders are evaluated on a data set: another one, or itself."""
         return self.datasets[dataset].pretrain_on or dataset
 
-    @model_validator(mode="after")
-    def _batches_hold_whole_videos(self) -> Config:
-        asked = [
-            (self.datasets[ablation.dataset].recipe, name)
-            for ablation in self.ablations.values()
-            if "pretrainings" in ablation.model_fields_set  # not what a later version has added to all
-            for name in ablation.pretrainings
-        ]
+    def _trained(self, ablations: Iterable[Ablation]) -> Iterator[tuple[str, str]]:
+        """Recipe and name of every pretraining that recipes and these ablations evaluate."""
+        for ablation in ablations:
+            for name in ablation.pretrainings:
+                yield self.datasets[ablation.dataset].recipe, name
         for recipe, settings in self.recipes.items():
             evaluation = settings.evaluation
-            asked += [
-                (recipe, name) for protocol in evaluation.protocols for name in evaluation.judged_by(protocol)
-            ]
-        for recipe, name in asked:
+            for protocol in evaluation.protocols:
+                for name in evaluation.judged_by(protocol):
+                    yield recipe, name
+
+    @model_validator(mode="after")
+    def _batches_hold_whole_videos(self) -> Config:
+        # not what a later version has added to the pretrainings of all ablations
+        named = [own for own in self.ablations.values() if "pretrainings" in own.model_fields_set]
+        for recipe, name in self._trained(named):
             batch, clips = self.recipes[recipe].pretraining.stage2.batch_size, PRETRAININGS[name].clips
             if batch % clips:
                 raise ValueError(
                     f"recipes.{recipe}.pretraining.stage2.batch_size: {name} compares {clips} clips of each "
                     f"video, which do not fill a batch of {batch}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_add_up(self) -> Config:
+        for recipe, name in self._trained(self.ablations.values()):
+            if name in WITHOUT_STAGE1 and self.recipes[recipe].pretraining.mixes_lengths:
+                raise ValueError(
+                    f"recipes.{recipe}.pretraining: {name} trains for as long as both stages, of which one "
+                    "has epochs and the other steps; give both stages epochs, or both steps"
                 )
         return self
 

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from cocon.config.schema.base import Fraction, PositiveFloat, PositiveInt, Range, Section, ViewName
-from cocon.config.schema.training import Probing, Training
+from cocon.config.schema.training import Length, Probing, Training
+from cocon.pretrainings import STAGE1, WITHOUT_STAGE1
 
 
 class Loss(Section):
@@ -69,10 +70,9 @@ class Augmentation(Section):
         return self
 
 
-class Stage(Section):
+class Stage(Length):
     """One stage of the schedule."""
 
-    epochs: PositiveInt
     batch_size: PositiveInt = Field(16, description="clips per process and batch")
     accumulate: PositiveInt = Field(
         1, description="batches whose mean gradient makes one step; each is contrasted within itself only"
@@ -83,13 +83,13 @@ class Stage(Section):
 class FirstStage(Stage):
     """Every view alone."""
 
-    epochs: PositiveInt = 100
+    epochs: PositiveInt | None = 100
 
 
 class SecondStage(Stage):
     """All views together."""
 
-    epochs: PositiveInt = 60
+    epochs: PositiveInt | None = 60
 
 
 class Pretraining(Probing, Training):
@@ -112,18 +112,48 @@ class Pretraining(Probing, Training):
         0.1, ge=0, lt=1, description="part of the training groups held out; 0: no validation, no plateau"
     )
     result: Literal["last", "best"] = Field(
-        "last", description="the encoders of the last epoch, or of the one with the lowest validation loss"
+        "last", description="the encoders of the last epoch, or of the one that is best by best_by"
     )
+    best_by: Literal["validation_loss", "probe"] = Field(
+        "validation_loss",
+        description="result best is the epoch with the lowest loss on videos held out, or with the highest "
+        "accuracy of k-NN on labelled training videos: docs/training.md",
+    )
+    best_every: PositiveInt | None = Field(
+        None, description="best_by probe: epochs between measurements; null: a twentieth of the training"
+    )
+    best_videos: int = Field(400, ge=8, description="best_by probe: at most so many labelled training videos")
     sync_batch_norm: bool = Field(
         False, description="batch norm over the batches of all processes of a distributed run"
     )
 
     def scales_all_crops_of(self, view: str) -> bool:
         """Whether pretraining scales every crop of a view, so that a crop may be larger than the frames."""
-        return view in self.augmentation.resized_crop and not self.validation_fraction
+        scales = view in self.augmentation.resized_crop
+        return scales and not self.validation_fraction and not self.reads_labels
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether labels of training videos choose the epoch that the encoders are of."""
+        return self.result == "best" and self.best_by == "probe"
+
+    def whole_epochs(self, stage: str, preset: str, steps: int) -> int:
+        """Epochs of a stage, when each has so many steps; what has no stage 1 gets those of both."""
+        chosen = [self.stage1 if stage == STAGE1 else self.stage2]
+        if stage != STAGE1 and preset in WITHOUT_STAGE1:
+            chosen.append(self.stage1)
+        return sum(part.whole_epochs(steps) for part in chosen)
+
+    @property
+    def mixes_lengths(self) -> bool:
+        """Whether one stage counts epochs and the other one steps, so that they have no common sum."""
+        return (self.stage1.steps is None) != (self.stage2.steps is None)
 
     @model_validator(mode="after")
     def _best_of_what(self) -> Pretraining:
-        if self.result == "best" and self.validation_fraction == 0:
-            raise ValueError("result 'best' needs a validation loss: validation_fraction must not be 0")
+        if self.result == "best" and self.best_by == "validation_loss" and self.validation_fraction == 0:
+            raise ValueError(
+                "result 'best' needs a validation loss: validation_fraction must not be 0, or set best_by: "
+                "probe, where training videos have labels"
+            )
         return self

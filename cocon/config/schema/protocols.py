@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from cocon.config.schema.base import Fraction, PositiveFloat, PositiveInt, Section
-from cocon.config.schema.training import Training
+from cocon.config.schema.training import Length, Training
 
 
 class Linear(Section):
@@ -25,10 +25,10 @@ class Retrieval(Section):
     ranks: tuple[PositiveInt, ...] = Field((1, 5, 10, 20, 50), description="k of the reported R@k")
 
 
-class Finetune(Training):
+class Finetune(Length, Training):
     """The encoder and the aggregator trained further with labels: CoCon's protocol."""
 
-    epochs: PositiveInt = 100
+    epochs: PositiveInt | None = 100
     batch_size: int = Field(16, ge=2, description="clips per batch; batch norm needs two")
     accumulate: PositiveInt = Field(1, description="batches whose mean gradient makes one step")
     learning_rate: PositiveFloat = 1e-3
@@ -57,7 +57,7 @@ class Finetune(Training):
 class FinetuneDpc(Finetune):
     """Fine-tuning as in DPC (Han et al. 2019); milestones for UCF101 at 128 px."""
 
-    epochs: PositiveInt = 300
+    epochs: PositiveInt | None = 300
     weight_decay: float = Field(1e-3, ge=0)
     milestones: tuple[Fraction, ...] = (60 / 300, 80 / 300, 100 / 300)
     dropout: Fraction = 0.5
@@ -66,7 +66,7 @@ class FinetuneDpc(Finetune):
 class FinetuneMemdpc(Finetune):
     """Fine-tuning as in MemDPC (Han et al. 2020); epochs and milestones for UCF101."""
 
-    epochs: PositiveInt = 500
+    epochs: PositiveInt | None = 500
     weight_decay: float = Field(1e-3, ge=0)
     milestones: tuple[Fraction, ...] = (0.6, 0.8)
     dropout: Fraction = 0.9
@@ -76,7 +76,7 @@ class FinetuneMemdpc(Finetune):
 class FinetuneCoclr(Finetune):
     """Fine-tuning as in CoCLR (Han et al. 2020): the backbone learns ten times more slowly."""
 
-    epochs: PositiveInt = 500
+    epochs: PositiveInt | None = 500
     weight_decay: float = Field(1e-3, ge=0)
     backbone_rate: Fraction = 0.1
     milestones: tuple[Fraction, ...] = (0.8, 0.9)

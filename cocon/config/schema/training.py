@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from cocon.config.schema.base import PositiveInt, Section
+
+_LENGTHS = {"epochs", "steps"}
 
 
 class Running(Section):
     """How a training loop runs; none of it changes the networks that come out. Belongs under ``jobs``."""
 
-    checkpoint_every: PositiveInt = Field(1, description="epochs between checkpoints")
+    checkpoint_every: PositiveInt = Field(
+        1, description="epochs between checkpoints; two are at least a minute apart, however short epochs are"
+    )
     checkpoint_minutes: float = Field(
         30.0, ge=0, description="within a longer epoch a checkpoint after so many minutes; 0: none"
     )
@@ -39,6 +44,46 @@ class Probing(Section):
     probe_videos: int = Field(400, ge=8, description="training videos of the probe; a quarter tests it")
 
 
+class Length(Section):
+    """How long a training is: ``epochs``, or ``steps`` in their place."""
+
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = Field(
+        None,
+        description="in place of epochs: at least so many steps of the optimiser, in whole epochs; so few "
+        "videos are trained on as long as many",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_two(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        given = {key: value for key, value in data.items() if key not in _LENGTHS or value is not None}
+        if not given.keys() >= _LENGTHS:
+            return {**given, "epochs": None} if "steps" in given else given
+        raise ValueError("epochs and steps exclude each other: leave one of them out")
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Length:
+        if self.epochs is None and self.steps is None:
+            raise ValueError("epochs or steps is missing")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _what_is_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the one that is not given."""
+        document: dict[str, Any] = handler(self)
+        return {key: value for key, value in document.items() if key not in _LENGTHS or value is not None}
+
+    def whole_epochs(self, steps: int) -> int:
+        """Number of epochs, when each has so many steps of the optimiser."""
+        if self.epochs is not None:
+            return self.epochs
+        assert self.steps is not None
+        return -(-self.steps // steps)
+
+
 class Training(Running):
     """How networks are trained; pretraining and fine-tuning share these keys."""
 
@@ -46,9 +91,20 @@ class Training(Running):
     warmup_epochs: float = Field(
         0.0, ge=0, description="the learning rate rises linearly for so long, step by step"
     )
+    warmup_steps: int = Field(0, ge=0, description="the same in steps of the optimiser; only one of the two")
     clip_gradient: float = Field(
         0.0, ge=0, description="a gradient of a larger norm is scaled down to it; 0: off"
     )
     amp: Literal["off", "bf16", "fp16"] = "off"
     compile: bool = Field(False, description="torch.compile the networks")
     channels_last_3d: bool = Field(False, description="weights of convolutions with channels last in memory")
+
+    @model_validator(mode="after")
+    def _one_warm_up(self) -> Training:
+        if self.warmup_epochs and self.warmup_steps:
+            raise ValueError("warmup_epochs and warmup_steps exclude each other: leave one of them out")
+        return self
+
+    def warmup(self, steps: int) -> float:
+        """Length of the warm-up in epochs, when each has so many steps of the optimiser."""
+        return self.warmup_steps / steps if self.warmup_steps else self.warmup_epochs
