@@ -120,7 +120,8 @@ class GroupProbe:
         self._features = MiddleClips(shards, ids, clip, batch_size)
         self._labels_N = torch.tensor(list(videos.labels.values()))
         self._groups_N = torch.tensor([videos.groups[name] for name in ids])
-        self._queries_Q = torch.tensor([ids.index(name) for name in videos.queries])
+        places = {name: place for place, name in enumerate(ids)}
+        self._queries_Q = torch.tensor([places[name] for name in videos.queries])
 
     def __call__(self, networks: Mapping[str, ViewNetwork], device: torch.device, amp: str) -> Row:
         """Measure the networks, which are put into evaluation mode.

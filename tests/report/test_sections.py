@@ -193,6 +193,21 @@ def test_probes_have_curves_of_their_own(tmp_path: Path) -> None:
     assert hover["series"][0]["text"] == ["20 %", "60 %"]
 
 
+def test_what_chose_the_epoch_has_a_curve(tmp_path: Path) -> None:
+    chosen = {"group_knn/rgb": 0.5, "group_knn/flow": 0.2, "group_knn/mean": 0.35}
+    lines = [{"epoch": 1, "cpc/rgb": 3.0}, {"epoch": 2, "cpc/rgb": 3.0, **chosen}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    write_text(tmp_path / "pretrain" / "cocon" / "log.jsonl", text)
+    (run,) = curves.section(inputs_with([], tmp_path)).runs
+    assert run.panels[1].title == "Probe: nearest neighbours of other groups"
+    hover = json.loads(unescape(re.search(r'data-chart="([^"]*)"', run.panels[1].chart)[1]))
+    assert [(line["x"], line["text"]) for line in hover["series"]] == [
+        ([2], ["50 %"]),
+        ([2], ["20 %"]),
+        ([2], ["35 %"]),
+    ]
+
+
 def test_a_log_is_sorted_by_term_view_and_validation(tmp_path: Path) -> None:
     line = {"epoch": 3, "cpc/rgb": 2.0, "validation/cpc/rgb": 2.5, "learning_rate": 1e-3, "data_seconds": 1.0}
     write_text(tmp_path / "log.jsonl", json.dumps(line) + '\n{"epoch": 4, "cpc/r')

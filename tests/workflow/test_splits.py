@@ -114,6 +114,8 @@ def test_every_split_has_encoders_of_its_own(tmp_path: Path) -> None:
         assert len(lines) == 1
         assert f"--split {split} " in lines[0]
         assert f"--output-dir {folder}/cocon/together" in lines[0]
+        tables = [line for line in output.splitlines() if f"pretraining_split{split}.csv > " in line]
+        assert [f"--split {split} --for-pretraining" in line for line in tables] == [True]
     assert once == {"extract": 4, "index_for_pretraining": 1, **TRAINED, "pretrain_mine": 1}
 
 
