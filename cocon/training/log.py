@@ -136,15 +136,19 @@ class Reporter:
             self._bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
     def epoch(self, row: Row, epochs: int) -> None:
-        """The line of a finished epoch, of so many."""
-        parts = [f"epoch {row['epoch']}/{epochs}", f"loss {row['loss']:.3f}"]
-        if "validation/loss" in row:
-            parts.append(f"validation {row['validation/loss']:.3f}")
+        """The line of a finished epoch, of so many, or of what was measured before the first."""
+        parts = [f"epoch {row['epoch']}/{epochs}"]
+        parts += [
+            f"{name} {row[key]:.3f}"
+            for name, key in (("loss", "loss"), ("validation", "validation/loss"))
+            if key in row
+        ]
         for name, title in (("linear", "linear"), ("knn", "knn"), (GROUP_KNN, "knn of other groups")):
             if found := [f"{key.split('/')[1]} {row[key]:.0%}" for key in row if key.startswith(f"{name}/")]:
                 parts.append(f"{title} {' '.join(found)}")
         parts += [f"{key.split('/')[1]} {row[key]:.0%}" for key in row if key.startswith("accuracy/")]
-        parts.append(f"data {row['data_seconds']:.1f} s, compute {row['compute_seconds']:.1f} s")
+        if "data_seconds" in row:
+            parts.append(f"data {row['data_seconds']:.1f} s, compute {row['compute_seconds']:.1f} s")
         self.say(", ".join(parts))
 
 

@@ -148,6 +148,10 @@ class Loop(ABC, Generic[BatchT]):
             self.parameters, lr=self.schedule.learning_rate, weight_decay=self.settings.weight_decay
         )
 
+    def measure_start(self) -> Row:
+        """What is measured before the first step; it becomes a row of epoch 0, if it is anything."""
+        return {}
+
     def evaluate(self) -> Row:
         """What is measured after an epoch; ``validation/loss`` feeds the plateau."""
         return {}
@@ -165,7 +169,8 @@ class Loop(ABC, Generic[BatchT]):
             resume: a checkpoint to go on from; None: the newest of this run, if there is one.
 
         Returns:
-            One row per epoch: means over its steps, learning rate, times, and what :meth:`evaluate` says.
+            One row per epoch: means over its steps, learning rate, times, and what :meth:`evaluate` says. A
+            row of epoch 0 comes first where :meth:`measure_start` says something.
 
         Raises:
             TrainingInterruptedError: after a signal, with the state saved.
@@ -178,6 +183,7 @@ class Loop(ABC, Generic[BatchT]):
         self._saved_at = perf_counter()
         try:
             with workers_watched(), stop_requests() as stop:
+                self._begin()
                 while self.epoch < self.epochs:
                     self._train_epoch(stop)
                     self._end_epoch()
@@ -285,6 +291,16 @@ class Loop(ABC, Generic[BatchT]):
 
     # ------------------------------------------------------------------------ around the loop
 
+    def _begin(self) -> None:
+        """The row of epoch 0, which a run that goes on has, or cannot have any more."""
+        if self._global_step() == 0 and (measured := self.measure_start()):
+            self._tell_epoch({"epoch": 0, "step": 0, **measured})
+
+    def _tell_epoch(self, row: Row) -> None:
+        self.rows.append(row)
+        self.loggers.epoch(row)
+        self.reporter.epoch(row, self.epochs)
+
     def _end_epoch(self) -> None:
         row: Row = {"epoch": self.epoch + 1, "step": (self.epoch + 1) * self.steps}
         row |= self.averages.means()
@@ -295,9 +311,7 @@ class Loop(ABC, Generic[BatchT]):
             self._check_validation(row)
             self.schedule.observe(row["validation/loss"])
         self._note_best(self.figure(row))
-        self.rows.append(row)
-        self.loggers.epoch(row)
-        self.reporter.epoch(row, self.epochs)
+        self._tell_epoch(row)
         if timing["data_share"] > _STARVED:
             self.reporter.warn(
                 f"{timing['data_share']:.0%} of the epoch was spent waiting for data; more "

@@ -11,7 +11,9 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,22 +23,25 @@ from cocon.data.clips import ClipDataset
 from cocon.data.network_input import to_network_input
 from cocon.data.selection import Choosing, Selection
 from cocon.datasets.manifest import Video
+from cocon.evaluation.neighbours import NEAREST, Pairs, mean_products, nearest_share
+from cocon.losses.cocon import canonical_order
+from cocon.losses.instances import instance_features
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
 from cocon.training.launch import autocast
 from cocon.training.log import GROUP_KNN, Row
 
 _TEST_SHARE = 4
-_NEIGHBOURS = 5
 _RIDGE = 1.0
 
 
 @dataclass(frozen=True)
 class ProbeVideos:
-    """Ids and class numbers of the videos that a probe learns from and is tested on."""
+    """Ids and class numbers of the videos that a probe learns from and is tested on, and all their groups."""
 
     train: dict[str, int]
     test: dict[str, int]
+    groups: dict[str, str]
 
 
 def choose_videos(videos: Sequence[Video], selection: Selection, count: int, seed: int) -> ProbeVideos | None:
@@ -64,7 +69,8 @@ def choose_videos(videos: Sequence[Video], selection: Selection, count: int, see
     train = [name for name in ids if group_of[name] not in testing][: count - len(test)]
     if len(classes) < 2 or not train or not test:
         return None
-    return ProbeVideos({name: label_of[name] for name in train}, {name: label_of[name] for name in test})
+    learned, tested = ({name: label_of[name] for name in names} for names in (train, test))
+    return ProbeVideos(learned, tested, {name: group_of[name] for name in (*train, *test)})
 
 
 class Probe:
@@ -83,24 +89,41 @@ class Probe:
         labels = {**videos.train, **videos.test}
         self._features = MiddleClips(shards, list(labels), clip, batch_size)
         self._labels_N = torch.tensor(list(labels.values()))
+        self._pairs = Pairs.of(list(labels.values()), [videos.groups[name] for name in labels])
         self._train = len(videos.train)
 
     def __call__(self, networks: Mapping[str, ViewNetwork], device: torch.device, amp: str) -> Row:
         """Judge the networks, which are put into evaluation mode.
 
         Returns:
-            Per view: ``linear/<view>`` and ``knn/<view>``, accuracies; ``cosine_same/<view>`` and
-            ``cosine_other/<view>``, mean cosine of two videos of one class and of different classes. When
-            all cosines approach 1, the features have collapsed.
+            Per view ``linear/<view>`` and ``knn/<view>``, accuracies, and ``neighbours/<view>``, the mean
+            share of videos of the same class among the 5 nearest ones of other groups. Its expectation in a
+            random order is ``neighbours/chance``. These read the features that encoders are evaluated by.
+
+            ``cosine_same/<view>`` and ``cosine_other/<view>``: mean cosine of two instances, the pooled
+            blocks that the loss compares (:mod:`cocon.losses.instances`), of videos of one class and of
+            different classes, in different groups. ``cosine_same/<view>-<view>`` and
+            ``cosine_other/<view>-<view>``: the second instance is one of another view; these are negatives
+            of L_sim and L_cmc. L_nce and L_coclr compare means of a clip's instances, scaled to length 1,
+            so their cosines are larger. When all cosines of a view approach 1, its features have collapsed.
+
+            What no pair of videos says is left out.
         """
-        row: Row = {}
+        row: dict[str, float | None] = {}
         labels_N, train = self._labels_N, self._train
-        for view, x_ND in self._features(networks, device, amp).items():
+        means: dict[str, np.ndarray] = {}
+        for view, (x_ND, h_ND) in self._features(networks, device, amp).items():
             arguments = x_ND[:train], labels_N[:train], x_ND[train:], labels_N[train:]
             row[f"linear/{view}"] = ridge_accuracy(*arguments)
             row[f"knn/{view}"] = knn_accuracy(*arguments)
-            row[f"cosine_same/{view}"], row[f"cosine_other/{view}"] = mean_cosines(x_ND, labels_N)
-        return row
+            unit_ND = F.normalize(x_ND.double(), dim=1).numpy()
+            row[f"neighbours/{view}"], row["neighbours/chance"], _ = nearest_share(unit_ND, self._pairs)
+            means[view] = h_ND.double().numpy()
+        for a, b in combinations_with_replacement(canonical_order(means), 2):
+            name = a if a == b else f"{a}-{b}"
+            same, other = mean_products(means[a], means[b], self._pairs)
+            row[f"cosine_same/{name}"], row[f"cosine_other/{name}"] = same, other
+        return {name: value for name, value in row.items() if value is not None}
 
 
 class GroupProbe:
@@ -131,7 +154,8 @@ class GroupProbe:
         """
         arguments = self._labels_N, self._groups_N, self._queries_Q
         right = {
-            view: group_knn(x_ND, *arguments) for view, x_ND in self._features(networks, device, amp).items()
+            view: group_knn(x_ND, *arguments)
+            for view, (x_ND, _) in self._features(networks, device, amp).items()
         }
         count = len(self._queries_Q)
         row: Row = {f"{GROUP_KNN}/{view}": number / count for view, number in right.items()}
@@ -157,9 +181,9 @@ class MiddleClips:
     @torch.no_grad()
     def __call__(
         self, networks: Mapping[str, ViewNetwork], device: torch.device, amp: str
-    ) -> dict[str, Tensor]:
-        """The encoder's features, averaged over blocks and locations, (N, D) on the CPU by view."""
-        parts: dict[str, list[Tensor]] = {view: [] for view in networks}
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """By view, on the CPU: features averaged over blocks and locations (N, D), mean instance (N, D)."""
+        parts: dict[str, list[tuple[Tensor, Tensor]]] = {view: [] for view in networks}
         for network in networks.values():
             network.eval()
         count = len(self._clips)
@@ -169,8 +193,13 @@ class MiddleClips:
                 x_u8_BTCHW = torch.stack([clip.views[view] for clip in clips]).to(device)
                 with autocast(device, amp):
                     z_BNDSS = network.encode(to_network_input(x_u8_BTCHW, view, self._clips.clip))
-                parts[view].append(z_BNDSS.float().mean((1, 3, 4)).cpu())
-        return {view: torch.cat(features) for view, features in parts.items()}
+                z_BNDSS = z_BNDSS.float()
+                h_BND = instance_features(z_BNDSS).unflatten(0, z_BNDSS.shape[:2])
+                parts[view].append((z_BNDSS.mean((1, 3, 4)).cpu(), h_BND.mean(1).cpu()))
+        return {
+            view: (torch.cat([x for x, _ in pairs]), torch.cat([h for _, h in pairs]))
+            for view, pairs in parts.items()
+        }
 
 
 def ridge_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tensor) -> float:
@@ -190,7 +219,7 @@ def ridge_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tenso
 def knn_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tensor) -> float:
     """Accuracy on M rows when the 5 nearest of N rows by cosine vote, each with its cosine plus one."""
     similarity_MN = F.normalize(x_MD, dim=1) @ F.normalize(x_ND, dim=1).t()
-    weight_MK, nearest_MK = similarity_MN.topk(min(_NEIGHBOURS, len(x_ND)))
+    weight_MK, nearest_MK = similarity_MN.topk(min(NEAREST, len(x_ND)))
     votes_MC = torch.zeros(len(x_MD), int(labels_N.max()) + 1)
     votes_MC.scatter_add_(1, labels_N[nearest_MK], weight_MK + 1)
     return (votes_MC.argmax(1) == labels_M).double().mean().item()
@@ -208,21 +237,11 @@ def group_knn(x_ND: Tensor, labels_N: Tensor, groups_N: Tensor, queries_Q: Tenso
     unit_ND = F.normalize(x_ND.double(), dim=1)
     similarity_QN = unit_ND[queries_Q] @ unit_ND.t()
     similarity_QN.masked_fill_(groups_N[queries_Q][:, None] == groups_N, -math.inf)
-    weight_QK, nearest_QK = similarity_QN.topk(min(_NEIGHBOURS, len(x_ND)))
+    weight_QK, nearest_QK = similarity_QN.topk(min(NEAREST, len(x_ND)))
     votes_QC = torch.zeros(len(queries_Q), int(labels_N.max()) + 1, dtype=torch.float64)
     # rows of the same group, where there are fewer than 5 others, have no vote
     votes_QC.scatter_add_(1, labels_N[nearest_QK], torch.where(weight_QK.isinf(), 0.0, weight_QK + 1))
     return int((votes_QC.argmax(1) == labels_N[queries_Q]).sum())
-
-
-def mean_cosines(x_ND: Tensor, labels_N: Tensor) -> tuple[float | None, float | None]:
-    """Mean cosine of the pairs of one class, and of different classes; None where there is no pair."""
-    unit_ND = F.normalize(x_ND.double(), dim=1)
-    cosine_NN = unit_ND @ unit_ND.t()
-    same_NN = labels_N[:, None] == labels_N
-    others = ~torch.eye(len(x_ND), dtype=torch.bool)
-    same, other = cosine_NN[same_NN & others], cosine_NN[~same_NN]
-    return (same.mean().item() if len(same) else None, other.mean().item() if len(other) else None)
 
 
 def _group(video: Video) -> str:

@@ -67,7 +67,7 @@ class Trainer(Loop[Clips]):
         epochs: length.
         settings: everything else.
         preset: which terms the loss has; both sets of clips must have as many of a video as it needs.
-        probe: what is measured every ``probe_every`` epochs; None: nothing.
+        probe: what is measured before the first epoch and every ``probe_every`` epochs; None: nothing.
         choice: what is measured for the best epoch; None: the validation loss.
         seed: seed of order, augmentation and dropout.
         state: where the unfinished run is kept.
@@ -175,8 +175,8 @@ class Trainer(Loop[Clips]):
         if self.validation_batches:
             row |= {f"validation/{name}": value for name, value in self.validate().items()}
         every = self.pretraining.probe_every
-        if self.probe and every and (self.epoch + 1) % every == 0 and self.world.leads:
-            row |= self.probe(self.networks, self.world.device, self.pretraining.amp)
+        if every and (self.epoch + 1) % every == 0:
+            row |= self._probed()
         last = self.epoch + 1 == self.epochs
         if self.choice and self.world.leads and (last or (self.epoch + 1) % self.chooses_every == 0):
             row |= self.choice(self.networks, self.world.device, self.pretraining.amp)
@@ -188,6 +188,15 @@ class Trainer(Loop[Clips]):
             return super().figure(row)
         accuracy = row.get(f"{GROUP_KNN}/mean")
         return None if accuracy is None else 1 - accuracy
+
+    def measure_start(self) -> Row:
+        """The probe for the curves, of the networks as they were given."""
+        return self._probed()
+
+    def _probed(self) -> Row:
+        if self.probe is None or not self.world.leads:
+            return {}
+        return self.probe(self.networks, self.world.device, self.pretraining.amp)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

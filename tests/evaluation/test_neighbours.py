@@ -12,7 +12,15 @@ from cocon.cli import main
 from cocon.datasets.manifest import Video, write_manifest
 from cocon.errors import DatasetError
 from cocon.evaluation.features import Features, write_features
-from cocon.evaluation.neighbours import NEAREST, Likeness, likeness, read_likeness
+from cocon.evaluation.neighbours import (
+    NEAREST,
+    Likeness,
+    Pairs,
+    likeness,
+    mean_products,
+    nearest_share,
+    read_likeness,
+)
 from cocon.evaluation.splits import Split
 
 IDS = ["a0", "a1", "a2", "b0", "b1", "b2"]
@@ -47,6 +55,32 @@ def test_pairs_are_of_different_videos_and_groups() -> None:
     # Nearest of another group: a0: b1 or b2; a1: a2; a2: a1; b0: b1; b1: b0; b2: a0.
     assert found.share == pytest.approx(4 / 6)
     assert found.chance == pytest.approx((1 / 3 + 1 / 3 + 2 / 5 + 2 / 3 + 2 / 5 + 2 / 5) / 6)
+
+
+@pytest.mark.parametrize("count", [7, 300])
+def test_against_loops_over_pairs(count: int) -> None:
+    """More than are compared at once, and vectors of two views that have no length of one."""
+    generator = np.random.default_rng(count)
+    x, y = generator.normal(size=(2, count, 3))
+    labels, groups = generator.integers(4, size=count), generator.integers(count // 2, size=count)
+    pairs = Pairs.of(labels.tolist(), [f"g{group}" for group in groups])
+    found: dict[bool, list[float]] = {True: [], False: []}
+    shares, chances = [], []
+    for i in range(count):
+        others = [j for j in range(count) if groups[j] != groups[i]]
+        for j in others:
+            found[labels[i] == labels[j]].append(x[i] @ y[j])
+        if any(labels[j] == labels[i] for j in others):
+            nearest = sorted(others, key=lambda j, i=i: -(x[i] @ x[j]))[:5]
+            shares.append(np.mean(labels[nearest] == labels[i]))
+            chances.append(np.mean(labels[others] == labels[i]))
+    assert mean_products(x, y, pairs) == pytest.approx((np.mean(found[True]), np.mean(found[False])))
+    share, chance, n = nearest_share(x, pairs)
+    assert (share, chance, n) == (
+        pytest.approx(np.mean(shares)),
+        pytest.approx(np.mean(chances)),
+        len(shares),
+    )
 
 
 def test_where_all_are_alike_nothing_is_near() -> None:

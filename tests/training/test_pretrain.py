@@ -273,21 +273,61 @@ def test_channels_last_changes_layout_and_not_the_loss(
     assert first["loss"] == pytest.approx(second["loss"], rel=1e-3)
 
 
-def test_the_probe_changes_nothing_else(job: Job, run: Run, settings: Settings, tmp_path: Path) -> None:
+def test_the_probe_changes_nothing_else(
+    job: Job, labelled: Job, run: Run, settings: Settings, tmp_path: Path
+) -> None:
     plain = job(output=tmp_path / "plain", log=tmp_path / "plain" / "log")
     run(plain)
-    manifest = read_manifest(plain.manifest)
-    labelled = [dataclasses.replace(video, label=video.id[-1]) for video in manifest]
-    write_manifest(tmp_path / "manifest.csv", labelled)
-    this = job(settings=settings(probe_every=2, probe_videos=12), manifest=tmp_path / "manifest.csv")
+    this = labelled(settings=settings(probe_every=2, probe_videos=12))
     run(this)
-    rows = read_log(this.log)
-    probed = {"linear/rgb", "knn/rgb", "cosine_same/rgb", "cosine_other/rgb"}
+    start, *rows = read_log(this.log)
+    shares = {"linear/rgb", "knn/rgb", "neighbours/rgb", "neighbours/chance"}
+    probed = {*shares, "cosine_same/rgb", "cosine_other/rgb"}
+    assert start.keys() == {"epoch", "step", *probed}
+    assert (start["epoch"], start["step"]) == (0, 0)
     assert [probed <= row.keys() for row in rows] == [False, True, False]
-    assert all(0 <= rows[1][name] <= 1 for name in ("linear/rgb", "knn/rgb"))
-    assert -1 <= rows[1]["cosine_other/rgb"] <= 1
+    for row in (start, rows[1]):
+        assert all(0 <= row[name] <= 1 for name in shares)
+        assert -1 <= row["cosine_other/rgb"] <= 1
     expected = without_times(read_log(plain.log))
     assert [{k: v for k, v in row.items() if k not in probed} for row in without_times(rows)] == expected
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_the_starting_point_is_measured_once(
+    labelled: Job, run: Run, settings: Settings, tmp_path: Path, steps: int
+) -> None:
+    """Stopped after the first step, and in a later epoch."""
+    chosen = settings(probe_every=3, probe_videos=12)
+    whole = labelled(settings=chosen, output=tmp_path / "w", log=tmp_path / "w" / "log")
+    run(whole)
+    assert [row["epoch"] for row in read_log(whole.log)] == [0, 1, 2, 3]
+    this = labelled(settings=chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(steps, patch)
+        with pytest.raises(TrainingInterruptedError):
+            run(this)
+    run(this)
+    assert_same_result(this, whole)
+
+
+def test_stage_2_starts_where_stage_1_has_ended(
+    labelled: Job, run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    short = {"epochs": 1, "batch_size": 4}
+    chosen = settings(probe_every=1, probe_videos=12, stage1=short, stage2=short)
+    views = ("rgb", "mask")
+    for view in views:
+        this = labelled(settings=chosen, views=[view], output=tmp_path / "stage1")
+        run(dataclasses.replace(this, log=tmp_path / f"{view}.jsonl"))
+    this = labelled(settings=chosen, views=list(views), stage="stage2", init=tmp_path / "stage1")
+    run(this)
+    start = read_log(this.log)[0]
+    for view in views:
+        end = read_log(tmp_path / f"{view}.jsonl")[-1]
+        for name in ("linear", "knn", "neighbours", "cosine_same", "cosine_other"):
+            assert start[f"{name}/{view}"] == pytest.approx(end[f"{name}/{view}"], abs=1e-6)
+    assert {"cosine_same/rgb-mask", "cosine_other/rgb-mask"} <= start.keys()
 
 
 def test_best_encoders(job: Job, run: Run, settings: Settings) -> None:
