@@ -32,6 +32,7 @@ COMMANDS = (
     "predict",
     "summary",
     "ablation",
+    "curves",
     "report",
     "export",
     "embed",

@@ -95,8 +95,9 @@ from cocon.evaluation.summary import _ORDERS
 from cocon.export.card import _method
 from cocon.losses.cocon import CoConLoss
 from cocon.patterns import expanded
-from cocon.report.headline import _STYLES, _title
+from cocon.report.headline import _title
 from cocon.report.inputs import order_pretrainings
+from cocon.report.marks import colour_of, mark_of
 from cocon.workflow.dependencies import loss_settings
 from cocon.workflow.paths import Paths
 
@@ -112,7 +113,8 @@ assert CoConLoss(loss, "mine").of_pairs == ["cmc", "sync"]
 assert order_pretrainings({"mine", "cocon", "other"}) == ["cocon", "mine", "other"]
 assert _ORDERS["pretraining"][-1] == "mine"
 assert _method("mine") == "Mine: the one that is mine; each view with L_cpc, then L_cpc, L_cmc, L_sync (me)"
-assert _STYLES["mine"] and _title("mine") == "Mine: the one that is mine"
+assert mark_of("mine") != mark_of("other") and colour_of("mine") != colour_of("other")
+assert _title("mine") == "Mine: the one that is mine"
 parser = argparse.ArgumentParser()
 pretrain.add_arguments(parser)
 assert "mine" in parser.format_help()

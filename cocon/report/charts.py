@@ -1,20 +1,22 @@
-"""Line charts and interval plots as inline SVG; colours come from the page's style sheet."""
+"""Line charts and interval plots as SVG; colours come from the style sheet of the page or figure."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from markupsafe import Markup
 
 Scale = Literal["number", "percent", "log"]
 
-_WIDTH, _HEIGHT = 370.0, 210.0
+WIDTH, HEIGHT = 370.0, 210.0
+"""Size of a chart of lines."""
 _LEFT, _TOP, _BOTTOM = 42.0, 8.0, 26.0
 _LABEL_HEIGHT = 13.0
+_MARKS_APART = 45.0
 _FARTHEST = 1e12  # of x, which counts epochs
 _SAME = 1e-9  # values that differ by less, relatively, are drawn as one
 HUGE = 1e100
@@ -23,13 +25,73 @@ HUGE = 1e100
 
 @dataclass(frozen=True)
 class Series:
-    """One line: ``styles`` are classes that set ``--series``; a second one is dashed over the first."""
+    """One line, with its name at its right end where it is not dashed.
+
+    Attributes:
+        name: of the line; empty: it has none.
+        x, y: its points.
+        styles: classes that set the colour; a second one is dashed over the first.
+        dashed: whether it is one of validation videos.
+        around: half of the width of a band around it, at each point; empty: there is none.
+        marker: shape of the marks on some of its points; empty: there are none.
+    """
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
     styles: tuple[str, ...]
     dashed: bool = False
+    around: Sequence[float] = ()
+    marker: str = ""
+
+    @property
+    def edges(self) -> list[tuple[float, float]]:
+        """Lower and upper edge of the band at each point; without one, the point twice."""
+        return [
+            (y - half, y + half) for y, half in zip(self.y, self.around or [0.0] * len(self.y), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What the lines of one chart, or of several, are drawn over.
+
+    Attributes:
+        x: the smallest and the largest x.
+        y: the ticks, from the lower to the upper end.
+        right: where x ends, in the units of the drawing.
+        scale: of y.
+        x_label: what x counts.
+    """
+
+    x: tuple[float, float]
+    y: Sequence[float]
+    right: float
+    scale: Scale
+    x_label: str
+
+    @classmethod
+    def around(cls, series: Sequence[Series], scale: Scale, x_label: str, also: Sequence[float] = ()) -> Axes:
+        """Axes that show all points and bands, and some more values of y.
+
+        Raises:
+            ValueError: if there is no point.
+        """
+        if not series:
+            raise ValueError("a chart needs at least one finite point")
+        longest = max(len(x_label), *(len(line.name) for line in series if not line.dashed), 0)
+        values = [*also, *(edge for line in series for pair in line.edges for edge in pair)]
+        y = _log_ticks(min(values), max(values)) if scale == "log" else ticks(min(values), max(values))
+        x = [x for line in series for x in line.x]
+        return cls((min(x), max(max(x), min(x) + 1)), y, WIDTH - 16 - 6.4 * longest, scale, x_label)
+
+    def x_at(self, value: float) -> float:
+        """Where an x is."""
+        return _axis(*self.x, _LEFT, self.right, "number")(value)
+
+    def y_at(self, value: float) -> float:
+        """Where a y is."""
+        return _axis(self.y[0], self.y[-1], HEIGHT - _BOTTOM, _TOP, self.scale)(value)
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
@@ -66,36 +128,46 @@ def line_chart(series: Sequence[Series], *, scale: Scale = "number", x_label: st
         x_label: what x counts.
     """
     series = [kept for line in series if (kept := _finite(line, scale)).x]
-    if not series:
-        raise ValueError("a chart needs at least one finite point")
-    named = [line for line in series if not line.dashed]
-    right = _WIDTH - 16 - 6.4 * max(len(x_label), *(len(line.name) for line in named), 0)
-    values = [y for line in series for y in line.y]
-    y_ticks = _log_ticks(min(values), max(values)) if scale == "log" else ticks(min(values), max(values))
-    x_values = [x for line in series for x in line.x]
-    x_low, x_high = min(x_values), max(max(x_values), min(x_values) + 1)
-    y_at = _axis(y_ticks[0], y_ticks[-1], _HEIGHT - _BOTTOM, _TOP, scale)
-    x_at = _axis(x_low, x_high, _LEFT, right, "number")
-
-    parts = [_grid(y_ticks, y_at, right, scale), _x_axis(x_low, x_high, x_at, x_label, right)]
-    parts += [_line(line, x_at, y_at) for line in series]
-    parts += _end_labels(named, y_at, right)
+    axes = Axes.around(series, scale, x_label)
     hover = {
-        "x": [x_low, x_high, _LEFT, right],
+        "x": [*axes.x, _LEFT, axes.right],
         "label": x_label,
         "series": [
             {"name": _hover_name(line), "style": line.styles[0], "x": list(line.x),
-             "y": [round(y_at(y), 1) for y in line.y], "text": [show(y, scale) for y in line.y]}
+             "y": [round(axes.y_at(y), 1) for y in line.y], "text": [show(y, scale) for y in line.y]}
             for line in series
         ],
     }  # fmt: skip
-    names = ", ".join(line.name for line in named)
+    names = ", ".join(line.name for line in series if not line.dashed)
     return Markup(
         '<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}" data-chart="{}">{}'
         '<line class="cursor" y1="{}" y2="{}" visibility="hidden"/></svg>'
     ).format(
-        _WIDTH, _HEIGHT, names, json.dumps(hover), Markup("").join(parts), _TOP, _HEIGHT - _BOTTOM
+        WIDTH, HEIGHT, names, json.dumps(hover), plot(series, axes), _TOP, HEIGHT - _BOTTOM
     )  # fmt: skip
+
+
+def plot(series: Sequence[Series], axes: Axes, chance: float | None = None) -> Markup:
+    """What a chart shows, in a drawing of :data:`WIDTH` by :data:`HEIGHT`.
+
+    Args:
+        series: lines whose points are all finite.
+        axes: which show all of them.
+        chance: where a dotted line stands; None: nowhere.
+    """
+    parts = [_grid(axes), _x_axis(axes)]
+    if chance is not None:
+        parts.append(
+            Markup('<line class="chance" x1="{}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>').format(
+                _LEFT, axes.right, y=axes.y_at(chance)
+            )
+        )
+    parts += [_band_around(line, axes) for line in series if line.around]
+    parts += [_line(line, axes.x_at, axes.y_at) for line in series]
+    parts += [_marks(line, axes) for line in series if line.marker]
+    named = [line for line in series if line.name and not line.dashed]
+    parts += _end_labels(named, axes.y_at, axes.right)
+    return Markup("").join(parts)
 
 
 def has_points(line: Series, scale: Scale) -> bool:
@@ -107,7 +179,7 @@ def _finite(line: Series, scale: Scale) -> Series:
     lowest = 1 / HUGE if scale == "log" else -math.inf
     points = zip(line.x, line.y, strict=True)
     kept = [(x, y) for x, y in points if abs(x) < _FARTHEST and abs(y) < HUGE and y > lowest]
-    return Series(line.name, [x for x, _ in kept], [y for _, y in kept], line.styles, line.dashed)
+    return replace(line, x=[x for x, _ in kept], y=[y for _, y in kept])
 
 
 def _hover_name(line: Series) -> str:
@@ -123,27 +195,53 @@ def _axis(low: float, high: float, start: float, stop: float, scale: Scale) -> C
     return at
 
 
-def _grid(y_ticks: Sequence[float], y_at: Callable[[float], float], right: float, scale: Scale) -> Markup:
+def _grid(axes: Axes) -> Markup:
     return Markup("").join(
-        Markup('<line class="grid" x1="{}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>').format(_LEFT, right, y=y)
-        + Markup('<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
-            _LEFT - 6, y + 4, show(value, scale)
+        Markup('<line class="grid" x1="{}" x2="{:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>').format(
+            _LEFT, axes.right, y=y
         )
-        for value in y_ticks
-        for y in [y_at(value)]
+        + Markup('<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
+            _LEFT - 6, y + 4, show(value, axes.scale)
+        )
+        for value in axes.y
+        for y in [axes.y_at(value)]
     )
 
 
-def _x_axis(low: float, high: float, x_at: Callable[[float], float], label: str, right: float) -> Markup:
+def _x_axis(axes: Axes) -> Markup:
+    low, high = axes.x
     inside = [value for value in ticks(low, high, 5) if low <= value <= high and value == int(value)]
     marks = Markup("").join(
         Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{:g}</text>').format(
-            x_at(value), _HEIGHT - _BOTTOM + 16, value
+            axes.x_at(value), HEIGHT - _BOTTOM + 16, value
         )
         for value in inside
     )
+    last = f"{max(inside, default=0):g}"
     return marks + Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="start">{}</text>').format(
-        right + 12, _HEIGHT - _BOTTOM + 16, label
+        axes.right + max(12.0, 4 + 4 * len(last)), HEIGHT - _BOTTOM + 16, axes.x_label
+    )
+
+
+def _band_around(line: Series, axes: Axes) -> Markup:
+    along = list(zip(map(axes.x_at, line.x), line.edges, strict=True))
+    upper = [(x, high) for x, (_, high) in along]
+    lower = [(x, low) for x, (low, _) in along]
+    points = " ".join(f"{x:.1f},{axes.y_at(y):.1f}" for x, y in [*upper, *reversed(lower)])
+    return Markup('<polygon class="band {}" points="{}"/>').format(line.styles[0], points)
+
+
+def _marks(line: Series, axes: Axes) -> Markup:
+    """Marks on the last point and on some before it."""
+    places: list[tuple[float, float]] = []
+    for x, y in zip(map(axes.x_at, reversed(line.x)), map(axes.y_at, reversed(line.y)), strict=True):
+        if not places or places[-1][0] - x >= _MARKS_APART:
+            places.append((x, y))
+    return Markup("").join(
+        Markup('<path class="mark {}" d="{}" transform="translate({:.1f} {:.1f})"/>').format(
+            line.styles[0], _MARKERS[line.marker], x, y
+        )
+        for x, y in places
     )
 
 
@@ -162,7 +260,7 @@ def _line(line: Series, x_at: Callable[[float], float], y_at: Callable[[float], 
 
 def _end_labels(series: Sequence[Series], y_at: Callable[[float], float], right: float) -> list[Markup]:
     wanted = sorted((y_at(line.y[-1]), index) for index, line in enumerate(series))
-    placed = spread([y for y, _ in wanted], _LABEL_HEIGHT, _TOP, _HEIGHT - _BOTTOM)
+    placed = spread([y for y, _ in wanted], _LABEL_HEIGHT, _TOP, HEIGHT - _BOTTOM)
     return [
         Markup('<text class="name {}" x="{:.1f}" y="{:.1f}">{}</text>').format(
             series[index].styles[-1], right + 7, y + 4, series[index].name
@@ -218,7 +316,7 @@ def interval_plot(dots: Sequence[Dot], rows: Sequence[str], markers: dict[str, s
     """
     per_row = max((sum(dot.row == row for dot in dots) for row in rows), default=1)
     band = 13.0 * max(1, per_row) + 12
-    left, right, top = 74.0, _WIDTH - 16, 6.0
+    left, right, top = 74.0, WIDTH - 16, 6.0
     bottom = top + band * len(rows)
     x_at = _axis(0, 1, left, right, "number")
     parts = [
@@ -238,7 +336,7 @@ def interval_plot(dots: Sequence[Dot], rows: Sequence[str], markers: dict[str, s
         )
     return Markup(
         '<svg class="intervals" viewBox="0 0 {} {:.0f}" role="img" aria-label="{}">{}</svg>'
-    ).format(_WIDTH, bottom + 22, "Accuracy with 95 % intervals per view", Markup("").join(parts))
+    ).format(WIDTH, bottom + 22, "Accuracy with 95 % intervals per view", Markup("").join(parts))
 
 
 def _band(
@@ -249,7 +347,7 @@ def _band(
     x_at: Callable[[float], float],
     markers: dict[str, str],
 ) -> Markup:
-    drawn = Markup('<line class="grid" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(_WIDTH - 16, y=top)
+    drawn = Markup('<line class="grid" x1="0" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(WIDTH - 16, y=top)
     drawn += Markup('<text class="row" x="0" y="{:.1f}">{}</text>').format(top + band / 2 + 4, row)
     for index, dot in enumerate(dots):
         y = top + 12 + 13 * index

@@ -27,7 +27,12 @@ _TITLES: dict[str, tuple[str, Scale, str]] = {
         "percent",
         "vote of 5 among labelled training videos; the mean of the views chooses the epoch",
     ),
-    "cosine_same": ("Probe: cosines, same class", "number", "mean over pairs; all near 1: collapsed"),
+    "neighbours": ("Probe: same class among the 5 nearest", "percent", "share of the videos of other groups"),
+    "cosine_same": (
+        "Probe: cosines, same class",
+        "number",
+        "mean over pairs; all near 1 in a view: collapsed",
+    ),
     "cosine_other": ("Probe: cosines, other classes", "number", "mean over pairs of different classes"),
 }
 
@@ -128,7 +133,7 @@ def _run(inputs: Inputs, name: str, log: Log, *, first: bool) -> Run:
         if not any(has_points(line, scale) for line in lines):
             continue
         panels.append(Panel(title, note, line_chart(lines, scale=scale)))
-        epochs = max(epochs, *(len(line.x) for line in lines))
+        epochs = max(epochs, *(int(x) for line in lines for x in line.x if math.isfinite(x)))
         dashed = dashed or any(line.dashed for line in lines)
     return Run(name, epochs, panels, first, dashed)
 

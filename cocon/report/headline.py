@@ -14,17 +14,10 @@ from cocon.datasets.manifest import in_order
 from cocon.evaluation.metrics import is_rank
 from cocon.evaluation.published import SOURCES, Published, published
 from cocon.evaluation.summary import listed_splits, seen_sentence
-from cocon.pretrainings import PRESETS, PRETRAININGS, RANDOM, STAGE1
+from cocon.pretrainings import PRETRAININGS, RANDOM
 from cocon.report.charts import Dot, interval_plot
 from cocon.report.inputs import ENSEMBLE, PROTOCOLS, Inputs, Section, order_pretrainings
-
-_SHAPES = ("diamond", "up", "down", "circle", "square")
-_OTHER = ("dot-other", "square")
-_STYLES = {RANDOM: ("dot-random hollow", "circle"), STAGE1: ("dot-stage1", "square")} | {
-    name: (f"dot-{name}{' hollow' * (place // len(_SHAPES) % 2)}", _SHAPES[place % len(_SHAPES)])
-    for place, name in enumerate(PRESETS)
-}
-"""By pretraining the classes that colour its dot, and its shape; hollow once all shapes are in use."""
+from cocon.report.marks import MARKERS, mark_of
 
 
 @dataclass(frozen=True)
@@ -121,7 +114,7 @@ def section(inputs: Inputs) -> Headline:
     page.splits, page.several = listed_splits(splits), len(splits) > 1
     page.seen = seen_sentence(inputs.seen)
     names = order_pretrainings({row["pretraining"] for row in inputs.rows})
-    page.legend = [(name, *_style(name), _title(name)) for name in names]
+    page.legend = [(name, *mark_of(name), _title(name)) for name in names]
     page.published = [
         (PROTOCOLS[protocol], figure)
         for protocol in order
@@ -130,10 +123,6 @@ def section(inputs: Inputs) -> Headline:
     ]
     page.sources = [SOURCES[key] for key in dict.fromkeys(figure.source for _, figure in page.published)]
     return page
-
-
-def _style(pretraining: str) -> tuple[str, str]:
-    return _STYLES.get(pretraining, _OTHER)
 
 
 def _title(name: str) -> str:
@@ -195,12 +184,11 @@ def _plot(
     pretrainings: Iterable[str], views: list[str], cells: dict[str, dict[str, Cell]], chance: float
 ) -> Markup:
     dots = [
-        Dot(view, f"{name}, {view}", _style(name)[0], cell.value, cell.low, cell.high)
+        Dot(view, f"{name}, {view}", mark_of(name)[0], cell.value, cell.low, cell.high)
         for name in pretrainings
         for view, cell in cells[name].items()
     ]
-    markers = dict((*_STYLES.values(), _OTHER))
-    return interval_plot(dots, views, markers, chance)
+    return interval_plot(dots, views, MARKERS, chance)
 
 
 def _figures(inputs: Inputs, tables: list[Table]) -> list[Figure]:

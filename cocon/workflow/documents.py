@@ -320,6 +320,22 @@ class Documents:
 
         return document
 
+    def curves(self, name: str) -> Callable[[Any], Document]:
+        """The figure of an ablation's trainings."""
+
+        def document(_: Any) -> Document:
+            paths = Paths(self.config)
+            dataset = self.config.trained_on(self.config.ablations[name].dataset)
+            after = {
+                f"{run} {pretraining} {view}": self._encoder(dataset, run, pretraining, view)
+                for run, names in paths.trainings(name, self.lists.compared_splits(name)).items()
+                for pretraining in names
+                for view in self.config.views_of(dataset)
+            }
+            return dependencies.of_stage("curves") | {"after": fingerprint_of(after)}
+
+        return document
+
     def paper(self, wildcards: Any) -> Document:
         """The paper's table."""
         cells = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cocon.config.schema import EACH, Config
 from cocon.patterns import one_of
-from cocon.pretrainings import RANDOM, start_of
+from cocon.pretrainings import RANDOM, STAGE1, start_of
 
 ENSEMBLE = "ensemble"
 RUN = r"(seed\d+/)?(split\w+/)?"
@@ -99,6 +99,11 @@ class Paths:
         run = self.run_of(self.seed_of(run)) if start == RANDOM else run
         return self.encoders(dataset, run, start, self.config.views_of(dataset))
 
+    def log(self, dataset: str, run: str, pretraining: str, view: str) -> str:
+        """The log of a training; in stage 1 every view has one of its own."""
+        name = f"{view}.log.jsonl" if pretraining == STAGE1 else "log.jsonl"
+        return f"{self.run(dataset, run)}pretrain/{pretraining}/{name}"
+
     def features(self, dataset: str, run: str, pretraining: str, view: str = "{view}") -> str:
         """Features of a data set's videos."""
         return f"{self.run(dataset, run)}features/{pretraining}/{view}.h5"
@@ -179,6 +184,38 @@ class Paths:
     def ablation_frame_sizes(self, ablation: str, splits: Sequence[str]) -> list[str]:
         """What follows from the size of the frames alone."""
         return [self.frame_size(self.config.ablations[ablation].dataset, one_of(splits))]
+
+    def has_curves(self, ablation: str) -> bool:
+        """Whether the trainings of an ablation are measured while they run."""
+        trained = set(self.config.ablations[ablation].pretrainings) - {RANDOM}
+        return bool(trained) and self.config.jobs.pretrain_stage2.probe_every > 0
+
+    def ablation_logs(self, ablation: str, splits: Sequence[str]) -> list[str]:
+        """The logs of all trainings, and of the stage 1 that some of them go on from."""
+        dataset = self.config.trained_on(self.config.ablations[ablation].dataset)
+        views = one_of(self.config.views_of(dataset))
+        logs = []
+        for run, pretrainings in self.trainings(ablation, splits).items():
+            if STAGE1 in pretrainings:
+                logs.append(self.log(dataset, run, STAGE1, views))
+            if together := [name for name in pretrainings if name != STAGE1]:
+                logs.append(self.log(dataset, run, one_of(together), views))
+        return logs
+
+    def trainings(self, ablation: str, splits: Sequence[str]) -> dict[str, list[str]]:
+        """By run what is trained for an ablation, in both stages."""
+        settings = self.config.ablations[ablation]
+        trained = [name for name in settings.pretrainings if name != RANDOM]
+        if any(start_of(name) == STAGE1 for name in trained if name != STAGE1):
+            trained.append(STAGE1)
+        found: dict[str, list[str]] = {}
+        for seed in self.seeds_of(ablation):
+            for split in splits:
+                for pretraining in dict.fromkeys(trained):
+                    run = self.run_for(settings.dataset, pretraining, split, seed)
+                    names = found.setdefault(run, [])
+                    names += [pretraining] * (pretraining not in names)
+        return found
 
     def _repetitions(self, ablation: str, splits: Sequence[str]) -> list[tuple[str, str, str]]:
         """Run, pretrainings whose encoders lie there, and split, for each repetition of an ablation."""

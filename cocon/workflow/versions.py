@@ -23,6 +23,7 @@ STAGES: dict[str, int] = {
     "neighbours": 1,
     "frame_size": 1,
     "ablation": 1,
+    "curves": 1,
     "summary": 1,
     "report": 1,
     "export": 1,

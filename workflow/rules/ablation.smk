@@ -88,7 +88,7 @@ for name, settings in CONFIG.ablations.items():
 
     rule:
         name:
-            f"ablation_{name}"
+            f"compare_{name}"
         input:
             metrics=of_ablation(PATHS.ablation_metrics, name),
             scores=of_ablation(PATHS.ablation_scores, name),
@@ -127,3 +127,42 @@ for name, settings in CONFIG.ablations.items():
             " --neighbours {params.neighbours:q} --sizes {params.sizes:q} --manifest {input.manifest:q}"
             " --seen {params.seen:q}"
             " --output {output.json:q} --csv {output.table:q} > {log:q} 2>&1 && cat {log:q}"
+
+    if PATHS.has_curves(name):
+
+        rule:
+            name:
+                f"curves_{name}"
+            input:
+                of_ablation(PATHS.ablation_logs, name),
+            output:
+                report(
+                    f"{RESULTS}/{settings.dataset}/ablation_{name}.svg",
+                    caption="../report/curves.rst",
+                    category="Accuracy",
+                    labels={"ablation": name},
+                ),
+            log:
+                f"{RESULTS}/{settings.dataset}/logs/curves_{name}.log",
+            benchmark:
+                f"{RESULTS}/{settings.dataset}/benchmarks/curves_{name}.tsv"
+            conda:
+                beside_snakemake
+            resources:
+                mem_mb=growing(1000),
+                runtime=growing(10),
+            params:
+                depends=tracked(DOCUMENTS.curves(name)),
+                logs=untracked(patterns_of_ablation(PATHS.ablation_logs, name)),
+            message:
+                f"Drawing how the pretrainings of the ablation {name} went"
+            shell:
+                "cocon curves --logs {params.logs:q} --output {output:q} > {log:q} 2>&1"
+
+    rule:
+        name:
+            f"ablation_{name}"
+        input:
+            f"{RESULTS}/{settings.dataset}/ablation_{name}.json",
+            f"{RESULTS}/{settings.dataset}/ablation_{name}.csv",
+            branch(PATHS.has_curves(name), f"{RESULTS}/{settings.dataset}/ablation_{name}.svg"),

@@ -1,0 +1,29 @@
+"""How a pretraining is marked in pictures; all follows from the table :data:`cocon.pretrainings.PRESETS`."""
+
+from __future__ import annotations
+
+from cocon.pretrainings import PRESETS, RANDOM, STAGE1
+
+_SHAPES = ("diamond", "up", "down", "circle", "square")
+_OTHER = ("dot-other", "square")
+_STYLES = {RANDOM: ("dot-random hollow", "circle"), STAGE1: ("dot-stage1", "square")} | {
+    name: (f"dot-{name}{' hollow' * (place // len(_SHAPES) % 2)}", _SHAPES[place % len(_SHAPES)])
+    for place, name in enumerate(PRESETS)
+}
+_SHOWN = "cocon"
+_COLOURS = {_SHOWN: "heat"} | {
+    name: f"class-{place}" for place, name in enumerate((name for name in PRESETS if name != _SHOWN), start=1)
+}
+
+MARKERS: dict[str, str] = dict((*_STYLES.values(), _OTHER))
+"""Shape by the classes of a mark."""
+
+
+def mark_of(pretraining: str) -> tuple[str, str]:
+    """Classes of a pretraining's mark, and its shape; ``hollow`` once all shapes are in use."""
+    return _STYLES.get(pretraining, _OTHER)
+
+
+def colour_of(pretraining: str) -> str:
+    """The variable of ``report.css`` with the colour of a pretraining's line."""
+    return _COLOURS.get(pretraining, "quiet")
