@@ -42,6 +42,7 @@ RECIPE: dict[str, Any] = {
     },
 }
 DOCUMENT = {
+    "jobs": {"pretrain_stage2": {"probe_every": 5}},
     "datasets": {"demo": DEMO},
     "recipes": {"r": RECIPE},
     "ablations": {"few": {"dataset": "demo", "seeds": 1, "pretrainings": ["cmc", "cpc_sync"]}},

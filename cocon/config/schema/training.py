@@ -39,7 +39,8 @@ class Probing(Section):
     probe_every: int = Field(
         0,
         ge=0,
-        description="every so many epochs linear probe and k-NN on training videos, for the curves; 0: off",
+        description="every so many epochs, and before the first, linear probe, k-NN and neighbours on "
+        "training videos, for the curves; 0: off",
     )
     probe_videos: int = Field(400, ge=8, description="training videos of the probe; a quarter tests it")
 
