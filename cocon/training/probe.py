@@ -105,7 +105,8 @@ class Probe:
             different classes, in different groups. ``cosine_same/<view>-<view>`` and
             ``cosine_other/<view>-<view>``: the second instance is one of another view; these are negatives
             of L_sim and L_cmc. L_nce and L_coclr compare means of a clip's instances, scaled to length 1,
-            so their cosines are larger in size. When all cosines of a view approach 1, its features have collapsed.
+            so their cosines are larger in size. When all cosines of a view approach 1, its features have
+            collapsed.
 
             What no pair of videos says is left out.
         """

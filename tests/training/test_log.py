@@ -35,7 +35,7 @@ def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> N
     reporter.epoch({**row, "data_seconds": 0.26, "compute_seconds": 3.0}, 20)
     expected = "epoch 3/20, loss 1.250, validation 2.000, knn rgb 20%, rgb 50%, data 0.3 s, compute 3.0 s"
     assert capsys.readouterr().err == f"cocon rgb: {expected}\n"
-    reporter.epoch({"epoch": 0, "step": 0, "linear/rgb": 0.3})
+    reporter.epoch({"epoch": 0, "step": 0, "linear/rgb": 0.3}, 20)
     assert capsys.readouterr().err == "cocon rgb: epoch 0/20, linear rgb 30%\n"
 
 
