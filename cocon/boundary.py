@@ -24,25 +24,25 @@ from cocon.terminal import STDOUT, flush, say
 #: for the end of a command's help; the same for all commands
 EXIT_STATUS = """exit status:
   0    done
-  1    a bug: a traceback; what is finished is kept
-  2    something that you can mend; the message says what
-  3    done but for some videos, which are named (`cocon embed`)
-  75   a training was stopped by a signal, its state is saved; the same command goes on
+  1    a bug, with a traceback; finished work is kept
+  2    an error that you can fix; the message says how
+  3    done, except for some videos, which are listed (`cocon embed`)
+  75   a training was stopped by a signal, its state is saved; the same command resumes it
   130  stopped by Ctrl-C
-  141  the reader of the output is gone (`| head`)
+  141  the reader of the output has closed the pipe (`| head`)
   143  stopped by SIGTERM
 """
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _HINTS = {
     errno.ENOSPC: "free some space, or write to another disk, and run it again",
     errno.EDQUOT: "free some of your quota, or write to another disk, and run it again",
-    errno.EFBIG: "raise the limit of a file's size (`ulimit -f`), or write to another disk, and run it again",
+    errno.EFBIG: "raise the file-size limit (`ulimit -f`), or write to another disk, and run it again",
     errno.EROFS: "write to a disk that is not read-only",
-    errno.EACCES: "get the right to it, or name another file",
-    errno.EPERM: "get the right to it, or name another file",
+    errno.EACCES: "change its permissions, or use another file",
+    errno.EPERM: "change its permissions, or use another file",
     errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
     errno.ENOMEM: "use smaller batches, fewer workers, or a machine with more memory",
-    errno.EIO: "look at the disk, or at the connection to it",
+    errno.EIO: "check the disk, or the connection to it",
     errno.ESTALE: "look at the connection to the file server",
 }
 #: of torch, whose CPU allocator has no error of its own
@@ -63,7 +63,7 @@ def run(command: Callable[[], object], prefix: str, *, goes_on: str = "") -> int
     Args:
         command: the work.
         prefix: begins the line about an error, for instance ``cocon index``.
-        goes_on: ends the line about a signal: how to go on.
+        goes_on: appended to the line about a signal: how to resume.
     """
     sys.excepthook = _show_traceback
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -100,7 +100,7 @@ def explain(error: BaseException) -> CoConError | None:
     if isinstance(error, ModuleNotFoundError):
         return missing_package(error)
     if _is_out_of_memory(error):
-        return CoConError("the memory is too small for this", _HINTS[errno.ENOMEM])
+        return CoConError("not enough memory", _HINTS[errno.ENOMEM])
     number = no_room(error)
     if number:
         return CoConError(f"{_name_of_full(error)} cannot be written: {os.strerror(number)}", _HINTS[number])
@@ -167,7 +167,7 @@ def _complain(text: str) -> None:
 
 
 def _close_unread() -> bool:
-    """Whether nobody reads standard output or error any more; what is still to be written is dropped."""
+    """Whether the readers of standard output or error are gone; pending output is dropped."""
     gone = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and _is_unread(stream)]
     for stream in gone:
         _discard(stream)

@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
-    """The parser of ``cocon``; only the chosen command is imported, so that help comes at once."""
+    """Build the parser of ``cocon``; it imports only the chosen command, so that ``--help`` is fast."""
     parser = _Parser(
         prog="cocon",
         description=sys.modules["cocon"].__doc__,

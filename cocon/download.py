@@ -35,8 +35,8 @@ class Pin:
     """What a file must be.
 
     Attributes:
-        size: bytes; 0 where nobody has published it.
-        sha256: hexadecimal; empty where nobody has published it.
+        size: bytes; 0 if it was not published.
+        sha256: hexadecimal; empty if it was not published.
     """
 
     size: int = 0

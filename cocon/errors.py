@@ -1,4 +1,4 @@
-"""Errors that tell a user what went wrong and what to do about it."""
+"""Errors with a message for the user: the fault, and a hint that says what to do."""
 
 from __future__ import annotations
 

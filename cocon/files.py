@@ -40,7 +40,7 @@ _KINDS = {
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; rename it into place when the block succeeds.
+    """Yield a temporary name next to ``path``; rename it into place when the block succeeds.
 
     The file reaches the disk before it gets its name, so neither a reader nor a power cut ever
     meets a half-written file under the final name. On an error the temporary file is removed. The
@@ -140,7 +140,7 @@ def check_output(path: Path) -> None:
             return
         if kind != stat.S_IFREG:
             what = _KINDS.get(kind, "no regular file")
-            raise OutputError(f"{path} cannot be written: it is {what}", "give the name of a file")
+            raise OutputError(f"{path} cannot be written: it is {what}", "give a file name")
 
 
 def check_folder(path: Path) -> None:
@@ -154,11 +154,13 @@ def check_folder(path: Path) -> None:
         for name in missing:
             _check_length(path, name)
         if not existing.is_dir():
-            raise OutputError(f"{path} cannot be written: {existing} is no folder", "give another place")
+            raise OutputError(
+                f"{path} cannot be written: {existing} is not a folder", "choose another folder"
+            )
         if not os.access(existing, os.W_OK | os.X_OK):
             raise OutputError(
-                f"{path} cannot be written: nothing may be written in {existing}",
-                "give another place, or get the right to write there",
+                f"{path} cannot be written: {existing} is not writable",
+                "choose another folder, or change its permissions",
             )
 
 
@@ -195,7 +197,7 @@ def _as_output_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", "give another place") from error
+        raise OutputError(f"{path} cannot be written: {error.strerror}", "choose another folder") from error
 
 
 def sync_folder(path: Path) -> None:
@@ -209,7 +211,7 @@ def sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def file_lock(path: Path, *, blocking: bool = True) -> Iterator[None]:
-    """Hold an exclusive advisory lock; a dead process gives it back by itself.
+    """Hold an exclusive advisory lock; it is released when its process dies.
 
     On a file system without locks it keeps processes of this machine apart, see :func:`cocon.locks.hold`.
 

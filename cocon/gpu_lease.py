@@ -28,7 +28,7 @@ _DEVICE_FILES = Path("/dev")
 
 @dataclass(frozen=True)
 class Lease:
-    """Devices that nobody else has: their names and locks."""
+    """Devices that no other job uses: their names and locks."""
 
     devices: tuple[str, ...]
     locks: tuple[Lock, ...]
@@ -79,8 +79,8 @@ def acquire(count: int, devices: Sequence[str], folder: Path) -> Lease:
     """
     if count > len(devices):
         raise CoConError(
-            f"{count} GPUs are asked for, {len(devices)} can be seen",
-            "lower gpus under jobs in config.yaml, set `device: cpu`, or look at CUDA_VISIBLE_DEVICES",
+            f"{count} GPUs are requested, {len(devices)} are visible",
+            "lower gpus under jobs in config.yaml, set `device: cpu`, or check CUDA_VISIBLE_DEVICES",
         )
     folder.mkdir(exist_ok=True)
     with contextlib.suppress(PermissionError):  # another user made it, and did this
@@ -111,7 +111,8 @@ def _lock(path: Path, *, wait: bool) -> Lock | None:
     lock = hold(path, wait=wait)
     if lock is not None and not lock.works:
         raise CoConError(
-            f"no folder of this machine has locks, neither {path.parent} nor /tmp: jobs would share a GPU",
+            f"no folder of this machine supports locks, neither {path.parent} nor /tmp: jobs would share "
+            f"a GPU",
             "set TMPDIR to a folder on a local disk",
         )
     return lock
@@ -120,7 +121,7 @@ def _lock(path: Path, *, wait: bool) -> Lock | None:
 def run_with_lease(count: int, command: Sequence[str]) -> None:
     """Become ``command``, with ``count`` GPUs of its own as ``CUDA_VISIBLE_DEVICES``; does not return.
 
-    On a machine without a GPU the command runs as it is, and decides for itself.
+    On a machine without a GPU the command runs unchanged.
 
     Raises:
         CoConError: there is no such command, or there are too few GPUs.
@@ -157,8 +158,8 @@ def respect_scheduler(count: int) -> list[str]:
     devices = visible_devices()
     if "SLURM_JOB_ID" in os.environ and len(devices) < count:
         raise CoConError(
-            f"{count} GPUs are asked for, SLURM has assigned {len(devices)} to this job",
-            "ask for them with sbatch --gpus-per-node; or set device: cpu in config.yaml",
+            f"{count} GPUs are requested, SLURM has assigned {len(devices)} to this job",
+            "request them with sbatch --gpus-per-node; or set device: cpu in config.yaml",
         )
     if "SLURM_JOB_ID" in os.environ and not devices:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

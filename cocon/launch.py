@@ -75,7 +75,7 @@ def launch(layout: Layout, command: Sequence[str]) -> int:
         return status
     if layout.nodes > 1:
         raise ConfigError(
-            f"{layout.nodes} nodes are asked for, but this is no SLURM job",
+            f"{layout.nodes} nodes are requested, but this is not a SLURM job",
             "run Snakemake with --workflow-profile profiles/slurm, or set nodes: 1 under jobs in config.yaml",
         )
     take(layout.gpus_per_node)
@@ -85,7 +85,7 @@ def launch(layout: Layout, command: Sequence[str]) -> int:
 
 
 def step(layout: Layout, job: str, command: Sequence[str]) -> list[str]:
-    """The command as a job step, once per process; ``cocon rank`` tells each who it is.
+    """The command as a job step, once per process; ``cocon rank`` sets the rank of each.
 
     With several processes, sets the place where they meet in this process's environment.
     """
@@ -116,7 +116,7 @@ def rank_of(environment: Mapping[str, str]) -> dict[str, str]:
     names = {"RANK": "SLURM_PROCID", "LOCAL_RANK": "SLURM_LOCALID", "WORLD_SIZE": "SLURM_STEP_NUM_TASKS"}
     missing = [name for name in names.values() if name not in environment]
     if missing:
-        raise CoConError(f"{missing[0]} is not set", "'cocon launch' starts this command, by srun")
+        raise CoConError(f"{missing[0]} is not set", "'cocon launch' starts this command, with srun")
     return {ours: environment[theirs] for ours, theirs in names.items()}
 
 

@@ -33,7 +33,7 @@ T = TypeVar("T")
 def reading(path: Path, what: str, error: type[CoConError], *, missing: str, damaged: str) -> Iterator[None]:
     """Give whatever goes wrong with a file while it is read, and checked, the form of an error for users.
 
-    An error of the project passes as it is. A file that the system does not hand out (no permission, a
+    An error of the project passes unchanged. A file that the system does not hand out (no permission, a
     folder, a broken disk) is never called damaged, so that nobody deletes it.
 
     Args:
@@ -85,7 +85,7 @@ def checksum(text: str, parts: Iterable[tuple[str, str, Sequence[int], Any]]) ->
     """The sha256, in hexadecimal, of a text and of arrays.
 
     Args:
-        text: what stands beside the arrays.
+        text: the string entries, which are not arrays.
         parts: name, type, shape and bytes (C-contiguous, one-dimensional) of each array.
     """
     found = hashlib.sha256(text.encode("utf-8", "surrogatepass"))
@@ -117,7 +117,7 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     """
     document = json.loads(text, parse_constant=_finite, parse_float=_finite)
     if not isinstance(document, dict):
-        raise ValueError(f"a {type(document).__name__} in place of a JSON object")
+        raise ValueError(f"a {type(document).__name__} instead of a JSON object")
     return document
 
 
@@ -175,7 +175,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         for info in members:
             name = info.filename.removesuffix(".npy")
             if name in arrays:
-                raise ValueError(f"'{name}' stands in it twice")
+                raise ValueError(f"'{name}' is in it twice")
             with archive.open(info) as member:
                 _check_header(member, info.file_size, name)
             with archive.open(info) as member:

@@ -39,7 +39,7 @@ class Lock:
     works: bool = True
 
     def release(self, *, remove: bool = False) -> None:
-        """Give the lock back; ``remove`` the file while nobody else can hold it."""
+        """Release the lock; ``remove`` the file while no other process can hold it."""
         if remove:
             self.path.unlink(missing_ok=True)
         os.close(self.descriptor)

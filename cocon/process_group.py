@@ -58,7 +58,7 @@ class _Group:
     """The processes, in the order of their ranks.
 
     Attributes:
-        ended: ranks in the order in which they ended by themselves.
+        ended: ranks in the order in which they ended without being killed.
     """
 
     def __init__(self, count: int, command: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ def ask(*command: str) -> str:
     except FileNotFoundError as error:
         raise CoConError(f"there is no '{command[0]}'", "run this on a machine of the cluster") from error
     except subprocess.TimeoutExpired as error:
-        raise CoConError(f"SLURM did not answer '{command[0]}'", "see whether sinfo answers") from error
+        raise CoConError(f"SLURM did not answer '{command[0]}'", "check whether sinfo works") from error
     except subprocess.CalledProcessError as error:
         raise CoConError(f"'{' '.join(command)}' failed: {error.stderr.strip()}") from error
     return done.stdout.strip()

@@ -42,7 +42,7 @@ def read_text(path: Path, error: type[CoConError] = DatasetError) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
-        raise error(f"{path}, line {line}: a letter is not written in UTF-8", "save it as UTF-8") from None
+        raise error(f"{path}, line {line}: a character is not in UTF-8", "save it as UTF-8") from None
 
 
 @contextlib.contextmanager

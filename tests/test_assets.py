@@ -138,7 +138,7 @@ def test_a_cache_that_cannot_be_written_is_known_before_a_download(toy, tmp_path
     (tmp_path / "file").touch()
     monkeypatch.setenv("COCON_CACHE", str(tmp_path / "file" / "cache"))
     download = Counter(toy)
-    with pytest.raises(AssetError, match="file is no folder") as error:
+    with pytest.raises(AssetError, match="file is not a folder") as error:
         fetch("net", download)
-    assert error.value.hint.startswith("set COCON_CACHE to a folder")
+    assert error.value.hint.startswith("set COCON_CACHE to a writable folder")
     assert download.calls == 0

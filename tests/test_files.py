@@ -131,8 +131,8 @@ def test_what_cannot_be_written_is_known_before(tmp_path: Path, monkeypatch: pyt
         "ü" * 120: "its name is too long",
         f"new/{'n' * 300}/x.h5": "its name is too long",
         "/".join(["long"] * 2000): "too long",
-        "file/x.h5": "file is no folder",
-        "file/deep/x.h5": "file is no folder",
+        "file/x.h5": "file is not a folder",
+        "file/deep/x.h5": "file is not a folder",
     }.items():
         with pytest.raises(OutputError, match=reason):
             check_output(tmp_path / path)
@@ -141,7 +141,7 @@ def test_what_cannot_be_written_is_known_before(tmp_path: Path, monkeypatch: pyt
     write_text(tmp_path / ("n" * 239), "longest")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "n" * 239, "nowhere"]
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(OutputError, match="nothing may be written in"):
+    with pytest.raises(OutputError, match="is not writable"):
         check_output(tmp_path / "x.h5")
 
 

@@ -88,7 +88,7 @@ def test_without_a_gpu_or_for_none_the_command_runs_as_it_is(tmp_path):
 def test_more_devices_than_there_are_is_an_error_and_not_a_wait(tmp_path):
     job = lease(tmp_path, "true", gpus=4)
     assert job.wait(30) == 2
-    assert "4 GPUs are asked for, 3 can be seen" in job.stderr.read()
+    assert "4 GPUs are requested, 3 are visible" in job.stderr.read()
     with pytest.raises(CoConError):
         acquire(2, ["0"], tmp_path)
 

@@ -41,14 +41,14 @@ def test_processes_of_one_machine_share_its_threads() -> None:
 def test_several_nodes_need_a_cluster() -> None:
     done = cocon("launch", "--nodes", "2", "--", "true")
     assert done.returncode == 2
-    assert "2 nodes are asked for, but this is no SLURM job" in done.stderr
+    assert "2 nodes are requested, but this is not a SLURM job" in done.stderr
     assert "--workflow-profile profiles/slurm" in done.stderr
 
 
 def test_fewer_gpus_than_processes() -> None:
     done = cocon("launch", "--processes", "4", "--gpus", "1", "--", "true")
     assert done.returncode == 2
-    assert "4 processes need 4 GPUs, and the job may have 1" in done.stderr
+    assert "4 processes need 4 GPUs, but --gpus is 1" in done.stderr
 
 
 def test_a_process_each_has_a_gpu(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_where_nothing_has_locks_runs_go_on_and_gpus_are_not_shared(
         pass
     assert not (lustre / "x.lock").exists()
     assert "are not kept apart" in capsys.readouterr().err
-    with pytest.raises(CoConError, match="no folder of this machine has locks"):
+    with pytest.raises(CoConError, match="no folder of this machine supports locks"):
         gpu_lease.acquire(1, ["0"], lustre / "gpus")
 
 

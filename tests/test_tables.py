@@ -62,7 +62,7 @@ def test_text_is_utf8(tmp_path: Path) -> None:
     path.write_bytes("\ufeffgrün\n".encode())
     assert read_text(path) == "grün\n"
     path.write_bytes("a\ngrün\n".encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"t\.txt, line 2: a letter is not written in UTF-8"):
+    with pytest.raises(ConfigError, match=r"t\.txt, line 2: a character is not in UTF-8"):
         read_text(path, ConfigError)
     path.write_bytes("grün\n".encode("utf-32"))
     with pytest.raises(DatasetError, match="is written in UTF-32"):

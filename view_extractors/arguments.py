@@ -1,4 +1,4 @@
-"""Arguments that several commands share, and what they mean."""
+"""Arguments that several commands share, and their conversion."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def available_cores() -> int:
 
 
 def add_machine_arguments(parser: argparse.ArgumentParser, threads: bool = True) -> None:
-    """``--device``, ``--batch-size`` and, if wanted, ``--threads``; else it is 1."""
+    """Add ``--device``, ``--batch-size`` and, with ``threads``, ``--threads`` (otherwise 1)."""
     add = parser.add_argument_group("machine").add_argument
     if threads:
         add(
@@ -26,8 +26,8 @@ def add_machine_arguments(parser: argparse.ArgumentParser, threads: bool = True)
             type=int,
             default=available_cores(),
             metavar="N",
-            help="CPU threads of the network; decoding and writing run beside it, but with 1 the stages "
-            "take turns on one core, unless the network is on a GPU (default: all cores, %(default)s)",
+            help="CPU threads of the network; decoding and writing have their own threads, but with 1 the "
+            "stages take turns on one core, unless the network is on a GPU (default: all cores, %(default)s)",
         )
     else:
         parser.set_defaults(threads=1)
@@ -35,20 +35,20 @@ def add_machine_arguments(parser: argparse.ArgumentParser, threads: bool = True)
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="where networks run; auto (the default): on a GPU if there is one",
+        help="device of the networks; auto (the default): a GPU if there is one",
     )
     add(
         "--batch-size",
         type=int,
         default=16,
         metavar="B",
-        help="frames that a network sees at once (default %(default)s); fewer where frames are large, and "
-        "half as many when the GPU's memory is too small",
+        help="frames that a network processes at once (default %(default)s); fewer if frames are large, and "
+        "halved if the GPU's memory is too small",
     )
 
 
 def resources_of(options: argparse.Namespace) -> Resources:
-    """Threads and device; complains about numbers that make no sense."""
+    """Threads and device; a number below 1 is an error."""
     for name in ("threads", "batch_size"):
         if getattr(options, name) < 1:
             raise CoConError(f"--{name.replace('_', '-')} must be at least 1")

@@ -1,4 +1,4 @@
-"""What a backend implements: a network that several views can share, and an extractor per view."""
+"""The interface of a backend: a network that several views can share, and an extractor per view."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Extractor(ABC):
     def encode(self, picture_HWC: np.ndarray) -> bytes:
         """A stored frame from a ``uint8`` picture (H, W, C)."""
         if self.codec == "keypoints":
-            raise TypeError("keypoints are stored as they are")
+            raise TypeError("keypoints are stored unchanged")
         return encode_as(self.codec, picture_HWC, getattr(self.settings, "jpeg_quality", 0))
 
     def finish(self) -> list[Any]:

@@ -97,7 +97,7 @@ class BlazePose(Network):
         self._crop = None
 
     def infer(self, frames: Sequence[np.ndarray]) -> list[Person | None]:
-        """Find the person in consecutive RGB frames; None where there is nobody."""
+        """Find the person in consecutive RGB frames; None where there is no person."""
         return [self._track(frame) for frame in frames]
 
     def _track(self, frame: np.ndarray) -> Person | None:

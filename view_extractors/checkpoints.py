@@ -83,7 +83,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
             parts = (content.get(key) for key in ("state_dict", "model"))
             content = next((part for part in parts if isinstance(part, dict) and part), content)
         if not isinstance(content, dict) or not all(_is_weight(*pair) for pair in content.items()):
-            raise AssetError(f"{path} holds no tensors", _AGAIN)
+            raise AssetError(f"{path} contains no tensors", _AGAIN)
         return {name: torch.as_tensor(value) for name, value in content.items()}
 
 

@@ -37,11 +37,11 @@ _EXAMPLES = """examples:
 """
 _EXIT = """exit status:
   0    done
-  1    a bug: a traceback that names the video; what is finished is kept
-  2    something that you can mend; the message says what
-  130  stopped by Ctrl-C; the same command goes on after the finished videos
-  141  the reader of the output is gone (`| head`)
-  143  stopped by SIGTERM; likewise
+  1    a bug, with a traceback and the video; finished videos are kept
+  2    an error that you can fix; the message says how
+  130  stopped by Ctrl-C; the same command resumes after the finished videos
+  141  the reader of the output has closed the pipe (`| head`)
+  143  stopped by SIGTERM; resumes in the same way
 """
 
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
         options.run(options)
 
-    return run(command, "error", goes_on="the same command goes on after the finished videos")
+    return run(command, "error", goes_on="the same command resumes after the finished videos")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,27 +66,27 @@ def _parser() -> argparse.ArgumentParser:
         epilog = "\n".join([settings_help(view), "", _EXIT])
         _add_view(commands.add_parser(view, help=text, description=text, epilog=epilog), view)
     estimate.add_arguments(commands.add_parser("estimate", help=estimate.HELP, description=estimate.__doc__))
-    backends = commands.add_parser("backends", help="what is installed, and how to get the rest")
+    backends = commands.add_parser("backends", help="list backends, and how to install the missing ones")
     backends.set_defaults(run=_backends)
     comparison.add_arguments(
         commands.add_parser("compare", help=comparison.HELP, description=comparison.__doc__)
     )
-    score = commands.add_parser("score", help="compare shards with the truth of the demo data set")
+    score = commands.add_parser("score", help="score shards against the truth of the demo")
     score.add_argument("--shards", type=Path, required=True, help="folder with one folder per view")
     score.add_argument(
         "--shard-count",
         type=int,
         metavar="N",
-        help="shards that a view has: 00000.h5 and so on; default: all",
+        help="number of shards per view: 00000.h5 and so on; default: all",
     )
     score.add_argument("--truth", type=Path, required=True, help="folder with one .npz file per video")
-    score.add_argument("--output", type=output_file, help="write the figures to this JSON file as well")
+    score.add_argument("--output", type=output_file, help="also write the figures to this JSON file")
     score.set_defaults(run=_score)
     return parser
 
 
 class _Parser(argparse.ArgumentParser):
-    """Leaves the lines of descriptions and epilogs as they are."""
+    """Keeps the lines of descriptions and epilogs."""
 
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
@@ -104,12 +104,12 @@ def _add_view(parser: argparse.ArgumentParser, view: str) -> None:
         nargs="*",
         type=Path,
         metavar="VIDEO",
-        help="a video, whose id is its name without the suffix; or a folder of videos, whose ids are their "
-        "paths from there",
+        help="a video (its id is its file name without the suffix), or a folder of videos (the ids are the "
+        "paths below it)",
     )
-    videos("--manifest", type=Path, help="CSV table with the columns id and path, in place of VIDEO ...")
-    videos("--shard", type=int, default=0, metavar="K", help="take part K of the videos (from 0)")
-    videos("--shards", type=int, default=1, metavar="N", help="of N parts; the ids decide (default 1)")
+    videos("--manifest", type=Path, help="CSV table with the columns id and path, instead of VIDEO ...")
+    videos("--shard", type=int, default=0, metavar="K", help="extract part K of the videos (from 0)")
+    videos("--shards", type=int, default=1, metavar="N", help="of N parts, assigned by id (default 1)")
     videos(
         "--max-failed-fraction",
         type=float,
@@ -122,17 +122,17 @@ def _add_view(parser: argparse.ArgumentParser, view: str) -> None:
     views(
         "--remember",
         action="store_true",
-        help="keep a hidden second name of the output, from which the next one takes what did not change; "
-        "for workflows that remove outputs before they are made again",
+        help="keep a hidden second name of the output, from which the next run copies unchanged videos; for "
+        "workflows that remove outputs before they run a job again",
     )
-    views("--settings", default="{}", metavar="JSON", help="JSON or YAML, or a file of that (see below)")
+    views("--settings", default="{}", metavar="JSON", help="JSON or YAML, or a file (see below)")
     views(
         "--also",
         nargs=2,
         action="append",
         default=[],
         metavar=("VIEW", "OUTPUT"),
-        help="write another view in the same pass; views of one network share its work; may be repeated",
+        help="write another view in the same pass; views that share a network run it once; may be repeated",
     )
     views(
         "--also-settings",
@@ -140,7 +140,7 @@ def _add_view(parser: argparse.ArgumentParser, view: str) -> None:
         action="append",
         default=[],
         metavar=("VIEW", "JSON"),
-        help="settings of a view that --also names",
+        help="settings of a view given with --also",
     )
     add_machine_arguments(parser)
 
@@ -174,12 +174,12 @@ def _outputs(options: argparse.Namespace) -> list[Output]:
     paths = {options.view: options.output}
     for view, path in options.also:
         if view in paths or Path(path) in paths.values():
-            raise CoConError(f"--also {view} {path}: that view or that file is written already")
+            raise CoConError(f"--also {view} {path}: that view or that file is given twice")
         paths[view] = Path(path)
     settings = {options.view: options.settings}
     for view, text in options.also_settings:
         if view in settings or view not in paths:
-            raise CoConError(f"--also-settings {view}: no --also, or two settings, for that view")
+            raise CoConError(f"--also-settings {view}: that view has no --also, or has two settings")
         settings[view] = text
     return [Output(extractor_of(view, settings.get(view, "{}")), path) for view, path in paths.items()]
 

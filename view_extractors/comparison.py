@@ -25,7 +25,7 @@ from view_extractors.registry import EXTRACTORS, to_install
 from view_extractors.run import extract
 from view_extractors.scoring import MEASURES, MEASURES_OF_SEVERAL, Figures, of_several, score
 
-HELP = "compare every installed backend with the truth of the demo data set"
+HELP = "score every installed backend against the truth of the demo"
 
 
 @dataclass(frozen=True)
@@ -75,23 +75,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--two-persons",
         type=Path,
         metavar="DIR",
-        help="folder of 'cocon render --persons 2': masks and poses are compared on its videos as well",
+        help="folder of 'cocon render --persons 2': also compare masks and poses on its videos",
     )
     parser.add_argument(
         "--videos",
         type=int,
         default=6,
         metavar="N",
-        help="how many of either, evenly spread (default %(default)s)",
+        help="number of videos of each set, evenly spread (default %(default)s)",
     )
     parser.add_argument("--views", nargs="+", choices=sorted(MEASURES), default=sorted(MEASURES))
-    parser.add_argument("--output", type=output_file, help="write the figures to this JSON file as well")
+    parser.add_argument("--output", type=output_file, help="also write the figures to this JSON file")
     add_machine_arguments(parser, threads=False)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the table; write it as JSON if that is wanted."""
+    """Print the table; with ``--output`` write it as JSON."""
     if options.videos < 1:
         raise CoConError("--videos must be at least 1")
     known = _known(from_manifest(options.manifest), options.truth, options.manifest).some(options.videos)
@@ -159,7 +159,7 @@ def _measure(view: str, backend: str, known: Known, resources: Resources, batch_
         if view not in figures:
             raise CoConError(
                 f"the truth in {known.truth} has several persons in a frame",
-                "give the folder that it lies in to --two-persons, and the demo's truth to --truth",
+                "pass its folder as --two-persons, and the demo's truth to --truth",
             )
         return Comparison(view, backend, 1000 * seconds / frames, figures[view])
 
@@ -173,7 +173,7 @@ def _of_several(row: Comparison, several: Known, resources: Resources, batch_siz
         if of_several(row.view) not in figures:
             raise CoConError(
                 f"the truth in {several.truth} has one person in a frame",
-                "cocon render --persons 2 makes others",
+                "create others with `cocon render --persons 2`",
             )
         return figures[of_several(row.view)]
 

@@ -1,4 +1,4 @@
-"""Progress for people: a bar with the time left on a terminal, plain lines elsewhere."""
+"""Progress: a bar with the remaining time on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ConsoleProgress(Progress):
 
     @property
     def total_frames(self) -> int | None:
-        """Frames of all videos, from those that are done and what this one promises; None: nobody knows."""
+        """Frames of all videos, from the finished ones and the header of this one; None: unknown."""
         current = max(self._expected, self._frames - self._finished_frames)
         known = self._done + bool(self._expected)
         if not known:

@@ -1,4 +1,4 @@
-"""What one frame costs with an extractor, measured on this machine."""
+"""Cost of one frame with an extractor, measured on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Detectron2's networks share: frames in, raw detections of persons out.
+"""Shared by Detectron2's networks: from frames to raw detections of persons.
 
 https://github.com/facebookresearch/detectron2 with the weights of its model zoo, which learned from COCO.
 Results are taken before Detectron2 postprocesses them, because that cuts masks off at a half.

@@ -1,4 +1,4 @@
-"""What the networks in torch share: where they run, how frames get there, and how many at once."""
+"""Shared by the networks in torch: their device, the transfer of frames, and the batch size."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def torch_device(resources: Resources) -> torch.device:
 
 
 def upload(pictures_BHWC: np.ndarray, device: torch.device) -> torch.Tensor:
-    """``uint8`` (B, H, W, C) on the device as (B, C, H, W); a GPU copies while the CPU goes on."""
+    """``uint8`` (B, H, W, C) on the device as (B, C, H, W); a GPU copies asynchronously."""
     import torch
 
     pixels_BHWC = torch.from_numpy(np.ascontiguousarray(pictures_BHWC))

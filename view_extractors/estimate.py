@@ -1,4 +1,4 @@
-"""How long an extraction takes and how much it writes.
+"""Estimate the time of an extraction and the size of its output.
 
 Some frames are decoded, inferred and encoded with the backends that the extraction would use; the rest is
 multiplication by the frames of a published data set, of a manifest, or by numbers of yours.
@@ -27,7 +27,7 @@ from view_extractors.inputs import from_manifest
 from view_extractors.overview import VIEWS
 from view_extractors.rendered import write_sample
 
-HELP = "hours and bytes of an extraction, from a short measurement on this machine"
+HELP = "estimate hours and bytes of an extraction, from a short measurement on this machine"
 
 _SAMPLE_FRAMES = 120
 #: videos of a manifest that are opened to learn how long they are, and that are measured
@@ -67,24 +67,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
     add = parser.add_argument
     add("views", nargs="*", metavar="VIEW", help=f"the views to write: {', '.join(VIEWS)} (default: all)")
-    add("--settings", nargs=2, action="append", default=[], metavar=("VIEW", "JSON"), help="of a view")
+    add(
+        "--settings",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("VIEW", "JSON"),
+        help="settings of a view",
+    )
     add("--json", action="store_true", help="print JSON instead of a table")
-    what = parser.add_argument_group("how much").add_argument
+    what = parser.add_argument_group("videos").add_argument
     what("--dataset", choices=sorted(DATASETS), help="a published data set")
     what("--manifest", type=Path, help="CSV table with the columns id and path; its videos are measured")
-    what("--videos", type=int, metavar="N", help="so many videos, together with --frames")
-    what("--frames", type=int, metavar="F", help="frames of all videos together")
+    what("--videos", type=int, metavar="N", help="number of videos, together with --frames")
+    what("--frames", type=int, metavar="F", help="total number of frames")
     what("--size", metavar="WxH", help="size of the frames (default: the data set's, or 340x256)")
     what(
         "--sample",
         type=Path,
         nargs="+",
         metavar="VIDEO",
-        help="videos to measure with; else the manifest's, or a rendered one that shows nobody",
+        help="videos to measure with; default: the manifest's, or a rendered one without people",
     )
-    add = parser.add_argument_group("for which machine").add_argument
-    add("--cores", type=int, default=available_cores(), metavar="N", help="default: this machine's")
-    add("--gpus", type=int, default=1, metavar="N", help="where networks run on GPUs (default %(default)s)")
+    add = parser.add_argument_group("machine").add_argument
+    add(
+        "--cores",
+        type=int,
+        default=available_cores(),
+        metavar="N",
+        help="number of cores; default: this machine's",
+    )
+    add(
+        "--gpus",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of GPUs, if networks run on GPUs (default %(default)s)",
+    )
     add_machine_arguments(parser, threads=False)
 
 
@@ -112,7 +131,9 @@ def _amount(options: argparse.Namespace) -> tuple[Amount, list[Path]]:
     """What is to be extracted, and the videos to measure with, if there are any."""
     counted = options.videos is not None and options.frames is not None
     if [bool(options.dataset), bool(options.manifest), counted].count(True) != 1:
-        raise CoConError("how much is it?", "give one of --dataset, --manifest, or --videos with --frames")
+        raise CoConError(
+            "nothing to estimate", "give one of --dataset, --manifest, or --videos with --frames"
+        )
     if options.manifest:
         amount, samples = _of_manifest(options.manifest)
         return amount, options.sample or samples
@@ -137,7 +158,7 @@ def _of_manifest(table: Path) -> tuple[Amount, list[Path]]:
             next(iter(video))
             frames[path], size = video.expected_frames, (video.height, video.width)
     if not any(frames.values()):
-        raise CoConError(f"no video of {table} that was tried can be opened, or says how long it is")
+        raise CoConError(f"no video of {table} that was tried can be opened or declares its length")
     source = f"the manifest; the frames from what {len(frames)} of its videos declare"
     total = round(len(paths) * float(np.mean(list(frames.values()))))
     return Amount(len(paths), total, size, "", source), _spread(list(frames), _MEASURED)
@@ -174,7 +195,7 @@ def _assumed(options: argparse.Namespace, amount: Amount, costs: Sequence[Cost])
     if options.manifest or options.sample:
         yield "the measured videos are like the others"
     else:
-        yield "measured on a rendered video that shows nobody; --sample takes one of yours"
+        yield "measured on a rendered video without people; --sample uses your own"
     yield f"all {options.cores} cores are busy with jobs of one thread, each as fast as one job was here"
     yield "the disks keep up"
     for cost in costs:

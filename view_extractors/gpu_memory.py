@@ -1,4 +1,4 @@
-"""What happens when a batch does not fit the GPU: it comes again in halves."""
+"""Batches that do not fit into the memory of the GPU are repeated in halves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which videos a command means: files, folders or a manifest, each video with an id."""
+"""The videos of a command: files, folders or a manifest, each video with an id."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUFFIXES = (
     *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
     *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
 )
-"""How the names of videos end, in lower case; other files of a folder are left alone."""
+"""Suffixes of videos, in lower case; other files of a folder are ignored."""
 
 
 class Listing(dict[str, Path]):
@@ -80,7 +80,7 @@ def from_manifest(table: Path) -> Listing:
             if not video_id or not path:
                 raise CoConError(f"{table}, line {line}: the columns id and path must not be empty")
             if video_id in videos:
-                raise CoConError(f"{table}, line {line}: the id '{video_id}' stands there twice")
+                raise CoConError(f"{table}, line {line}: the id '{video_id}' is listed twice")
             videos[video_id] = Path(path)
             if checksum := sha256_in(row.get("checksum")):
                 videos.checksums[video_id] = checksum

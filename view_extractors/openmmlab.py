@@ -29,7 +29,7 @@ _NOT_NEEDED = ("mmcv._ext", "xtcocotools", "xtcocotools.coco", "xtcocotools.coco
 
 
 class _NotNeeded(ModuleType):
-    """An empty module; whatever is taken from it complains when it is called."""
+    """An empty module; its attributes raise an error when they are called."""
 
     __path__: list[str] = []  # noqa: RUF012  a package, so that its parts can be imported
 

@@ -1,4 +1,4 @@
-"""What there is to choose from, as text: views, backends, and the settings of a view."""
+"""Text for the user: views, backends, and the settings of a view."""
 
 from __future__ import annotations
 

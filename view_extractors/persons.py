@@ -1,4 +1,4 @@
-"""What person networks find in a frame, and how it becomes stored masks and poses.
+"""Output of person networks, and its conversion to stored masks and poses.
 
 A backend is a network whose results are :class:`Persons`, and a subclass of :class:`PersonMask` or
 :class:`PersonPose` that names it.

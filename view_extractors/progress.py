@@ -1,4 +1,4 @@
-"""What a run tells while it goes on, and what it says at its end."""
+"""Progress messages of a run, and the summary at its end."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Summary:
 
 
 class Progress:
-    """Is told how a run goes on; this one keeps it to itself.
+    """Receives the progress of a run; this base class ignores it.
 
     Between :meth:`start` and :meth:`finish` calls come from another thread, in the order of the videos, but
     for :meth:`batches_halved`.

@@ -1,4 +1,4 @@
-"""Which class makes a view with which backend. A new backend is one line here."""
+"""The class of each view and backend. A new backend is one line here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A video to measure with where there is none."""
+"""A rendered video to measure with, if there is no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pass over videos: one shard per view, and what is already there is not done again."""
+"""One pass over videos: writes one shard per view, and skips finished work."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def extract(
     """Write one shard per output; every video is decoded once for all of them.
 
     Outputs whose extractors use the same network share its results. A video that cannot be decoded becomes
-    a row "skipped". A killed run goes on where it stopped when it is called again. A shard that holds
+    a row "skipped". A killed run resumes where it stopped when it is called again. A shard that holds
     these videos with these settings, each from a file of the size and time that it has now, is left alone; of
     one in which some videos are others, the rest is taken over.
 
@@ -54,7 +54,8 @@ def extract(
         was_there: whether a video's file was there when the videos were listed, by id, as far as it is known.
             One that was missing already is no failure.
         checksums: sha256 by id, of those videos of which it is known.
-        remember: keep a hidden second name of each shard, for the next one if somebody removes it first.
+        remember: keep a hidden second name of each shard, for the next run, in case the shard is removed
+        first.
 
     Returns:
         What was done in this call, and how long each stage took.
@@ -110,8 +111,9 @@ def _full_disk_explained(writers: Collection[ShardWriter]) -> Iterator[None]:
         finished = [len(writer.video_ids) - len(writer.pending) for writer in writers]
         kept = [f", {n} of {len(w.video_ids)} in {w.work}" for n, w in zip(finished, writers, strict=True)]
         raise ShardError(
-            f"there is no room to write ({os.strerror(number)}); finished videos are kept{''.join(kept)}",
-            "free some space and run the same command again: it goes on after the finished videos",
+            f"there is no space left to write ({os.strerror(number)}); finished videos are "
+            f"kept{''.join(kept)}",
+            "free some space and run the same command again: it resumes after the finished videos",
         ) from error
 
 
@@ -122,8 +124,8 @@ def _read(path: Path, expected: str, source: Source) -> Source:
     found = sha256_of(path)
     if found != expected:
         raise ShardError(
-            f"{path} is not the file that the list of videos means: its sha256 is {found}, not {expected}",
-            "get the file again, or make the list again (`cocon data check`)",
+            f"{path} is not the file in the list of videos: its sha256 is {found}, not {expected}",
+            "get the file again, or write the list again (`cocon data check`)",
         )
     return source._replace(sha256=found)
 

@@ -1,4 +1,4 @@
-"""Compares extracted views with the truth that the demo data set's renderer wrote down."""
+"""Scores extracted views against the truth of the demo's renderer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def score(shards: Path, truth: Path, shard_count: int | None = None) -> dict[str
     if not figures:
         raise CoConError(
             f"no video of the folders {', '.join(MEASURES)} in {shards} has its truth in {truth}",
-            "only what `cocon render` made has a truth: give its folder, for instance data/demo/truth",
+            "only videos of `cocon render` have a truth: pass its folder, for example data/demo/truth",
         )
     return figures
 
@@ -129,7 +129,7 @@ def score_flow(shards: ShardSet, pairs: list[tuple[VideoInfo, Path]]) -> Figures
 def _bound(shard: Shard) -> float:
     bound = shard.parameters.get("bound")
     if not isinstance(bound, int | float) or not 0 < bound < math.inf:
-        raise CoConError(f"{shard.path} does not say the bound of its flow", "extract it again")
+        raise CoConError(f"{shard.path} does not record the bound of its flow", "extract it again")
     return bound
 
 

@@ -1,4 +1,4 @@
-"""Compares poses and masks with the truth of videos in which several persons are.
+"""Scores poses and masks against the truth of videos with several persons.
 
 A person counts in a frame if at least half of the 17 joints are in sight: inside the picture and not behind
 another person. The smaller person of a video is the one whose torso is smallest in the mean over its frames.
@@ -19,7 +19,7 @@ from view_extractors.truth import JOINTS, PCK_RADIUS, Truth, load, torso, true_m
 MATCH_RADIUS = 0.5
 """A person is found if the mean distance of the keypoints from the joints is smaller, in torsos."""
 COVERED = 0.5
-"""A mask has found a person if it covers this part of what is in sight of the person."""
+"""A mask has found a person if it covers this part of the person's visible part."""
 _EXCHANGE = {"left": "right", "right": "left"}
 #: where the joint of the other side stands
 OTHER_SIDE = [
@@ -98,7 +98,7 @@ def match(joints_PJ2: np.ndarray, inside_PJ: np.ndarray, found_FJ2: np.ndarray) 
 
     Args:
         joints_PJ2: of the true persons.
-        inside_PJ: joints inside the picture; a person without any is matched to nobody.
+        inside_PJ: joints inside the picture; a person without any has no match.
         found_FJ2: of the found persons, in the same units.
 
     Returns:

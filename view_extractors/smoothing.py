@@ -20,14 +20,14 @@ USUAL_FPS = 25.0
 """Taken where a file does not say how many frames it has per second, or cannot mean what it says."""
 _LIKELY_FPS = (4.0, 130.0)
 LOST_SECONDS = 0.25
-"""Who is not found for longer is another person afterwards."""
+"""After a longer gap without a detection, a track ends."""
 OVERLAP = 0.3
 """Two boxes around keypoints are the same person's if their intersection over union is at least this."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """A person whom earlier frames have shown.
+    """A person from earlier frames.
 
     Attributes:
         points_J2: where the keypoints were last, filtered, px.

@@ -71,7 +71,7 @@ class TfliteModule(nn.Module):
             run = OPERATORS[operator.name](operator)
         except NotImplementedError as error:
             raise AssetError(
-                f"{path} needs the operator {operator.name}{error}, which is not known here",
+                f"{path} needs the operator {operator.name}{error}, which is not supported",
                 "run it with LiteRT, on a CPU",
             ) from error
         for index, array in operator.constants.items():
@@ -116,10 +116,10 @@ def _read(path: Path) -> tuple[Any, list[Operator]]:
         install = how_to_install("ai_edge_litert")
         raise AssetError(*failed_import(f"reading {path.name}", "ai-edge-litert", error, install)) from error
     again = "delete it, and run it again"
-    with reading(path, "file of TensorFlow Lite", AssetError, missing=again, damaged=again):
+    with reading(path, "TensorFlow Lite file", AssetError, missing=again, damaged=again):
         content = path.read_bytes()
         if content[4:8] != b"TFL3":
-            raise AssetError(f"{path} is not a file of TensorFlow Lite", again)
+            raise AssetError(f"{path} is not a TensorFlow Lite file", again)
         model = schema.ModelT.InitFromPackedBuf(content, 0)
         graph = model.subgraphs[0]
         return graph, [_operator(schema, model, graph, operator) for operator in graph.operators]
@@ -158,7 +158,7 @@ def _indices(path: Path, graph: Any, operators: Sequence[Operator], names: Seque
     known = {graph.tensors[i].name.decode().partition(";")[0]: i for i in made}
     missing = [name for name in names if name not in known]
     if missing:
-        raise AssetError(f"{path} has no tensor {missing[0]}", "it is another network than was expected")
+        raise AssetError(f"{path} has no tensor {missing[0]}", "it is a different network")
     return [known[name] for name in names]
 
 

@@ -1,4 +1,4 @@
-"""The truth that the demo's renderer wrote down: ``<id>.npz``, of one person or of several.
+"""The truth of the demo's renderer: ``<id>.npz``, with one or several persons.
 
 See :class:`cocon.datasets.demo.truth.Truth` for the arrays.
 """
@@ -59,7 +59,7 @@ def load(path: Path, info: VideoInfo, names: tuple[str, ...]) -> Truth:
     if lengths - {info.frames}:
         raise CoConError(
             f"{path} has {max(lengths)} frames, the shard {info.frames}",
-            "the videos were rendered anew: extract their views again",
+            "the videos were rendered again: extract their views again",
         )
     return truth
 

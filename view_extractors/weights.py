@@ -157,7 +157,7 @@ def _download(weights: Weights, path: Path) -> None:
     try:
         fetch_rest(weights.url, partial)
     except AssetError as error:
-        raise AssetError(error.message, f"run it again to get the rest; or {_by_hand(weights)}") from error
+        raise AssetError(error.message, f"run it again to resume; or {_by_hand(weights)}") from error
     try:
         _verify(weights, partial)
     except AssetError:

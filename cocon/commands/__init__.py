@@ -1,1 +1,1 @@
-"""One thin module per command; each has ``HELP``, ``add_arguments(parser)`` and ``run(args)``."""
+"""One module per command; each has ``HELP``, ``add_arguments(parser)`` and ``run(args)``."""

@@ -1,6 +1,6 @@
-"""``cocon ablation``: several pretrainings over several seeds and splits in one table, and compared.
+"""``cocon ablation``: compare several pretrainings over several seeds and splits.
 
-A path may be a pattern of many: ``evaluation/{cpc,cocon}/rgb/linear_split1.json``.
+A path may be a pattern of several files: ``evaluation/{cpc,cocon}/rgb/linear_split1.json``.
 """
 
 from __future__ import annotations
@@ -19,32 +19,35 @@ from cocon.files import output_file
 from cocon.patterns import expanded
 from cocon.terminal import say
 
-HELP = "several pretrainings over several seeds in one table, or show one"
+HELP = "compare pretrainings over several seeds in one table, or print such a table"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--metrics", nargs="+", metavar="JSON", help="files of one row each, with their scores"
+        "--metrics", nargs="+", metavar="JSON", help="metrics files, with their scores next to them"
     )
     source.add_argument("--show", type=Path, metavar="ABLATION", help="print the tables of an ablation")
     parser.add_argument(
-        "--relations", nargs="*", default=[], metavar="JSON", help="what `cocon relations` wrote"
+        "--relations", nargs="*", default=[], metavar="JSON", help="output of `cocon relations`"
     )
     parser.add_argument(
-        "--neighbours", nargs="*", default=[], metavar="JSON", help="what `cocon neighbours` wrote"
+        "--neighbours", nargs="*", default=[], metavar="JSON", help="output of `cocon neighbours`"
     )
     parser.add_argument(
-        "--sizes", nargs="*", default=[], metavar="JSON", help="what `cocon sizes` wrote, by split"
+        "--sizes", nargs="*", default=[], metavar="JSON", help="output of `cocon sizes`, by split"
     )
     parser.add_argument(
-        "--manifest", type=Path, help="table of the videos: those of a group are drawn together"
+        "--manifest",
+        type=Path,
+        help="table of the videos, for their groups: the bootstrap resamples whole groups",
     )
     parser.add_argument(
         "--seen",
         default="{}",
-        help="test videos that the encoders were pretrained on, and of how many, by split: JSON or a file",
+        help="by split, the numbers of test videos seen in pretraining and of all test videos: JSON or a "
+        "file",
     )
     parser.add_argument("--output", type=output_file, help="the .json to write (with --metrics)")
     parser.add_argument("--csv", type=output_file, help="the .csv to write (with --metrics)")
@@ -56,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
         say(format_ablation(read_ablation(args.show)))
         return
     if args.output is None or args.csv is None:
-        raise ConfigError("--metrics needs to know where to write", "give --output and --csv")
+        raise ConfigError("--metrics needs output files", "give --output and --csv")
     metrics, relations, neighbours, sizes = (
         [Path(path) for path in expanded(patterns)]
         for patterns in (args.metrics, args.relations, args.neighbours, args.sizes)

@@ -15,7 +15,7 @@ def add_shards(parser: argparse.ArgumentParser, *, required: bool = True, help: 
         "--shard-count",
         type=_positive,
         metavar="N",
-        help="shards of a view: 00000.h5 and so on are read, other files are not; default: all files",
+        help="number of shards per view: reads 00000.h5 and so on, ignores other files; default: all files",
     )
 
 

@@ -1,4 +1,4 @@
-"""Get a public data set, and check any data set before hours are spent on it."""
+"""Get a public data set, and check any data set before a long run."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     get = actions.add_parser(
         "get",
-        help="archives to videos",
+        help="download and unpack a public data set",
         description="Download the archives of UCF101, HMDB51 or Kinetics-400 (or take your own) and "
-        "unpack them. A download or unpacking that was killed goes on.",
+        "unpack them. An interrupted download or unpacking resumes.",
     )
     _add_dataset(get)
     get.add_argument(
@@ -46,25 +46,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="PATH",
-        help="your archives, or folders with archives or files: nothing is downloaded",
+        help="use your archives, or folders with archives or files, instead of downloading",
     )
     get.add_argument("--keep", action="store_true", help="do not remove downloaded archives")
     get.add_argument("--settings", help="the data set's section as JSON, instead of --config")
-    get.add_argument("--output", type=output_file, help="a receipt, JSON")
+    get.add_argument("--output", type=output_file, help="write a receipt, JSON")
 
     check = actions.add_parser(
         "check",
-        help="look for faults",
-        description="Count the videos of every class and split, against the published figures where there "
-        "are any; name what is missing, broken, too short, in the wrong folder, or there twice (worst: "
-        "in train and test). Exit with 2 if a fault would spoil the accuracies. A check that was killed goes "
-        "on.",
+        help="find faults",
+        description="Count the videos of every class and split, and compare with published figures if there "
+        "are any; list missing, broken, too short, misplaced and duplicate videos (worst: in train and "
+        "test). Exit with status 2 if a fault would affect the accuracies. An interrupted check resumes.",
     )
     _add_dataset(check)
     check.add_argument(
         "--no-decode", dest="decode", action="store_false", help="do not read the files: takes seconds"
     )
-    check.add_argument("--processes", type=int, default=1, metavar="N", help="files read at the same time")
+    check.add_argument("--processes", type=int, default=1, metavar="N", help="files read in parallel")
     check.add_argument(
         "--output",
         type=output_file,

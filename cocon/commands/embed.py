@@ -1,8 +1,8 @@
 """``cocon embed``: embeddings of any videos from an exported encoder.
 
-The videos are decoded, their views extracted as for the training of the encoder, and encoded. One row per
-video, or per window; several views also side by side. Videos that cannot be decoded are named and have no
-row; then the exit status is 3.
+The command decodes the videos, extracts their views with the settings of the encoder's training, and encodes
+them. It writes one row per video, or per window; with several views also their concatenation. Videos that
+cannot be decoded are listed and have no row; the exit status is then 3.
 """
 
 from __future__ import annotations
@@ -28,13 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
     add("videos", nargs="*", metavar="VIDEO", help="files; their names, as given, are the ids")
-    add("--manifest", type=Path, help="table with the columns id and path, in place of VIDEO ...")
-    add("--encoder", type=Path, required=True, help="folder that `cocon export` wrote")
+    add("--manifest", type=Path, help="table with the columns id and path, instead of VIDEO ...")
+    add("--encoder", type=Path, required=True, help="folder written by `cocon export`")
     add("--output", type=output_file, required=True, help=".h5, .npz or .csv")
     add("--views", nargs="+", choices=tuple(VIEWS), help="some of the encoder's views; default: all")
-    add("--per-window", action="store_true", help="a row per window, with its time, and not per video")
+    add(
+        "--per-window",
+        action="store_true",
+        help="write a row per window, with its time, instead of a row per video",
+    )
     add("--batch-size", type=int, default=16, help="windows per forward pass")
-    add("--at-once", type=int, default=32, help="videos whose views are on the disk ($TMPDIR) at one time")
+    add("--at-once", type=int, default=32, help="videos whose views are on the disk ($TMPDIR) at a time")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--threads", type=int, help="threads of this process and of the extraction")
     add(
@@ -43,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("BACKEND", "PYTHON"),
-        help="Python of the environment that a backend is installed in; may be repeated",
+        help="Python of the environment of a backend; may be repeated",
     )
 
 

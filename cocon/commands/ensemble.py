@@ -17,7 +17,9 @@ HELP = "late fusion of the views' scores"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("--protocol", required=True, choices=list(PROTOCOLS), help="whose results are fused")
+    parser.add_argument(
+        "--protocol", required=True, choices=list(PROTOCOLS), help="pretraining whose results are fused"
+    )
     parser.add_argument(
         "--inputs",
         required=True,
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the .npz of scores per view; for retrieval the .h5 of features",
     )
     parser.add_argument(
-        "--output", required=True, type=output_file, help=".json of metrics; scores go beside it"
+        "--output", required=True, type=output_file, help=".json of metrics; scores are written next to it"
     )
     parser.add_argument("--settings", default="{}", help="ensemble, retrieval, bootstrap: JSON or a file")
     parser.add_argument("--manifest", type=Path, help="table of the videos (retrieval only)")
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the row of metrics and, beside it, the fused scores."""
+    """Write the row of metrics, and the fused scores next to it."""
     evaluate_ensemble(
         args.protocol,
         inputs=parse_inputs(args.inputs),

@@ -1,7 +1,7 @@
-"""``cocon export``: encoders as a folder that stands for itself.
+"""``cocon export``: write encoders as a self-contained folder.
 
-Weights, all settings that an embedding depends on (those of the views' extraction included) and a model card.
-``cocon embed`` and ``cocon.load_encoder`` read it, on any machine, without the data it was trained on.
+The folder has the weights, all settings that an embedding depends on (including those of the extraction) and
+a model card. ``cocon embed`` and ``cocon.load_encoder`` read it on any machine, without the training data.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from cocon.export.config import POOLINGS
 from cocon.files import output_folder
 from cocon.terminal import say
 
-HELP = "write encoders, their settings and a model card as one folder"
+HELP = "write encoders, their settings and a model card into one folder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("--encoders", type=Path, nargs="+", required=True, metavar="FILE", help="checkpoints, one per view")
+    add("--encoders", type=Path, nargs="+", required=True, metavar="FILE", help="encoders, one file per view")
     add(
         "--output",
         type=output_folder,
         required=True,
-        help="the folder to write; an earlier export is replaced",
+        help="the output folder; an earlier export is replaced",
     )
     add_shards(
         parser,
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--embedding",
         choices=POOLINGS,
         default="encoder",
-        help="which of the features of `cocon features`; default: encoder, which retrieval compares",
+        help="which features of `cocon features`; default: encoder, as in retrieval",
     )
     add("--dataset", default="", help="name of the training data, for the card")
     add("--summary", type=Path, help="summary.json, for the accuracies in the card")

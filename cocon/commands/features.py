@@ -1,6 +1,6 @@
-"""``cocon features``: features of all labelled videos from a frozen encoder.
+"""``cocon features``: compute features of all labelled videos with a frozen encoder.
 
-The encoder sees half-overlapping windows over each whole video; its outputs are averaged over the windows.
+The encoder processes half-overlapping windows of each whole video; its outputs are averaged over the windows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cocon.config.settings import parse_settings
 from cocon.files import output_file
 from cocon.views import VIEWS
 
-HELP = "features of all labelled videos from a frozen encoder"
+HELP = "compute features of all labelled videos with a frozen encoder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", type=output_file, required=True, help="the .h5 file of features")
     add("--settings", default="{}", help="JSON or a file: clip")
     add("--batch-size", type=int, default=16, help="windows per forward pass")
-    add("--workers", type=int, default=0, help="processes that decode; 0: in this one")
+    add("--workers", type=int, default=0, help="data worker processes; 0: load in this process")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--threads", type=int, help="threads of this process")
 

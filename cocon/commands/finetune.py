@@ -1,9 +1,9 @@
-"""``cocon finetune``: train encoder and aggregator further with labels, and test the classifier.
+"""``cocon finetune``: fine-tune encoder and aggregator with labels, and test the classifier.
 
 ``--preset linear_sgd`` trains a linear layer only. Scores (.npz), log (.log.jsonl) and the classifier
-(.safetensors) are written beside the metrics.
+(.safetensors) are written next to the metrics.
 
-The same command goes on with a run that was interrupted.
+The same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--view", required=True, choices=tuple(VIEWS))
     add("--checkpoint", type=Path, required=True, help="the encoder, <view>.safetensors")
     add("--split", required=True, help="name of the split, for instance 1")
-    add("--output", type=output_file, required=True, help=".json of metrics; the rest goes beside it")
+    add(
+        "--output",
+        type=output_file,
+        required=True,
+        help=".json of metrics; the other files are written next to it",
+    )
     add("--state", type=output_folder, required=True, help="folder for unfinished runs")
     add("--preset", default="finetune", choices=FRAME_PROTOCOLS, help="the protocol")
     add("--name", default="", help="name of the row in the table; default: the preset")

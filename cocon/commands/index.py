@@ -1,4 +1,4 @@
-"""``cocon index``: write the manifest of a data set, or the part of it that belongs to one shard."""
+"""``cocon index``: write the manifest of a data set, or of one shard."""
 
 from __future__ import annotations
 
@@ -31,14 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--settings", required=True, help="the data set's section of config.yaml, as JSON")
     add("--output", type=output_file, required=True, help="the manifest, a CSV file")
     add("--shard", type=int, metavar="K", help="list part K of the videos (from 0); default: all")
-    add("--shards", type=int, default=1, metavar="N", help="of N parts; the ids decide (default 1)")
-    add("--split", help="list the roles in this split only, or in common, all, any (docs/datasets.md)")
+    add("--shards", type=int, default=1, metavar="N", help="of N parts, assigned by id (default 1)")
+    add("--split", help="list the roles of this split only, or of common, all, any (docs/datasets.md)")
     add(
         "--for-pretraining",
         action="store_true",
         help="leave out labels of videos that encoders are tested on",
     )
-    add("--expect", metavar="ID", help="what identified the videos and their files when the run was planned")
+    add(
+        "--expect",
+        metavar="ID",
+        help="fingerprint of the videos and their files from the planning of the run",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -56,8 +60,8 @@ def run(args: argparse.Namespace) -> None:
         found, what = members_of(videos, identity), f"shard {args.shard} of {args.shards}"
     if args.expect not in (None, found):
         raise DatasetError(
-            f"the list of videos or one of their files has changed since the run was planned ({what})",
-            "run the same command again: it plans with the new list",
+            f"the list of videos or one of their files changed after the run was planned ({what})",
+            "run the same command again; it plans with the new list",
         )
     if args.for_pretraining:
         videos = with_labels_to_choose_by(settings, videos)

@@ -1,4 +1,4 @@
-"""``cocon init``: encoders as they are before any training, the row "random" of every table."""
+"""``cocon init``: untrained encoders, the row "random" of every table."""
 
 from __future__ import annotations
 

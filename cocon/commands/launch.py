@@ -1,8 +1,8 @@
-"""``cocon launch -- COMMAND``: run a training command as one or more processes that train together.
+"""``cocon launch -- COMMAND``: run a distributed training, as one or more processes.
 
-On one machine each process has a GPU that no other job has (see ``cocon lease``). In a SLURM job they are
-those of a job step, on as many nodes as the job has; a run that a signal has stopped, with its state saved,
-puts the job back into the queue.
+On one machine each process gets a GPU that no other job uses (see ``cocon lease``). In a SLURM job the
+processes form a job step on all nodes of the job; if a signal stopped the run and its state is saved, the job
+is requeued.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ import signal
 from cocon.errors import ConfigError
 from cocon.launch import Layout, launch
 
-HELP = "run a training command as several processes, on GPUs of their own or on several nodes"
+HELP = "run a training command as several processes, each with its own GPU, on one or more nodes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon launch``."""
     add = parser.add_argument
-    add("--nodes", type=int, default=1, metavar="N", help="machines (default %(default)s)")
-    add("--processes", type=int, default=1, metavar="N", help="on each of them (default %(default)s)")
-    add("--threads", type=int, default=1, metavar="N", help="of a machine, shared by its processes")
-    add("--gpus", type=int, default=0, metavar="N", help="in all: 0, or one for each process")
-    add("command_line", nargs="+", metavar="COMMAND", help="after --: what to run")
+    add("--nodes", type=int, default=1, metavar="N", help="number of nodes (default %(default)s)")
+    add("--processes", type=int, default=1, metavar="N", help="processes per node (default %(default)s)")
+    add("--threads", type=int, default=1, metavar="N", help="threads per node, shared by its processes")
+    add("--gpus", type=int, default=0, metavar="N", help="GPUs in total: 0, or one per process")
+    add("command_line", nargs="+", metavar="COMMAND", help="the command to run, after --")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the command, and end with its status."""
+    """Run the command, and exit with its status."""
     for name in ("nodes", "processes", "threads"):
         if getattr(args, name) < 1:
             raise ConfigError(f"--{name} must be at least 1")
     count = args.nodes * args.processes
     if args.gpus not in (0, count):
         raise ConfigError(
-            f"{count} processes need {count} GPUs, and the job may have {args.gpus}",
+            f"{count} processes need {count} GPUs, but --gpus is {args.gpus}",
             "raise `resources: gpu` in the profile, or lower jobs.<stage>.gpus in config.yaml",
         )
     # srun has its signals from SLURM, and time to pass them on; an exception here would kill it at once.

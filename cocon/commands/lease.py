@@ -1,9 +1,9 @@
-"""``cocon lease -- COMMAND``: run a command with a GPU that no other job of this machine has.
+"""``cocon lease -- COMMAND``: run a command with GPUs that no other job of this machine uses.
 
-Jobs that start at the same time on a machine with several GPUs would all use the first. This command waits
-until as many devices as wanted are free, names them in CUDA_VISIBLE_DEVICES, and becomes the command. The
-devices are free again when that ends, in whatever way. If CUDA_VISIBLE_DEVICES is set already, by a person or
-by a cluster's scheduler, the choice is among those. In a SLURM job that was given none, none can be seen.
+Without it, all jobs that start on a machine with several GPUs would use the first one. This command waits
+until enough devices are free, sets CUDA_VISIBLE_DEVICES to them, and replaces itself by the command (exec).
+The devices are free again when the command ends, in whatever way. If a user or a scheduler has already set
+CUDA_VISIBLE_DEVICES, it chooses among those. In a SLURM job without GPUs, no device is visible.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ import argparse
 from cocon.errors import ConfigError
 from cocon.gpu_lease import run_with_lease
 
-HELP = "run a command with GPUs of its own"
+HELP = "run a command with GPUs that no other job uses"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon lease``."""
-    parser.add_argument("--gpus", type=int, default=1, metavar="N", help="how many (default %(default)s)")
-    parser.add_argument("command_line", nargs="+", metavar="COMMAND", help="after --: what to run")
+    parser.add_argument(
+        "--gpus", type=int, default=1, metavar="N", help="number of GPUs (default %(default)s)"
+    )
+    parser.add_argument("command_line", nargs="+", metavar="COMMAND", help="the command to run, after --")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Become the command."""
+    """Replace this process by the command."""
     if args.gpus < 0:
         raise ConfigError("--gpus must be at least 0")
     run_with_lease(args.gpus, args.command_line)

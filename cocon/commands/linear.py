@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the row of metrics and, beside it, the probabilities."""
+    """Write the row of metrics, and the probabilities next to it."""
     settings = parse_settings(args.settings, LinearSettings)
     evaluate_features(
         "linear",

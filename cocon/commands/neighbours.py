@@ -1,4 +1,4 @@
-"""``cocon neighbours``: are the test videos of one class alike in each view?"""
+"""``cocon neighbours``: similarity of test videos of the same class, per view."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cocon.commands.ensemble import parse_inputs
 from cocon.files import output_file
 from cocon.terminal import say
 
-HELP = "how alike the test videos of one class are in each view, and how near"
+HELP = "measure how similar test videos of the same class are in each view"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--manifest", required=True, type=Path, help="table of the videos")
     add("--features", required=True, nargs="+", metavar="VIEW=FILE", help="features of the same encoders")
-    add("--split", required=True, help="whose test videos are compared")
+    add("--split", required=True, help="split whose test videos are compared")
     add("--seed", type=int, default=0, help="seed of the encoders, noted in the output")
     add("--output", required=True, type=output_file, help=".json")
 

@@ -1,8 +1,8 @@
-"""``cocon plan DATASET``: hours, bytes and jobs of a whole evaluation, before it is started.
+"""``cocon plan DATASET``: estimate hours, bytes and jobs of an evaluation before it starts.
 
-Extraction, training steps, features, probe and retrieval are measured for a few seconds each on this machine;
-the rest is multiplication by the videos of the data set, which need not be there yet. Where there is no GPU
-to measure on, the operations of a step are counted and divided by what a GPU is said to keep up.
+Extraction, training steps, features, probe and retrieval are measured for a few seconds each on this machine,
+then multiplied by the number of videos of the data set, which need not exist yet. Without a GPU, the
+operations of a step are counted and divided by the sustained speed of a GPU (``--gpu-tflops``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cocon.terminal import say
 
-HELP = "hours, bytes and jobs of a whole evaluation, from a short measurement"
+HELP = "estimate hours, bytes and jobs of an evaluation, from a short measurement"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("dataset", help="a data set of the configuration")
     add("--config", type=Path, default=Path("config.yaml"), help="default: %(default)s")
-    add("--cpus", type=int, required=True, metavar="N", help="cores of all machines together")
-    add("--gpus", type=int, default=0, metavar="N", help="GPUs of all machines together (default: none)")
+    add("--cpus", type=int, required=True, metavar="N", help="cores of all machines")
+    add("--gpus", type=int, default=0, metavar="N", help="GPUs of all machines (default: none)")
     add(
         "--gpu-tflops",
         type=float,
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure, add up and print."""
+    """Measure, sum up and print."""
     from cocon.config.settings import load_config
     from cocon.errors import ConfigError
     from cocon.planning.amount import roles_of

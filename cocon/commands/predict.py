@@ -1,6 +1,6 @@
-"""``cocon predict``: labels for videos, from their shards and trained classifiers.
+"""``cocon predict``: predict labels of videos from their shards, with trained classifiers.
 
-``view-extractors`` writes the shards, one folder per view. Videos that a view lacks have no row.
+``view-extractors`` writes the shards, one folder per view. Videos that are missing in a view have no row.
 """
 
 from __future__ import annotations
@@ -15,18 +15,24 @@ from cocon.evaluation.settings import EnsembleSettings
 from cocon.files import output_file
 from cocon.terminal import say
 
-HELP = "labels for videos by trained classifiers"
+HELP = "predict labels of videos with trained classifiers"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("--classifiers", required=True, nargs="+", metavar="VIEW=FILE", help="what `cocon finetune` wrote")
+    add(
+        "--classifiers",
+        required=True,
+        nargs="+",
+        metavar="VIEW=FILE",
+        help="classifiers written by `cocon finetune`",
+    )
     add_shards(parser)
     add("--output", type=output_file, required=True, help="the .csv to write")
     add("--settings", default="{}", help="ensemble, the weights of the views: JSON or a file")
     add("--batch-size", type=int, default=16, help="windows per forward pass")
-    add("--workers", type=int, default=0, help="processes that decode; 0: in this one")
+    add("--workers", type=int, default=0, help="data worker processes; 0: load in this process")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--threads", type=int, help="threads of this process")
 
@@ -49,4 +55,4 @@ def run(args: argparse.Namespace) -> None:
     write_predictions(args.output, found)
     if found.left_out:
         names = ", ".join(found.left_out[:5])
-        say(f"{len(found.left_out)} videos cannot be judged: {names}", file=sys.stderr)
+        say(f"{len(found.left_out)} videos cannot be classified: {names}", file=sys.stderr)

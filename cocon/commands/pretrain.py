@@ -1,8 +1,8 @@
-"""``cocon pretrain``: learn representations without labels.
+"""``cocon pretrain``: pretrain encoders without labels.
 
 Stage 1 trains one view from scratch with L_cpc; stage 2 trains several views together, from the encoders
-of stage 1. The same command goes on with a run that was interrupted; one that SIGTERM, SIGUSR1 or SIGINT
-stopped has exit code 75. Under ``torchrun`` every process takes its part of the batch.
+of stage 1. The same command resumes an interrupted run; if SIGTERM, SIGUSR1 or SIGINT stopped it, its exit
+status is 75. Under ``torchrun`` every process takes its part of the batch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cocon.files import output_file, output_folder
 from cocon.pretrainings import PRESETS
 from cocon.views import VIEWS
 
-HELP = "pretrain encoders (stage 1: one view, stage 2: views together)"
+HELP = "pretrain encoders (stage 1: one view; stage 2: all views together)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output-dir", type=output_folder, required=True, help="folder for <view>.safetensors")
     add("--log", type=output_file, required=True, help="file for one JSON object per epoch")
     add("--state", type=output_folder, required=True, help="folder for unfinished runs")
-    add("--resume", type=Path, help="a checkpoint of that folder (.pt) to go on from, not the newest")
+    add("--resume", type=Path, help="resume from this checkpoint (.pt) of that folder instead of the newest")
     add("--settings", default="{}", help="JSON or a file: clip, network, pretraining")
     add("--seed", type=int, default=0)
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")

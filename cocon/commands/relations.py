@@ -1,4 +1,4 @@
-"""``cocon relations``: which classes are alike, and do the views agree about it?"""
+"""``cocon relations``: similar classes, and the agreement of the views on them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cocon.evaluation.settings import RelationsSettings
 from cocon.files import output_file
 from cocon.terminal import say
 
-HELP = "nearest classes of every class, and how many the views agree about"
+HELP = "find the nearest classes of every class, and count those on which the views agree"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--manifest", required=True, type=Path, help="table of the videos")
     add("--features", required=True, nargs="+", metavar="VIEW=FILE", help="features of the same encoders")
-    add("--split", required=True, help="whose test videos are compared")
+    add("--split", required=True, help="split whose test videos are compared")
     add("--settings", default="{}", help="relations: JSON or a file")
     add("--seed", type=int, default=0, help="seed of the encoders, noted in the output")
     add("--output", required=True, type=output_file, help=".json")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the relations and say how many classes agree."""
+    """Write the relations and print how many classes agree."""
     from cocon.evaluation.run import evaluate_relations
 
     found = evaluate_relations(

@@ -1,4 +1,4 @@
-"""``cocon render``: make the embedded demo data set, or the small set with two persons in a frame."""
+"""``cocon render``: render the embedded demo data set, or the small set with two persons per frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cocon.datasets.demo import render
 from cocon.errors import CoConError
 from cocon.files import output_folder
 
-HELP = "render the videos of the embedded demo, with their true pose, mask and flow"
+HELP = "render the videos of the embedded demo with their true pose, mask and flow"
 
 _EXAMPLES = """examples:
   cocon render --settings '{"kind": "demo", "recipe": "demo", "shards": 1}' --processes 2
@@ -22,22 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--settings", help="the data set's section of config.yaml, as JSON")
-    parser.add_argument(
-        "--root", type=output_folder, help="folder to render to, instead of the settings' root"
-    )
+    parser.add_argument("--root", type=output_folder, help="output folder, instead of `root` in the settings")
     parser.add_argument(
         "--persons",
         type=int,
         choices=(1, 2),
         default=1,
-        help="2: in place of the data set, twelve clips of two persons each, to score what finds everybody; "
-        "of the settings, the seed counts (default: 1)",
+        help="2: instead of the data set, render twelve clips of two persons each, to score backends "
+        "that find "
+        "several persons; uses only the seed of the settings (default: 1)",
     )
-    parser.add_argument("--processes", type=int, default=1, help="clips that are rendered at the same time")
+    parser.add_argument("--processes", type=int, default=1, help="clips that are rendered in parallel")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Render what is missing of an interrupted run, or everything."""
+    """Render the clips that do not exist yet."""
     if args.persons == 2:
         _render_pairs(args)
         return

@@ -1,4 +1,4 @@
-"""``cocon report``: everything that was measured, in one HTML file."""
+"""``cocon report``: all results in one HTML file."""
 
 from __future__ import annotations
 
@@ -25,23 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--encoders", type=Path, help="folder with one folder per pretraining; default: <results>/pretrain"
     )
-    parser.add_argument(
-        "--settings", default="{}", help="the recipe and the seed that were used: JSON or a file"
-    )
-    parser.add_argument(
-        "--output", type=output_file, help="the file to write; default: <results>/report.html"
-    )
+    parser.add_argument("--settings", default="{}", help="the recipe and the seed of the run: JSON or a file")
+    parser.add_argument("--output", type=output_file, help="output file; default: <results>/report.html")
     parser.add_argument("--title", default="", help="name of the data set; default: that of the folder")
     parser.add_argument(
         "--views", nargs="+", choices=list(VIEWS), default=(), help="views to show; default: all"
     )
     parser.add_argument(
-        "--pretraining", default="", help="what curves, confusion and neighbours show; default: the furthest"
+        "--pretraining",
+        default="",
+        help="pretraining that curves, confusion and neighbours show; default: the most advanced one",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the report; whatever is absent is named in it.
+    """Write the report; it lists missing inputs.
 
     Raises:
         ConfigError: when the results folder does not exist.

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the row of metrics and, beside it, the neighbours."""
+    """Write the row of metrics, and the neighbours next to it."""
     settings = parse_settings(args.settings, RetrievalSettings)
     evaluate_features(
         "retrieval",

@@ -1,4 +1,4 @@
-"""``cocon schema``: the JSON schema of ``config.yaml``, made from the typed configuration."""
+"""``cocon schema``: the JSON schema of ``config.yaml``, generated from the typed configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look into shards, check that they are whole, and show what is in them."""
+"""Verify shards, print their content, and draw them as contact sheets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXAMPLES = """examples:
   cocon shards info results/demo/shards/rgb/00000.h5 --json
   cocon shards show results/demo/shards --status
   cocon shards show results/demo/shards --video wave/s01_t1 --output sheet.png"""
-_WHERE = "shard, or a folder in which all *.h5 files are meant"
+_WHERE = "shard, or a folder of *.h5 files"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,35 +33,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     verify = actions.add_parser(
         "verify",
-        help="compare every checksum",
-        description="Read every byte and compare all checksums; exit with 2 if a shard is bad.",
+        help="verify every checksum",
+        description="Read every byte and verify all checksums; exit status 2 if a shard is bad.",
     )
     verify.add_argument("shards", type=Path, nargs="+", metavar="SHARD", help=_WHERE)
 
     info = actions.add_parser(
         "info",
-        help="say what is inside",
-        description="View, codec, numbers of videos and frames, size, settings, and which videos are not ok.",
+        help="print the content",
+        description="Print view, codec, numbers of videos and frames, size, settings, and the videos "
+        "that are not ok.",
     )
     info.add_argument("shards", type=Path, nargs="+", metavar="SHARD", help=_WHERE)
-    info.add_argument("--json", action="store_true", help="one JSON document, with every row of the tables")
+    info.add_argument(
+        "--json", action="store_true", help="print one JSON document, with every row of the tables"
+    )
 
     show = actions.add_parser(
         "show",
         help="draw a video's views as a contact sheet, or list all videos",
-        description="Draw a contact sheet: a row per view, a column per frame. Or list the videos.",
+        description="Draw a contact sheet (a row per view, a column per frame), or list the videos.",
     )
     show.add_argument("shards", type=Path, nargs="+", metavar="SHARD", help=_WHERE)
     what = show.add_mutually_exclusive_group(required=True)
     what.add_argument("--video", metavar="ID", help="the video to draw")
-    what.add_argument("--status", action="store_true", help="list frames and status of every video")
-    show.add_argument("--frames", type=int, default=8, metavar="N", help="columns (default 8)")
-    show.add_argument("--height", type=int, default=150, metavar="PX", help="of a picture (default 150)")
-    show.add_argument("--output", type=output_file, default=Path("sheet.png"), help="PNG (default sheet.png)")
+    what.add_argument("--status", action="store_true", help="list the frames and status of every video")
+    show.add_argument("--frames", type=int, default=8, metavar="N", help="number of columns (default 8)")
+    show.add_argument(
+        "--height", type=int, default=150, metavar="PX", help="height of a picture, px (default 150)"
+    )
+    show.add_argument(
+        "--output", type=output_file, default=Path("sheet.png"), help="output file, PNG (default sheet.png)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do one action with all shards that are named."""
+    """Run one action on all given shards."""
     paths = shard_files(args.shards)
     if args.action == "verify":
         verify_all(paths)
@@ -79,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def shard_files(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are, folders as the ``*.h5`` files below them.
+    """List the given files, and the ``*.h5`` files below the given folders.
 
     Raises:
         ShardError: for a folder without any.
@@ -97,7 +104,7 @@ def shard_files(paths: Iterable[Path]) -> list[Path]:
 
 
 def verify_all(paths: Sequence[Path]) -> None:
-    """Print a line per shard and a summary; raises ShardError when one is bad or cannot be read."""
+    """Print a line per shard and a summary; raises ShardError if one is bad or cannot be read."""
     from cocon.shards.header import DamagedShardError
     from cocon.shards.verify import verify
 
@@ -117,12 +124,12 @@ def verify_all(paths: Sequence[Path]) -> None:
         also = f", and {bad} are bad" if bad else ""
         raise ShardError(
             f"{unread} of {len(paths)} files cannot be read as shards{also}",
-            "nothing is known of their content: see who may read them, and that they are shards",
+            "check their permissions, and that they are shards",
         )
     if bad:
         raise ShardError(
             f"{bad} of {len(paths)} shards are bad",
-            "delete them and run the workflow again; it makes them again",
+            "delete them and run the workflow again; it extracts them again",
         )
     say(f"{len(paths)} shards, all whole")
 
@@ -182,7 +189,7 @@ def info(paths: Sequence[Path], *, as_json: bool) -> None:
 
 
 def status(paths: Sequence[Path]) -> None:
-    """A line per video: its length, size and status in every view."""
+    """Print a line per video: length, size and status in every view."""
     from cocon.shards import Shard
 
     shards = [Shard(path) for path in paths]

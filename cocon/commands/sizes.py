@@ -1,4 +1,4 @@
-"""``cocon sizes``: the accuracy of a logistic regression that sees the size of the frames only."""
+"""``cocon sizes``: accuracy of a logistic regression on the frame size alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cocon.files import output_file
 from cocon.terminal import say
 from cocon.views import VIEWS
 
-HELP = "what a logistic regression knows from the size of the frames alone"
+HELP = "measure the accuracy of a logistic regression on the frame size alone"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--manifest", required=True, type=Path, help="table of the videos")
     add_shards(parser)
-    add("--view", required=True, choices=tuple(VIEWS), help="whose shards are asked for the sizes")
+    add("--view", required=True, choices=tuple(VIEWS), help="view whose shards provide the sizes")
     add("--split", required=True, help="name of the split, for instance 1")
     add("--output", required=True, type=output_file, help=".json")
 

@@ -1,6 +1,6 @@
 """``cocon summary``: all rows of metrics in one file, and as tables in the terminal.
 
-With ``--setting`` the published figures stand beside those that ran in the same setting; ``--paper`` gathers
+With ``--setting`` the table shows published figures next to results of the same setting; ``--paper`` collects
 such summaries in the paper's table of results.
 """
 
@@ -28,17 +28,17 @@ from cocon.evaluation.summary import (
 from cocon.files import output_file, write_csv, write_json
 from cocon.terminal import say
 
-HELP = "gather rows of metrics into one summary, or show one"
+HELP = "collect metrics in one summary, or print a summary"
 
 
 class Seen(RootModel[dict[str, tuple[int, int]]]):
-    """Test videos that were pretrained on, and all test videos, by split."""
+    """Numbers of test videos seen in pretraining, and of all test videos, by split."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--metrics", nargs="+", type=Path, metavar="JSON", help="files of one row each")
+    source.add_argument("--metrics", nargs="+", type=Path, metavar="JSON", help="metrics files")
     source.add_argument("--show", type=Path, metavar="SUMMARY", help="print the tables of a summary")
     source.add_argument(
         "--paper",
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--setting",
-        help="data sets, network and views, where published figures may stand beside: JSON or a file",
+        help="data sets, network and views, to select published figures: JSON or a file",
     )
     parser.add_argument(
         "--seen",
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
         say(_text(read_summary(args.show), read_cells(args.show), read_seen(args.show)))
         return
     if args.output is None or args.csv is None:
-        raise ConfigError("a table needs to know where to be written", "give --output and --csv")
+        raise ConfigError("a table needs output files", "give --output and --csv")
     if args.paper:
         cells = whole_table([cell for path in args.paper for cell in read_cells(path)])
         rows = [cell.row() for cell in cells]
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def read_cells(path: Path) -> list[Cell]:
-    """The published figures beside those of a summary; none if it was written without a setting.
+    """Published figures for a summary; none if it was written without a setting.
 
     Raises:
         DatasetError: The file is missing or no summary.
@@ -99,7 +99,7 @@ def read_cells(path: Path) -> list[Cell]:
     try:
         return cells_beside(read_summary(path), Setting.model_validate(setting))
     except ValueError as error:
-        raise DatasetError(f"{path} has a setting that this version does not know: {error}") from error
+        raise DatasetError(f"{path} has a setting that this version does not support: {error}") from error
 
 
 def _text(results: Sequence[Result], cells: Sequence[Cell], seen: Mapping[str, tuple[int, int]]) -> str:

@@ -50,7 +50,7 @@ def crop_at(height: int, width: int, size: int, position: Sequence[float] | np.n
     if min(height, width) < size:
         raise ConfigError(
             f"stored frames of {width} x {height} px are smaller than the crop of {size} px",
-            "lower clip.crop of this view, or raise its extraction.<view>.short_side",
+            "lower clip.crop of this view, or increase extraction.<view>.short_side",
         )
     return _placed(height, width, (size, size), position)
 

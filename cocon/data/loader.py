@@ -90,7 +90,7 @@ def workers_watched() -> Iterator[None]:
             raise
         raise WorkerError(
             f"a process that loads data{dead[1].split('. ')[0].rstrip('. ')}",
-            "when memory runs out the kernel ends processes: fewer workers and cache_megabytes need less",
+            "the kernel may have killed it for lack of memory: reduce workers or cache_megabytes",
         ) from error
 
 

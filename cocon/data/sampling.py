@@ -53,7 +53,7 @@ def clip_frames(
 
 
 def eval_windows(length: int, clip: Clip) -> list[np.ndarray]:
-    """The clips that are averaged when a whole video is judged.
+    """The clips that are averaged when a whole video is evaluated.
 
     Windows of N blocks overlap by half; the last one lies flush with the end of the video, so that every
     frame at the clip's stride is seen. There is always at least one window.

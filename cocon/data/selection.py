@@ -62,7 +62,7 @@ def select_videos(
         reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise DatasetError(
             f"split '{split}' has no training videos to learn from" + (f": {reasons}" if reasons else ""),
-            "look at the column of this split in the manifest, and at `cocon shards`",
+            "check the column of this split in the manifest, and `cocon shards show --status`",
         )
     held_out = _held_out_groups(chosen, validation_fraction, seed)
     return Selection(

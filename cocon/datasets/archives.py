@@ -72,13 +72,13 @@ def check_reader(name: str) -> None:
         import libarchive  # noqa: F401
     except ModuleNotFoundError as error:
         raise DatasetError(
-            "rar archives are read by libarchive, and its package for Python is not installed",
+            "reading rar archives needs the Python package of libarchive, which is not installed",
             f"{how_to_install('libarchive')}, and the library itself ({_LIBRARY}), {_BY_HAND}",
         ) from error
     except (ImportError, TypeError, AttributeError, OSError) as error:
         # The Python package is there, but what it finds of the library is not.
         raise DatasetError(
-            "rar archives are read by libarchive, which this machine does not have",
+            "reading rar archives needs libarchive, which is not installed",
             f"install it ({_LIBRARY}), {_BY_HAND}",
         ) from error
 
@@ -86,8 +86,8 @@ def check_reader(name: str) -> None:
 def unpack(archive: Path, place: Place, choose: Choose = not_there) -> int:
     """Write the wanted members of an archive, and of the archives in it, to where they belong.
 
-    A member that is there already, in its size, is not written again, so a killed unpacking goes on. Inner
-    archives are copied out one at a time and removed again.
+    A member that is there already, in its size, is not written again, so an interrupted unpacking resumes.
+    Inner archives are copied out one at a time and removed again.
 
     Args:
         archive: zip, tar or rar.
@@ -105,11 +105,12 @@ def unpack(archive: Path, place: Place, choose: Choose = not_there) -> int:
     except _DAMAGED as error:
         if no_room(error):
             raise DatasetError(
-                f"the disk is full, {archive} is unpacked in part", "make room and run it again: it goes on"
+                f"the disk is full; {archive} is unpacked only partly",
+                "free some space and run it again; it resumes",
             ) from error
         raise DatasetError(
             f"{archive} cannot be unpacked: {error}",
-            "if it is damaged, delete it and get it again; else unpack it with another tool, "
+            "if it is damaged, delete it and download it again; otherwise unpack it with another tool, "
             "and give the folder to `cocon data get --from`",
         ) from error
 
@@ -130,7 +131,7 @@ def read_members(archive: Path) -> Iterator[Member]:
 
 def _unpack(archive: Path, place: Place, choose: Choose, depth: int = 0) -> int:
     if depth > _DEEPEST:
-        raise ValueError(f"there are more than {_DEEPEST} archives within each other")
+        raise ValueError(f"there are more than {_DEEPEST} nested archives")
     count = 0
     for member in read_members(archive):
         if target := place(member.name):
@@ -165,7 +166,7 @@ def _read_zip(path: Path) -> Iterator[Member]:
             # Unix writes the kind of a file into the upper half; others leave that 0.
             kind = stat.S_IFMT(info.external_attr >> 16)
             if info.flag_bits & _ENCRYPTED:
-                raise ValueError(f"{info.filename} is encrypted, and no password is known here")
+                raise ValueError(f"{info.filename} is encrypted")
             if not info.is_dir() and kind in (0, stat.S_IFREG):
                 with archive.open(info) as handle:
                     yield Member(PurePosixPath(info.filename), info.file_size, _blocks(handle))

@@ -31,7 +31,7 @@ def check(settings: Any, output: Path, *, min_frames: int, decode: bool = True, 
         processes: files read at the same time.
 
     Raises:
-        DatasetError: a fault would spoil the accuracies; everything is printed and written before.
+        DatasetError: a fault would affect the accuracies; everything is printed and written before.
     """
     videos = registry.list_videos(settings)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -48,8 +48,8 @@ def check(settings: Any, output: Path, *, min_frames: int, decode: bool = True, 
     say(output)
     if serious := sum(finding.serious for finding in findings):
         raise DatasetError(
-            f"{serious} fault{'s' if serious > 1 else ''} would spoil the accuracies",
-            f"mend what is named above; the column 'status' of {output} has every video",
+            f"{serious} fault{'s' if serious > 1 else ''} would affect the accuracies",
+            f"fix the faults above; the column 'status' of {output} has every video",
         )
 
 

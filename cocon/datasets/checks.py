@@ -44,7 +44,7 @@ def check_classes(videos: Sequence[Video], split: str, *, folds: bool = False) -
         if folds and tested[label] and not learned[label]:
             raise DatasetError(
                 f"fold '{split}' tests all videos of the class '{label}' ({tested[label]}), none is left to "
-                "learn from",
+                "train on",
                 "a class needs videos of two groups at least: add some, or empty its label to use it for "
                 "pretraining only",
             )

@@ -123,7 +123,7 @@ def _video(
     if not row["video"]:
         raise DatasetError(f"{where}: the column 'video' is empty", hint)
     if PurePosixPath(row["video"]).name in ("", "..") or "\0" in row["video"]:
-        raise DatasetError(f"{where}: {row['video']!r} is no name of a file", hint)
+        raise DatasetError(f"{where}: {row['video']!r} is not a file name", hint)
     roles = {
         split: _role(row.get(column, ""), where, bool(settings.folds)) for split, column in column_of.items()
     }
@@ -137,7 +137,7 @@ def _video(
     if TEST in roles.values() and not row["label"]:
         raise DatasetError(
             f"{where}: the test video {row['video']} has no label",
-            "give it one, or the split 'train': a video without a label is pretrained on, never tested",
+            "give it one, or the split 'train': videos without a label are used for pretraining only",
         )
     path = settings.videos / row["video"]
     video_id = str(PurePosixPath(row["video"]).with_suffix(""))
@@ -150,7 +150,7 @@ def _role(cell: str, where: str, folds: bool) -> str:
     role = _ROLE_OF_WORD.get(cell.lower())
     if role is None:
         known = ", ".join(role for role in ROLES if role)
-        raise DatasetError(f"{where}: '{cell}' is no split", f"write one of: {known}, none, or nothing")
+        raise DatasetError(f"{where}: '{cell}' is not a split", f"write one of: {known}, none, or nothing")
     return role
 
 

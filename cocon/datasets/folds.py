@@ -52,7 +52,7 @@ def folds_of(rows: Sequence[tuple[str, str]], folds: int | str) -> dict[str, str
 
     Args:
         rows: group and class of every video that is tested.
-        folds: how many, or :data:`LEAVE_ONE_GROUP_OUT`, which tests every group by itself.
+        folds: how many, or :data:`LEAVE_ONE_GROUP_OUT`, which tests every group alone.
 
     Raises:
         DatasetError: there are too few groups.

@@ -1,4 +1,4 @@
-"""From published archives to videos under their official names; every step can be killed and goes on.
+"""From published archives to videos under their official names; every step can be killed and resumes.
 
 Only files that the official lists name are taken out of an archive, whatever folders they are in, and they
 are written to the paths that follow from the lists. An archive that was downloaded is removed once it is
@@ -50,12 +50,14 @@ def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[
         with file_lock(store / ".lock", blocking=False):
             receipts = _take_own(settings, own) if own else _take_published(settings, store, keep)
     except BlockingIOError:
-        raise DatasetError(f"another `cocon data get` works in {store}", "wait for it to end") from None
+        raise DatasetError(
+            f"another `cocon data get` is using {store}", "wait until it has finished"
+        ) from None
     videos = kind.list_videos(settings)
     missing = [video.path for video in videos if not video.path.is_file()]
     if len(missing) > kind.OFFICIAL.may_lack * len(videos):
         raise DatasetError(
-            f"{len(missing):,} of {len(videos):,} listed videos were in no archive, such as {missing[0]}",
+            f"{len(missing):,} of {len(videos):,} listed videos were in no archive, for example {missing[0]}",
             f"remove *.json from {store} to have the archives unpacked again, or give others with --from",
         )
     return {"videos": len(videos) - len(missing), "listed": len(videos), "archives": receipts}
@@ -70,7 +72,7 @@ def _take_published(settings: Any, store: Path, keep: bool) -> list[dict[str, An
     videos = _Taking(_video_place(settings), _is_replacement(settings))
     receipts += [_receive(part, store, videos, keep) for part in parts]
     for pair in videos.conflicts:
-        say(f"two files of one name differ, the first is taken: {pair}")
+        say(f"two files with the same name differ, the first is taken: {pair}")
     return receipts
 
 
@@ -100,7 +102,7 @@ def _files(path: Path) -> Iterator[Path]:
     elif path.is_dir():
         yield from (file for file in path.rglob("*") if file.is_file())
     else:
-        raise DatasetError(f"there is no {path}", "give archives, or folders with archives or videos")
+        raise DatasetError(f"there is no {path}", "pass archives, or folders with archives or videos")
 
 
 def _list_place(settings: Any) -> Place:
@@ -138,7 +140,8 @@ def _obtain(part: Part, store: Path) -> tuple[Path, dict[str, Any]]:
             if fault := archive.pin.fault(path):
                 raise DatasetError(
                     f"{path} is not the published archive: {fault}",
-                    f"remove it; or, if you trust it, take it as it is with `cocon data get --from {path}`",
+                    f"remove it; or, if you trust it, use it without a check, with `cocon data get "
+                    f"--from {path}`",
                 )
             return path, _receipt(path) or _new_receipt(archive, path, "")
     faults = []
@@ -173,7 +176,7 @@ def _need_room(folder: Path, size: int, what: str) -> None:
     if size > free:
         raise DatasetError(
             f"{what} needs {size / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free",
-            "make room, or set 'archives:' and 'videos:' of this data set to another disk",
+            "free some space, or set 'archives:' and 'videos:' of this data set to another disk",
         )
 
 

@@ -106,8 +106,8 @@ def _folder_that_counts(videos: Path, name: str, folders: list[str]) -> str:
                 f"{path} ({os.path.getsize(path):,} bytes)" for path in (f"{first}/{name}", f"{other}/{name}")
             )
             raise DatasetError(
-                f"two files of one name differ: {sizes}",
-                "remove the broken one, or put the whole one into a folder 'replacement'",
+                f"two files with the same name differ: {sizes}",
+                "remove the broken one, or put the intact one into a folder 'replacement'",
             )
     return first
 
@@ -121,7 +121,7 @@ def _seconds(text: str, table: Path, line: int) -> int:
     except ValueError:
         pass
     raise DatasetError(
-        f"{table}, line {line}: the time '{text}' is no whole number of seconds",
+        f"{table}, line {line}: the time '{text}' is not a whole number of seconds",
         "take the official list, or correct the line",
     )
 

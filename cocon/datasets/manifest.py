@@ -59,7 +59,7 @@ class Facts:
     Attributes:
         frames: that can be decoded; 0: not counted.
         fps: frames per second; 0: not read.
-        size: of the file, bytes; 0: there is none, or nobody looked.
+        size: of the file, bytes; 0: there is none, or it was not read.
         modified: when the file was changed, ns since 1970; 0 like the size.
         checksum: sha256 of the file; empty: not read.
         status: "ok", "missing", or what is wrong; empty: not looked at.

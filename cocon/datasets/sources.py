@@ -17,7 +17,7 @@ from cocon.errors import DatasetError
 
 @dataclass(frozen=True)
 class Archive:
-    """One published file: an archive, or a list as it is.
+    """One published file: an archive, or a plain list.
 
     Attributes:
         name: below the folder of archives.
@@ -43,7 +43,7 @@ class Official:
         classes: in the lists.
         splits: training and test videos by name of the split.
         per_class: training and test videos of every class in every split; empty where they differ.
-        may_lack: fraction of the videos that nobody can get any more.
+        may_lack: fraction of the videos that are no longer available.
     """
 
     videos: int = 0
@@ -74,8 +74,8 @@ def public_source(kind: str) -> PublicSource:
     module = registry.source(kind)
     if not hasattr(module, "LISTS"):
         raise DatasetError(
-            f"a data set of the kind '{kind}' is not downloaded",
-            "the kinds that are: " + ", ".join(name for name in registry.SOURCES if _is_public(name)),
+            f"a data set of the kind '{kind}' cannot be downloaded",
+            "public kinds: " + ", ".join(name for name in registry.SOURCES if _is_public(name)),
         )
     return cast(PublicSource, module)
 

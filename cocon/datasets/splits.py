@@ -104,9 +104,7 @@ def pretraining_videos(videos: Sequence[Video], split: str) -> list[Video]:
     if split not in (ALL, COMMON):
         found = videos_of(videos, split, TRAIN)
         if not found:
-            raise DatasetError(
-                f"split '{split}' has no training videos", "look at the lists, or at the table"
-            )
+            raise DatasetError(f"split '{split}' has no training videos", "check the lists, or the table")
         return found
     found = [video for video in videos if role_in(video, split) == TRAIN]
     if not found:

@@ -1,4 +1,4 @@
-"""Protocols that judge a pretrained encoder by the labels of a data set.
+"""Protocols that evaluate a pretrained encoder with the labels of a data set.
 
 A new protocol on cached features is one module with ``evaluate(task, split, features, settings)``, one
 line here, one section of settings, one command and one test. A new way to train with labels is a section of

@@ -105,7 +105,7 @@ def gather(
     """Read the files of all pretrainings, seeds and splits, and compare the pretrainings.
 
     Args:
-        metrics: rows of ``summary.json``, with the scores beside them.
+        metrics: rows of ``summary.json``, with the scores next to them.
         relations: what ``cocon relations`` wrote.
         neighbours: what ``cocon neighbours`` wrote.
         frame_sizes: one per split.
@@ -150,7 +150,7 @@ def _cell(measure: str, pretraining: str, view: str, values: Sequence[_Value]) -
     of_splits = [mean(v.figure for v in by_split[split]) for split in splits]
     if len(values) != len(figures) * len(splits):
         raise DatasetError(
-            f"{pretraining}/{view}, {measure} lacks a split of some seed",
+            f"{pretraining}/{view}, {measure} has no results for a split of some seed",
             "give the files of all splits with every seed",
         )
     return Cell(
@@ -182,7 +182,7 @@ def _all_hits(results: Sequence[Result], paths: Sequence[Path]) -> dict[_Key, Hi
     """The hits of every encoder; nothing where the scores of some are not there."""
     files = {result_of(path, read_document(path)).task: path.with_suffix(".npz") for path in paths}
     if lacking := [path for path in files.values() if not path.exists()]:
-        log.warning("there are no scores %s: nothing is compared pair by pair", lacking[0])
+        log.warning("there are no scores %s: pairwise comparisons are left out", lacking[0])
         return {}
     found: dict[_Key, dict[tuple[int, str], Any]] = defaultdict(dict)
     for result in results:

@@ -1,4 +1,4 @@
-"""Trained classifiers on disk, beside the encoders of :mod:`cocon.training.checkpoint`."""
+"""Trained classifiers on disk, like the encoders of :mod:`cocon.training.checkpoint`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def load_classifier(path: Path, *, view: str | None = None) -> tuple[Classifier,
         classes = tuple(distinct(as_type(list[str], document["classes"]), "its classes"))
         head: Literal["context", "encoder"] = as_type(Literal["context", "encoder"], document["head"])  # type: ignore[arg-type]
         if task.view != found or not classes:
-            raise ValueError("its metadata contradict each other")
+            raise ValueError("its metadata are inconsistent")
     classifier = built_with(
         path,
         tensors,

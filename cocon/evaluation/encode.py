@@ -52,7 +52,7 @@ def encode_videos(
     if not ids:
         raise DatasetError(
             f"none of the {len(video_ids)} labelled videos has usable frames of the view '{shards.view}'",
-            "give videos labels and splits, and look at the status rows of the shards",
+            "give videos labels and splits, and check their status with `cocon shards show --status`",
         )
     network = network.to(device).eval()
 

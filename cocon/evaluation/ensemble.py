@@ -39,7 +39,7 @@ def view_weights(views: Mapping[str, object], weights: Mapping[str, float]) -> d
         whose = f" (look at {', '.join(wrong)})" if wrong else ""
         raise ConfigError(
             f"evaluation.ensemble: the weights {chosen} are not usable{whose}",
-            "every weight is a finite number, none may be negative, and one at least must be above 0",
+            "weights must be finite and not negative, and at least one must be above 0",
         )
     return chosen
 
@@ -86,7 +86,7 @@ def fuse_probabilities(scores: Mapping[str, ClassScores], weights: Mapping[str, 
     if not ids:
         raise DatasetError(
             f"no test video has scores in all of: {', '.join(scores)}",
-            "leave out the view that lacks most videos (see the status rows of its shards)",
+            "leave out the view with the most missing videos (see `cocon shards show --status`)",
         )
     rows = {view: _rows(s, ids) for view, s in scores.items()}
     _common("labels", {view: tuple(s.labels[rows[view]]) for view, s in scores.items()})

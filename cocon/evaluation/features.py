@@ -31,7 +31,7 @@ class Features:
 
     ``encoder`` and ``encoder_max`` are mean and maximum of z over blocks and locations; ``context`` is
     the spatial mean of the aggregator's last state over all blocks. ``windows`` (n,) counts windows.
-    ``settings`` tells how they were made.
+    ``settings`` records how they were computed.
     """
 
     ids: list[str]
@@ -128,9 +128,9 @@ def check_known(path: Path, features: Features, videos: Container[str]) -> None:
     strange = [video for video in features.ids if video not in videos]
     if strange:
         raise DatasetError(
-            f"{path} has features of {len(strange)} videos that the manifest does not list, "
-            f"'{strange[0]}' for one",
-            "give the manifest that they were made with, or run `cocon features` again",
+            f"{path} has features of {len(strange)} videos that are not in the manifest, "
+            f"for example '{strange[0]}'",
+            "pass the manifest that they were computed with, or run `cocon features` again",
         )
 
 
@@ -146,7 +146,7 @@ def _check_sum(handle: IO[bytes]) -> None:
         if block != _user_block(found):
             raise ValueError("its checksum is wrong")
     elif not block.startswith(_HDF5):
-        raise ValueError("it does not begin like one")
+        raise ValueError("it has another header")
 
 
 def _array(file: h5py.File, name: str, kinds: str, shape: tuple[int | None, ...]) -> np.ndarray:

@@ -87,7 +87,7 @@ class FinetuneJob:
 def finetune(job: FinetuneJob, device: torch.device) -> Result:
     """Train a classifier, test it, and write metrics, scores, log and the classifier itself.
 
-    The same call goes on with a run that was interrupted.
+    The same call resumes an interrupted run.
 
     Raises:
         CheckpointError: The encoder is missing, something else or of another view.

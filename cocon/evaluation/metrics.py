@@ -21,7 +21,7 @@ _FEW = 5  # hits or misses, as many as the normal approximation of a proportion 
 
 @dataclass(frozen=True)
 class Task:
-    """What is judged: one encoder, on one view, by one protocol, on one split of one data set."""
+    """What is evaluated: one encoder, on one view, by one protocol, on one split of one data set."""
 
     dataset: str
     pretraining: str
@@ -35,7 +35,7 @@ class Task:
 class Result:
     """One row of ``summary.json``. Accuracies are fractions in [0, 1].
 
-    ``coverage`` is the fraction of the test list that could be judged at all; ``chance`` is the
+    ``coverage`` is the fraction of the test list that could be evaluated; ``chance`` is the
     accuracy of a guess among the classes of the test list; ``recall`` maps k to R@k (retrieval only).
     """
 

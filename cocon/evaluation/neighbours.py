@@ -62,7 +62,7 @@ def likeness(features: Features, split: Split, groups: Mapping[str, str], neares
     if not ids:
         raise DatasetError(
             f"split {split.name}: none of the {len(split.test)} test videos has features",
-            "look at the status rows of the shards: every one of these videos was skipped",
+            "look at the status of the videos in the shards: all of these were skipped",
         )
     x_ND = features.select("encoder", ids).astype(np.float64)
     x_ND /= np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-12)
@@ -182,7 +182,7 @@ def write_likeness(
 
 
 def read_likeness(path: Path) -> tuple[dict[str, Any], dict[str, Likeness]]:
-    """Read what :func:`write_likeness` wrote: what was judged, and the figures of each view.
+    """Read the output of :func:`write_likeness`: the evaluated data, and the figures of each view.
 
     Raises:
         DatasetError: if the file is missing or something else.

@@ -61,7 +61,7 @@ def compare(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """Compare two encoders on the test videos that both have judged.
+    """Compare two encoders on the test videos that both have scores for.
 
     The hits of a video are averaged over the seeds first. Videos of a group (a person, a film) are not
     independent, nor is a video in two splits: all of a group is drawn together (cluster bootstrap), and its
@@ -77,7 +77,7 @@ def compare(
         resamples: of either kind.
 
     Raises:
-        DatasetError: no video of a split was judged by both.
+        DatasetError: no video of a split has scores of both.
     """
     common = {split: [video for video in found if video in others[split]] for split, found in hits.items()}
     differences = {
@@ -126,7 +126,7 @@ def _by_group(values: Hits, groups: Mapping[str, str]) -> tuple[np.ndarray, np.n
     for split, found in values.items():
         if not found:
             raise DatasetError(
-                f"no test video of split {split} was judged in all that are compared",
+                f"no test video of split {split} has scores in all files that are compared",
                 "give scores of the same data set, all made with its present manifest",
             )
         share = 1 / (len(values) * len(found))

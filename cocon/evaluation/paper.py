@@ -1,4 +1,4 @@
-"""Our accuracies beside the published ones, cell by cell of the paper's table of results.
+"""Our accuracies next to the published ones, cell by cell of the paper's table of results.
 
 A published figure stands beside ours if data set, architecture, input size, views and data of the pretraining
 are the same: what a `Setting` says. DPC's loss is L_cpc of one view, so beside DPC stands our stage 1.
@@ -29,7 +29,7 @@ _OTHER_METHOD = "another method"
 
 
 class Setting(Section):
-    """What a published figure must agree with to stand beside ours."""
+    """The setting in which a published figure is comparable with ours."""
 
     kind: str = Field(description="kind of the data set that was tested on")
     pretrained_on: str = Field(description="kind of the data set of the pretraining")
@@ -117,7 +117,7 @@ def format_cells(cells: Sequence[Cell]) -> str:
             ]
         )
     sources = "; ".join(SOURCES[key] for key in dict.fromkeys(cell.published.source for cell in cells))
-    return f"Fine-tuning beside the published figures, top-1, %\n{aligned(table)}\npublished: {sources}"
+    return f"Fine-tuning and published figures, top-1, %\n{aligned(table)}\npublished: {sources}"
 
 
 def _ours_text(cell: Cell) -> str:

@@ -1,4 +1,4 @@
-"""Accuracies that others have published, to stand beside our own.
+"""Published accuracies, for comparison with ours.
 
 Sources, by the letter of each row: P, Rai et al., CoCon, CVPR Workshops 2021 (arXiv 2104.14764), and the
 table of results in the authors' repository; L, Han et al., CoCLR, NeurIPS 2020 (arXiv 2010.09709). The
@@ -26,7 +26,7 @@ class Published:
 
     Attributes:
         dataset: kind of the data set that was tested on, as in config.yaml.
-        protocol: how the representation was judged.
+        protocol: how the representation was evaluated.
         model: name of the method.
         judged: ``rgb`` (one network sees RGB), ``ensemble`` (the networks of all views), or which are fused.
         network: architecture and input size.

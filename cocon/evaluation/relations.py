@@ -97,7 +97,7 @@ def relate(split: Split, features: Mapping[str, Features], settings: Relations) 
 def write_relations(
     path: Path, found: ClassRelations, *, dataset: str, pretraining: str, split: str, seed: int
 ) -> None:
-    """Write what was found as JSON, with the names of classes in place of numbers."""
+    """Write what was found as JSON, with the names of classes instead of numbers."""
     write_json(
         path,
         {

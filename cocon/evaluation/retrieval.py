@@ -35,7 +35,7 @@ def evaluate_views(
     """Rank by the weighted mean of the views' cosine similarities, over the videos all views have.
 
     Args:
-        task: What is judged.
+        task: What is evaluated.
         split: Gallery (training videos) and queries (test videos).
         features: Features by view.
         weights: Weight of each view; at least one is positive.

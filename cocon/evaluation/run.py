@@ -33,7 +33,7 @@ def add_features_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--features", required=True, type=Path, help="what `cocon features` wrote")
     parser.add_argument("--split", required=True, help="name of the split, for instance 1")
     parser.add_argument(
-        "--output", required=True, type=output_file, help=".json of metrics; scores go beside it"
+        "--output", required=True, type=output_file, help=".json of metrics; scores are written next to it"
     )
     parser.add_argument("--name", default="", help="name of the row in the table; default: the protocol")
     parser.add_argument("--settings", default="{}", help="keys of the recipe's evaluation: JSON or a file")
@@ -66,7 +66,7 @@ def evaluate_features(
         name: Name of the row; empty: the protocol.
 
     Raises:
-        DatasetError: The inputs are missing, contradict each other or leave nothing to judge.
+        DatasetError: The inputs are missing, contradict each other or leave nothing to evaluate.
     """
     check_output(output.with_suffix(".npz"))
     table = read_features(features)
@@ -94,7 +94,7 @@ def evaluate_ensemble(
         inputs: By view, the ``.npz`` of scores; for retrieval the file of features.
         settings: Weights, ranks and resamples.
         output: The ``.json`` file.
-        manifest: Needed with features only; scores know what was judged.
+        manifest: Needed with features only; scores record what was evaluated.
         split: As ``manifest``.
         seed: As ``manifest``.
         name: Name of the row, with features only; empty: the protocol.
@@ -191,5 +191,5 @@ def _check_views(found: Mapping[str, str]) -> None:
         if view != actual:
             raise DatasetError(
                 f"the file given for the view {view} holds the view {actual}",
-                "mend the paths, which are given by view",
+                "correct the paths, which are given per view",
             )

@@ -42,7 +42,7 @@ class Scores(Protocol):
 
     @property
     def listed(self) -> int:
-        """Number of videos in the test list, including those that could not be judged."""
+        """Number of videos in the test list, including those that could not be evaluated."""
         ...
 
     @property
@@ -106,7 +106,7 @@ class ClassScores:
         check_finite(what, self.ids, self.probabilities, _DIVERGED)
 
     def save(self, path: Path) -> None:
-        """Write ids, classes, labels, probabilities and what was judged to ``path``."""
+        """Write ids, classes, labels, probabilities and the evaluated task to ``path``."""
         _save_arrays(
             path,
             self,
@@ -179,7 +179,7 @@ class NeighbourScores:
         check_finite(what, self.ids, self.similarity, _DIVERGED)
 
     def save(self, path: Path) -> None:
-        """Write the neighbours, both lists of ids and labels and what was judged to ``path``."""
+        """Write the neighbours, both lists of ids and labels and the evaluated task to ``path``."""
         _save_arrays(
             path,
             self,
@@ -194,7 +194,7 @@ class NeighbourScores:
 
 
 def write_result(scores: Scores, output: Path, bootstrap: int) -> Result:
-    """Write ``output`` (.json, one row of metrics) and the scores beside it (.npz).
+    """Write ``output`` (.json, one row of metrics) and the scores next to it (.npz).
 
     Args:
         scores: What a protocol returned.

@@ -44,13 +44,13 @@ class Split:
             if not left:
                 raise DatasetError(
                     f"split {self.name}: none of the {len(listed)} {role} videos is available",
-                    "look at the status rows of the shards: every one of these videos was skipped",
+                    "look at the status of the videos in the shards: all of these were skipped",
                 )
         known = {self.train[video] for video in train}
         if len(known) < 2:
             raise DatasetError(
                 f"split {self.name}: only the class '{self.classes[known.pop()]}' has training videos, "
-                "so there is nothing to tell apart",
+                "so there is nothing to classify",
                 "add training videos of at least one more class",
             )
         unknown = {self.test[video] for video in test} - known

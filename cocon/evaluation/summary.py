@@ -32,7 +32,7 @@ def read_results(paths: Iterable[Path]) -> list[Result]:
     """Read files of one row each, and order them: protocol, pretraining, view, split, seed.
 
     Raises:
-        DatasetError: A file is missing or no row of metrics, or two files hold the same row.
+        DatasetError: A file is missing or no row of metrics, or two files contain the same row.
     """
     sources: dict[object, Path] = {}
     results = []
@@ -40,7 +40,7 @@ def read_results(paths: Iterable[Path]) -> list[Result]:
         result = result_of(path, read_document(path))
         if result.task in sources:
             raise DatasetError(
-                f"{sources[result.task]} and {path} hold the same row ({result.task})", "pass one of them"
+                f"{sources[result.task]} and {path} contain the same row ({result.task})", "pass one of them"
             )
         sources[result.task] = path
         results.append(result)
@@ -125,7 +125,7 @@ def read_summary(path: Path) -> list[Result]:
     """
     rows = read_document(path).get("rows")
     if not isinstance(rows, list):
-        raise DatasetError(f"{path} is not a summary", "pass the .json file that `cocon summary` wrote")
+        raise DatasetError(f"{path} is not a summary", "pass the .json file written by `cocon summary`")
     return [result_of(path, row) for row in rows]
 
 

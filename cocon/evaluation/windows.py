@@ -28,14 +28,14 @@ Window = tuple[str, np.ndarray]
 def usable_videos(shards: ShardSet, video_ids: Iterable[str]) -> list[str]:
     """Those of ``video_ids`` that the extraction did not skip, in the given order.
 
-    Videos that stand in no shard at all are left out too, with a warning; coverage tells of both.
+    Videos that are in no shard are left out too, with a warning; coverage accounts for both.
     """
     infos = shards.videos
     ids = list(video_ids)
     missing = [video for video in ids if video not in infos]
     if missing:
         log.warning(
-            "%d videos of the manifest are in no shard of the view %s, '%s' for one",
+            "%d videos of the manifest are in no shard of the view %s, for example '%s'",
             len(missing),
             shards.view,
             printable(missing[0]),

@@ -67,7 +67,7 @@ def read_config(folder: Path) -> EncoderConfig:
     path = Path(folder) / NAME
     if not path.is_file():
         raise CheckpointError(
-            f"{folder} is no exported encoder: it has no {NAME}", "run `cocon export` first"
+            f"{folder} is not an exported encoder: it has no {NAME}", "run `cocon export` first"
         )
     again = "export the encoder again"
     with reading(path, "readable configuration", CheckpointError, missing=again, damaged=again):
@@ -84,13 +84,13 @@ def read_config(folder: Path) -> EncoderConfig:
         config = EncoderConfig.model_validate(document)
     except ValidationError as error:
         raise CheckpointError(
-            f"{path} has settings that this version does not know: {in_short(error)}",
+            f"{path} has settings that this version does not support: {in_short(error)}",
             "use the version of cocon that exported it, or a later one",
         ) from error
     for view, exported in config.views.items():
         if view not in VIEWS or exported.normalisation != Normalisation.of(view):
             raise CheckpointError(
-                f"{path} has a view '{view}' that is unknown here, or another one here",
+                f"{path} has a view '{view}' that is unknown or different in this version",
                 "use the version of cocon that exported it",
             )
         if Path(exported.file).name != exported.file:

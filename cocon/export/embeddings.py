@@ -73,7 +73,7 @@ def check_output(path: Path) -> None:
         ConfigError: its name does not say which format.
     """
     if path.suffix not in SUFFIXES:
-        raise ConfigError(f"--output {path}: the suffix says no format", f"use {', '.join(SUFFIXES)}")
+        raise ConfigError(f"--output {path}: the suffix is not a known format", f"use {', '.join(SUFFIXES)}")
 
 
 def write_embeddings(path: Path, embeddings: Embeddings, about: Mapping[str, Any]) -> None:

@@ -93,7 +93,7 @@ class Encoder:
         Args:
             videos: paths, which are the ids, too; or paths by id.
             views: some of the encoder's views; None: all.
-            per_window: one row per window in place of one per video.
+            per_window: one row per window instead of one per video.
             batch_size: windows per forward pass.
             videos_at_once: so many are extracted, into a temporary folder, before they are encoded.
             threads: of the CPU for the extraction; None: all.
@@ -109,7 +109,7 @@ class Encoder:
         chosen = self._chosen(views)
         paths = videos_by_id(videos)
         if videos_at_once < 1 or batch_size < 1:
-            raise ConfigError("at least one video, and one window, has to be dealt with at once")
+            raise ConfigError("the numbers of videos and of windows at a time must be at least 1")
         machine = Machine(self.device.type, threads, interpreters or {}, quiet)
         parameters = {view: self.config.views[view].extraction for view in chosen}
         rest, parts, done = iter(paths.items()), [], 0
@@ -201,7 +201,7 @@ def load_encoder(folder: str | os.PathLike[str], device: str = "auto") -> Encode
             raise CheckpointError(f"{path} is missing", "export the encoder again")
         if sha256_of(path) != exported.sha256:
             raise CheckpointError(
-                f"{path} is not the file that was exported (its sha256 is another)",
+                f"{path} is not the file that was exported (its sha256 differs)",
                 "export the encoder again",
             )
         networks[view] = _embedder(path, view, config)
@@ -219,7 +219,8 @@ def _embedder(path: Path, view: str, config: EncoderConfig) -> Embedder:
         different = _different(parse_object(text), meant)
     if different:
         raise CheckpointError(
-            f"{path} does not fit the network of {view} in {CONFIG}: other {', '.join(sorted(different))}",
+            f"{path} does not match the network of {view} in {CONFIG}: different "
+            f"{', '.join(sorted(different))}",
             again,
         )
     network = exported.network
@@ -273,7 +274,7 @@ def videos_by_id(videos: Videos) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for video_id, path in pairs:
         if video_id in found:
-            raise ConfigError(f"the video '{video_id}' is named twice")
+            raise ConfigError(f"the video '{video_id}' is given twice")
         found[video_id] = path
     if not found:
         raise ConfigError("there is no video to embed")

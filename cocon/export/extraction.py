@@ -65,7 +65,7 @@ def settings_of(view: str, parameters: Mapping[str, Any]) -> str:
         ) from error
     if "short_side" not in parameters:  # which every view has; other keys may be younger than the shards
         raise CheckpointError(
-            f"how {view} was extracted is not known completely: short_side missing",
+            f"the extraction settings of {view} are incomplete: short_side is missing",
             "extract it again with this version",
         )
     backend = getattr(settings, "backend", view)
@@ -156,6 +156,6 @@ def _compare(view: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -
     if different:
         listed = "".join(f"\n    {key}: {change}" for key, change in different.items())
         raise CheckpointError(
-            f"this version extracts {view} otherwise than for the training of the encoder:{listed}",
+            f"this version extracts {view} differently than for the training of the encoder:{listed}",
             "use the version of cocon that the encoder was trained with",
         )

@@ -125,7 +125,7 @@ def _load(paths: Sequence[Path]) -> dict[str, tuple[Path, ViewNetwork, EncoderIn
         if info.pretraining != first.pretraining:
             raise CheckpointError(
                 f"{first_path} was pretrained as '{first.pretraining}', {path} as '{info.pretraining}'",
-                "export encoders of one pretraining; make a folder for each",
+                "export each pretraining into its own folder",
             )
         if different := differences(_without_crop(first.clip), _without_crop(info.clip)):
             listed = ", ".join(f"{key} {change}" for key, change in different.items())
@@ -155,13 +155,13 @@ def _extraction(path: Path, info: EncoderInfo, job: ExportJob) -> dict[str, Any]
         if listed := ", ".join(f"{k} {change}" for k, change in different.items() if k not in VERSIONS):
             raise CheckpointError(
                 f"{path} was not trained on shards like those in {folder / info.view}: {listed}",
-                "leave --shards out: the checkpoint knows how its views were extracted",
+                "leave --shards out: the file records how its views were extracted",
             )
         known = known if known is not None else found
     if known is None:
         raise CheckpointError(
-            f"{path} does not say how the view '{info.view}' was extracted for it",
-            "give the folder of the shards it was trained on as --shards",
+            f"{path} does not record how the view '{info.view}' was extracted",
+            "pass the folder of the shards it was trained on as --shards",
         )
     settings_of(info.view, known)
     crop, short_side = crop_size(info.clip, info.view), int(known["short_side"])
@@ -197,12 +197,12 @@ def _save(path: Path, network: Embedder, document: Mapping[str, Any]) -> None:
 
 def _check_output(output: Path) -> None:
     if output.exists() and not (output / NAME).is_file() and (not output.is_dir() or any(output.iterdir())):
-        raise ConfigError(f"{output} exists and is no exported encoder", "give another --output")
+        raise ConfigError(f"{output} exists and is not an exported encoder", "give another --output")
 
 
 @contextlib.contextmanager
 def _folder(final: Path) -> Iterator[Path]:
-    """A folder that gets its name when it is whole, in place of the one that has the name."""
+    """A folder that gets its name when it is complete; it replaces an existing one."""
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
     old = final.with_name(f".{final.name}.{os.getpid()}.old")

@@ -29,7 +29,7 @@ def sim_loss(ha_MD: Tensor, hb_MD: Tensor, margin: float = 1.0) -> Tensor:
     check_instances(ha_MD, hb_MD)
     instances = len(ha_MD)
     if instances < 2:
-        raise ValueError("L_sim needs at least 2 instances: with one there is nothing to be different from")
+        raise ValueError("L_sim needs at least 2 instances: with one there are no negatives")
     cosines = ha_MD @ hb_MD.t()
     same = cosines.diagonal()
     too_near = cosines.sub(1 - margin).relu()

@@ -1,4 +1,4 @@
-"""The classifier: a pretrained network with a linear layer in place of its predictor.
+"""The classifier: a pretrained network with a linear layer instead of its predictor.
 
 Source: CoCon (Rai et al. 2021, arXiv 2104.14764), after DPC (Han et al. 2019, arXiv 1909.04656); with the
 head "encoder" and frozen, the linear probe of CoCLR (Han et al. 2020, arXiv 2010.09709).

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class ConvGRU(nn.Module):
-    """Summarises a sequence of feature maps, each location by itself.
+    """Summarises a sequence of feature maps, each location separately.
 
     With 1x1 kernels a location never sees its neighbours, so the B maps of SxS locations are a table of
     R = B * S * S rows, and each gate is a linear layer (the same numbers as a 1x1 convolution with bias)

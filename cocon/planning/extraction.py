@@ -84,7 +84,7 @@ def measure_extraction(config: Config, dataset: Dataset, videos: Sequence[Video]
 
 
 def _amount(dataset: Dataset, videos: Sequence[Video], present: Sequence[Video], folder: Path) -> list[str]:
-    """The arguments that tell the tool how much there is, and what to measure with."""
+    """Arguments of the tool: the amount of data, and the sample to measure with."""
     if present:
         table = folder / "present.csv"
         with table.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle:
@@ -97,7 +97,7 @@ def _amount(dataset: Dataset, videos: Sequence[Video], present: Sequence[Video],
         return ["--videos", str(len(videos)), "--frames", str(frames), "--size", size]
     if dataset.kind == "folder":
         raise CoConError(
-            f"none of the {len(videos)} videos is there, so nobody knows how long they are",
+            f"none of the {len(videos)} videos exists, so their length is unknown",
             f"put them below {dataset.videos}; a few are enough for a plan",
         )
     return ["--dataset", dataset.kind]
@@ -111,6 +111,6 @@ def _ask(command: list[str]) -> Any:
         said = result.stderr.strip().splitlines() or ["nothing"]
         raise CoConError(
             f"`{' '.join(command[1:5])}` could not measure: {said[0]}",
-            said[1].strip().removeprefix("hint: ") if len(said) > 1 else "run it by itself to see more",
+            said[1].strip().removeprefix("hint: ") if len(said) > 1 else "run it alone to see more",
         )
     return json.loads(result.stdout)

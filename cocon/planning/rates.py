@@ -1,4 +1,4 @@
-"""How fast networks learn and judge: a few steps on noise, measured on this machine."""
+"""Speed of training and inference: a few steps on noise, measured on this machine."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Rates:
 
     Attributes:
         alone: a clip of stage 1, per view.
-        judged: a clip that is only looked at, per view.
+        judged: inference on a clip, per view.
         together: a clip of stage 2, all views.
         probe: seconds per training video and iteration of the linear probe.
         search: seconds per pair of a query and a gallery video.
@@ -109,7 +109,7 @@ class _Noise(Dataset[Clips]):
 def measure_rates(
     recipe: Recipe, views: Sequence[str], classes: int, device: torch.device, threads: int
 ) -> Rates:
-    """Take steps of stage 1 and stage 2, and judge clips, with the recipe's networks and sizes.
+    """Measure steps of stage 1 and stage 2, and inference, with the recipe's networks and sizes.
 
     Args:
         recipe: clip, network and pretraining.

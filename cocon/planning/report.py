@@ -10,7 +10,7 @@ from cocon.planning.steps import Plan
 
 
 def document_of(plan: Plan, cores: int) -> dict[str, Any]:
-    """Everything that ``cocon plan`` tells, as JSON-like values; times in hours."""
+    """The output of ``cocon plan`` as JSON-like values; times in hours."""
     steps = plan.steps()
     chain = critical_path(steps)
     return {

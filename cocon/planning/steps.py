@@ -60,12 +60,12 @@ class Plan:
 
     @property
     def windows(self) -> int:
-        """Windows that a video of mean length is judged by."""
+        """Windows of a video of mean length."""
         return len(eval_windows(max(1, self.extraction.frames // self.roles.videos), self.recipe.clip))
 
     @property
     def gpus_per_job(self) -> int:
-        """GPUs of a process that trains or judges."""
+        """GPUs of a process that trains or evaluates."""
         return 0 if self.config.device == "cpu" else min(1, self.gpus)
 
     @property

@@ -140,8 +140,8 @@ def decode_into(frames: Sequence[bytes | memoryview], out_THW3: np.ndarray) -> N
 def _end_of_wide(data: bytes | memoryview) -> int:
     """Where the LZ4 block begins."""
     if len(data) < _BEGIN:
-        raise ValueError("the frame is cut off")
+        raise ValueError("the frame is truncated")
     end = _BEGIN + int.from_bytes(data[HEADER.size : _BEGIN], "little") * _WIDE.itemsize
     if end > len(data):
-        raise ValueError("the frame is cut off")
+        raise ValueError("the frame is truncated")
     return end

@@ -65,7 +65,7 @@ class Handle:
         except OSError as error:
             raise ShardError(
                 f"{self.path} cannot be read ({error.strerror})",
-                "was it replaced, or is the file server away? run the command again",
+                "it may have been replaced, or the file server may be unavailable: run the command again",
             ) from error
 
 
@@ -105,7 +105,7 @@ def handle_of(path: Path, identity: Identity) -> Handle:
                 raise ShardError(f"{path} cannot be opened ({error.strerror})") from error
         if identity_of(handle.descriptor) != identity:
             _open.pop(key, None)
-            raise ShardError(f"{path} was replaced since it was opened", "run the command again")
+            raise ShardError(f"{path} was replaced after it was opened", "run the command again")
         _open[key] = handle
         _open.move_to_end(key)
         while len(_open) > _LIMIT:

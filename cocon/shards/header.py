@@ -34,7 +34,7 @@ class DamagedShardError(ShardError):
 
 
 class NotAShardError(ShardError):
-    """A file that does not begin as shards do; it may be somebody else's."""
+    """A file without the header of a shard; it may belong to another program."""
 
     def __init__(self, message: str) -> None:
         super().__init__(
@@ -60,7 +60,7 @@ def opened(path: Path) -> Iterator[int]:
     try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
-            raise ShardError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}")
+            raise ShardError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'not a regular file'}")
         yield descriptor
     except OSError as error:
         raise ShardError(f"{path} cannot be read ({error.strerror})") from error
@@ -121,7 +121,7 @@ class ShardHeader(NamedTuple):
         if not SIZE <= header.position <= header.position + header.size <= size:
             raise DamagedShardError(f"{path} is damaged: its frames lie outside of the file")
         if size - header.size > _TABLES:
-            raise DamagedShardError(f"{path} is damaged: {size - header.size} of its bytes are no frames")
+            raise DamagedShardError(f"{path} is damaged: {size - header.size} of its bytes are not frames")
         front, back = header.around_frames(descriptor)
         if checksum(front, back) != header.crc32:
             raise DamagedShardError(f"{path} is damaged: the checksum of its tables is wrong")

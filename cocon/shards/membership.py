@@ -53,7 +53,7 @@ def check(shard_set: ShardSet, videos: Iterable[Listed]) -> None:
     if counts:
         folder = shard_set.shards[0].path.parent
         raise ShardError(
-            f"the shards in {folder} do not fit the list of {len(listed)} videos: {', '.join(counts)}",
+            f"the shards in {folder} do not match the list of {len(listed)} videos: {', '.join(counts)}",
             f"run the extraction again: snakemake extract_{_data_set(folder)}",
         )
 

@@ -26,7 +26,7 @@ class Header(NamedTuple):
             ValueError: when there are fewer than eight bytes.
         """
         if len(data) < HEADER.size:
-            raise ValueError("the frame is cut off")
+            raise ValueError("the frame is truncated")
         return cls(*HEADER.unpack_from(data))
 
     def to_bytes(self) -> bytes:

@@ -61,13 +61,13 @@ class Shard:
         return info
 
     def stored(self, video_id: str, indices: Iterable[int]) -> Iterator[bytes]:
-        """The bytes of frames as they are stored, checked; arguments and errors as of :meth:`read`."""
+        """The stored bytes of frames, verified; arguments and errors as in :meth:`read`."""
         numbers = iter(indices)
         while part := list(itertools.islice(numbers, _AT_ONCE)):
             yield from map(bytes, self._frames(video_id, part))
 
     def _frames(self, video_id: str, indices: Sequence[int] | np.ndarray) -> list[memoryview]:
-        """The bytes of frames as they are stored, side by side in memory, and checked."""
+        """The stored bytes of frames, contiguous in memory, verified."""
         info, first = self._info(video_id), self._first[video_id]
         handle = handle_of(self.path, self._identity)
         numbers = np.asarray(indices, np.int64).reshape(-1)
@@ -139,7 +139,7 @@ class Shard:
     def _sigma(self) -> float:
         sigma = self.parameters.get("sigma")
         if not isinstance(sigma, int | float) or not 0 < sigma <= _LARGEST_SIGMA:
-            raise ShardError(f"{self.path} does not say how wide its heatmaps are drawn (sigma: {sigma})")
+            raise ShardError(f"{self.path} does not record how wide its heatmaps are drawn (sigma: {sigma})")
         return float(sigma)
 
     def keypoints(self, video_id: str) -> list[np.ndarray]:
@@ -167,7 +167,7 @@ class ShardSet:
             for video_id in shard.videos:
                 if video_id in self._home:
                     raise ShardError(
-                        f"video '{video_id}' stands in {shard.path} and in {self._home[video_id].path}"
+                        f"video '{video_id}' is listed in {shard.path} and in {self._home[video_id].path}"
                     )
                 self._home[video_id] = shard
 
@@ -192,7 +192,7 @@ class ShardSet:
         left_over = sorted(set(there) - set(planned))
         if left_over:
             names = " to ".join(dict.fromkeys([left_over[0].name, left_over[-1].name]))
-            warn(f"the number of shards is {count}; left over in {folder}, and not read: {names}")
+            warn(f"the number of shards is {count}; left over in {folder} and ignored: {names}")
         return cls(planned)
 
     @cached_property

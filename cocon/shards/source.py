@@ -1,4 +1,4 @@
-"""Which file a video was read from: its size and time, and its checksum where somebody read all of it."""
+"""Which file a video was read from: its size and time, and its checksum if known."""
 
 from __future__ import annotations
 

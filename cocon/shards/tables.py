@@ -85,12 +85,12 @@ def _contents(file: h5py.File, header: ShardHeader, parts: Mapping[int, bytes]) 
     if number.get_type().get_class() != h5py.h5t.INTEGER or number.shape != ():
         raise ValueError("the attribute version is not a number")
     if text("format") != FORMAT or file.attrs["version"] != header.version:
-        raise ValueError("it does not say that it is a shard of its version")
+        raise ValueError("its attributes do not match its version")
     data = _data_set(root, "frames/data", header)
     if (data.dtype, data.shape) != (np.uint8, (header.size,)):
-        raise ValueError("frames/data is not what the user block says")
+        raise ValueError("frames/data differs from the user block")
     if header.size and data.get_offset() != header.position:
-        raise ValueError("frames/data lies elsewhere than the user block says")
+        raise ValueError("frames/data is at another offset than in the user block")
     codec: Any = text("codec")
     return Contents(
         version=header.version,
@@ -119,7 +119,7 @@ def _data_set(root: h5py.h5g.GroupID, name: str, header: ShardHeader) -> h5py.h5
     found: Any = root
     for part in name.encode().split(b"/"):
         if not isinstance(found, h5py.h5g.GroupID) or found.links.get_info(part).type != h5py.h5l.TYPE_HARD:
-            raise ValueError(f"{name} is no data set of this file")
+            raise ValueError(f"{name} is not a data set of this file")
         found = h5py.h5o.open(found, part)
     if not isinstance(found, h5py.h5d.DatasetID):
         raise ValueError(f"{name} is not a data set")
@@ -166,7 +166,7 @@ def _check(contents: Contents, header: ShardHeader) -> None:
     if contents.view not in VIEWS or contents.codec not in get_args(Codec):
         raise ValueError(f"the view '{contents.view}' or the codec '{contents.codec}' is unknown")
     if not isinstance(contents.parameters, dict):
-        raise ValueError("its parameters are no mapping")
+        raise ValueError("its parameters are not a mapping")
     _check_rows(contents.rows)
     offsets, frames = contents.offsets, sum(row.frames for row in contents.rows)
     if len(offsets) != frames + 1 or offsets[-1] != header.size:

@@ -52,7 +52,7 @@ def _heap_object(parts: Mapping[int, bytes], address: int, wanted: int) -> bytes
         if number == wanted and position + length <= end:
             return content[position : position + length]
         position += _up(length)
-    raise ValueError("a string is not where it should be")
+    raise ValueError("a string is at a wrong offset")
 
 
 def _unpacked(what: struct.Struct, content: bytes, position: int) -> tuple[int, ...]:

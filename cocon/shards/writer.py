@@ -34,9 +34,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ShardWriter:
-    """Collects videos in a work folder beside ``path`` and assembles the shard when all are there.
+    """Collects videos in a work folder next to ``path`` and assembles the shard when all are finished.
 
-    Every finished video is on the disk at once: after ``kill -9`` the same call goes on with
+    Every finished video is on the disk at once: after ``kill -9`` the same call resumes with
     :attr:`pending`. The work folder belongs to one combination of view, parameters and source files; another
     combination starts afresh. Videos that a finished shard of this name holds with these parameters, from a
     file of the same size and time, are taken over. A lock keeps a second process out.
@@ -86,7 +86,8 @@ class ShardWriter:
                 self._lock.__enter__()
             except BlockingIOError as error:
                 raise ShardError(
-                    f"another process is writing {self.path}", "wait for it, or stop it, then run again"
+                    f"another process is writing {self.path}",
+                    "wait until it has finished, or stop it, then run again",
                 ) from error
             try:
                 self._rows = self._resume()
@@ -251,7 +252,7 @@ class ShardWriter:
             raise ShardError(
                 f"{len(skipped)} of {len(counted)} videos of {self.path} failed "
                 f"(max_failed_fraction is {allowed:g}):\n{examples}",
-                "mend or remove these videos, or raise max_failed_fraction",
+                "repair or remove these videos, or raise max_failed_fraction",
             )
 
     def _assemble(self, path: Path) -> None:

@@ -119,7 +119,7 @@ def load_encoder(
             if key in theirs and theirs[key] != ours[key]
         )
         raise CheckpointError(
-            f"{path} holds another network: {differences}",
+            f"{path} contains another network: {differences}",
             "use the network settings that it was trained with",
         )
     model = built_with(path, tensors, info.network, lambda: build_network(info.view, info.network))
@@ -131,7 +131,7 @@ def _encoder_info(document: dict[str, Any], path: Path) -> EncoderInfo:
     clip = settings_in(document, path, "clip", Clip)
     view, pretraining = document.pop("view"), document.pop("pretraining", None)
     if not isinstance(pretraining, str) or not isinstance(document.get("extraction", {}), dict):
-        raise CheckpointError(f"{path} does not say how it was trained", _AGAIN)
+        raise CheckpointError(f"{path} does not record how it was trained", _AGAIN)
     return EncoderInfo(view, network.of(view), clip, pretraining, document)
 
 
@@ -271,7 +271,7 @@ def settings_in(document: dict[str, Any], path: Path, key: str, section: type[Se
         return section.model_validate(document.pop(key, None))
     except ValidationError as error:
         raise CheckpointError(
-            f"{path} has settings that this version does not know: {key}: {in_short(error)}",
+            f"{path} has settings that this version does not support: {key}: {in_short(error)}",
             "use the version of cocon that wrote it, or a later one",
         ) from error
 
@@ -293,7 +293,9 @@ def built_with(
     """
     fewest = encoder_class(network.encoder).fewest_weights(network)
     if fewest > sum(tensor.numel() for tensor in tensors.values()):
-        raise CheckpointError(f"{path} does not fit the network it describes: it has too few weights", _AGAIN)
+        raise CheckpointError(
+            f"{path} does not match the network it describes: it has too few weights", _AGAIN
+        )
     model = build()
     own = model.state_dict()
     wrong = own.keys() ^ tensors.keys() | {
@@ -302,7 +304,9 @@ def built_with(
         if own[name].shape != tensors[name].shape or own[name].dtype != tensors[name].dtype
     }
     if wrong:
-        raise CheckpointError(f"{path} does not fit the network it describes: {_some(sorted(wrong))}", _AGAIN)
+        raise CheckpointError(
+            f"{path} does not match the network it describes: {_some(sorted(wrong))}", _AGAIN
+        )
     model.load_state_dict(dict(tensors))
     return model
 

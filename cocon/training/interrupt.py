@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it finishes its step, saves its state and says how to go on."""
+"""Signals that stop a run: it finishes its step, saves its state and prints how to resume."""
 
 from __future__ import annotations
 

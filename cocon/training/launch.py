@@ -24,7 +24,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 class LostContactError(CoConError):
-    """Another process of the run does not answer, so that this one cannot go on."""
+    """Another process of the run does not respond, so this one cannot continue."""
 
     exit_code = LOST
 
@@ -122,7 +122,7 @@ def prepare_network(network: nn.Module, settings: Training, device: torch.device
     """
     if settings.compile and settings.amp != "off" and device.type == "cpu":
         raise ConfigError(
-            f"compile and amp '{settings.amp}' do not go together on a CPU: oneDNN's gradients are wrong",
+            f"compile and amp '{settings.amp}' cannot be combined on a CPU: oneDNN's gradients are wrong",
             "turn one of the two off",
         )
     if settings.channels_last_3d:
@@ -186,8 +186,8 @@ def world(device: str = "auto", threads: int | None = None) -> Iterator[World]:
             raise
         reason = re.sub(r"^\[\S+\] ", "", str(error).partition("\n")[0])
         raise LostContactError(
-            f"another process of this run does not answer ({reason.partition('. ')[0]})",
-            "it has ended, see its own message; or, on several nodes, look at the network between them",
+            f"another process of this run does not respond ({reason.partition('. ')[0]})",
+            "it may have ended, see its message; with several nodes, check the network between them",
         ) from error
     finally:
         if distributed.is_initialized():

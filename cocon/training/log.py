@@ -1,4 +1,4 @@
-"""What a run tells while it works: averages, times, a progress bar or plain lines, rows of a log file."""
+"""The output of a running training: averages, times, a progress bar or plain lines, rows of a log file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Stopwatch:
         self._last = perf_counter()
 
     def start(self) -> None:
-        """Begin anew, giving the time that has passed to nobody."""
+        """Restart, discarding the elapsed time."""
         self._last = perf_counter()
 
     def lap(self) -> float:

@@ -27,7 +27,7 @@ class Run:
 
     Attributes:
         name: for people.
-        key: identifies it; a run that goes on has the key that it had.
+        key: identifies it; a resumed run has the same key.
         file: the file of one JSON object per epoch, ``log.jsonl`` or ``<name>.log.jsonl``; it comes when
             the run is done.
         rows: the same while the run is under way.
@@ -42,7 +42,7 @@ class Run:
 
     @property
     def curves(self) -> Path:
-        """Folder for TensorBoard: ``tensorboard/<name>`` beside the file."""
+        """Folder for TensorBoard: ``tensorboard/<name>`` next to the file."""
         return self.file.parent / "tensorboard" / self.file.name.removesuffix("log.jsonl").rstrip(".")
 
 
@@ -57,7 +57,7 @@ class Logger(ABC):
         self.run = run
 
     def begin(self, rows: list[Row], step: int) -> None:  # noqa: B027 (most need nothing)
-        """The run starts, or goes on after ``step`` steps with these rows of past epochs."""
+        """The run starts, or resumes after ``step`` steps with these rows of past epochs."""
 
     def step(self, row: Row) -> None:  # noqa: B027
         """Some steps of the optimiser (about one a second): ``step``, loss, terms, times."""
@@ -87,7 +87,7 @@ class TensorBoard(Logger):
     """Curves over steps of the optimiser; those of single steps are named ``step/...``."""
 
     def begin(self, rows: list[Row], step: int) -> None:
-        """Open a file; a run that starts anew forgets the old ones."""
+        """Open a file; a run that starts over removes the old ones."""
         if step == 0:
             shutil.rmtree(self.run.curves, ignore_errors=True)
         self._file = EventFile(self.run.curves, first_step=step + 1 if step else 0)

@@ -91,7 +91,7 @@ class Declared:
 
     @property
     def counts_frames(self) -> bool:
-        """Whether missing frames are noticed by their number; else times have to tell."""
+        """Whether the number of frames reveals missing ones; otherwise times are used."""
         return bool(self.coded or self.slots)
 
     @property

@@ -287,7 +287,7 @@ def _first_stream(container: Any) -> Any:
         raise VideoError("has no video stream" + (" but a cover picture" if videos else ""))
     stream = streams[0]
     if stream.codec_context is None:
-        raise VideoError("is coded in a format that this build of FFmpeg does not know")
+        raise VideoError("is coded in a format that this build of FFmpeg does not support")
     return stream
 
 

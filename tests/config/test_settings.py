@@ -260,7 +260,7 @@ def test_aliases_cannot_make_a_document_immense(tmp_path: Path) -> None:
         ("utf-16", "is written in UTF-16"),
         ("utf-16-be", "is written in UTF-16"),
         ("utf-32", "is written in UTF-32"),
-        ("latin-1", "line 1: a letter is not written in UTF-8"),
+        ("latin-1", "line 1: a character is not in UTF-8"),
     ],
 )
 def test_another_encoding_is_named(tmp_path: Path, encoding: str, sentence: str) -> None:

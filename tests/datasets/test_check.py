@@ -126,7 +126,7 @@ def test_each_fault_has_its_sentence(
     assert main(["data", "check", "mine"]) == status
     captured = capsys.readouterr()
     assert sentence in captured.out
-    assert ("spoil the accuracies" in captured.err) == (status == 2)
+    assert ("affect the accuracies" in captured.err) == (status == 2)
     assert len(rows(folder)) == 5, "the table is written whatever is found"
 
 

@@ -195,7 +195,7 @@ def test_what_cannot_be_unpacked_is_not_downloaded(
     hmdb: Hmdb51Dataset, server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "libarchive", None)
-    with pytest.raises(DatasetError, match="read by libarchive"):
+    with pytest.raises(DatasetError, match="reading rar archives needs"):
         get(hmdb)
     assert server.asked == []
 

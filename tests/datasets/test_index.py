@@ -73,7 +73,7 @@ def test_a_list_that_changed_since_it_was_planned_is_refused(
         status = main(["index", "--settings", json.dumps(settings), *arguments])
         assert status == (2 if shard == affected else 0)
         assert output.exists() == (shard != affected)
-    assert "has changed since the run was planned" in capsys.readouterr().err
+    assert "changed after the run was planned" in capsys.readouterr().err
 
 
 def test_a_table_may_be_limited_to_one_split(

@@ -130,7 +130,7 @@ def test_times_are_whole_seconds(tiny_kinetics: Kinetics400Dataset, time: str, w
         assert "train/abc_000010_000020" in [video.id for video in list_videos(tiny_kinetics)]
         return
     with pytest.raises(
-        DatasetError, match=rf"train\.csv, line 2: the time '{time}' is no whole number of seconds"
+        DatasetError, match=rf"train\.csv, line 2: the time '{time}' is not a whole number of seconds"
     ):
         list_videos(tiny_kinetics)
 
@@ -153,7 +153,7 @@ def test_two_clips_of_one_name_must_be_the_same(tiny_kinetics: Kinetics400Datase
     found = {video.id: video.path for video in list_videos(tiny_kinetics)}
     assert found["train/ta-_train_000001_000011"] == tiny_kinetics.videos / "a" / name
     (tiny_kinetics.videos / "z" / name).write_bytes(b"clap")
-    with pytest.raises(DatasetError, match=r"two files of one name differ: .*/a/.* and .*/z/"):
+    with pytest.raises(DatasetError, match=r"two files with the same name differ: .*/a/.* and .*/z/"):
         list_videos(tiny_kinetics)
     (tiny_kinetics.videos / "z" / name).unlink()
     (tiny_kinetics.videos / "z" / name).symlink_to("gone")

@@ -76,7 +76,7 @@ def test_columns_that_contradict_each_other(tmp_path: Path, header: str, sentenc
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ("x.mp4,walk,tset,g9,train", "line 8: 'tset' is no split"),
+        ("x.mp4,walk,tset,g9,train", "line 8: 'tset' is not a split"),
         ("x.mp4,,test,g9,train", "line 8: the test video x.mp4 has no label"),
     ],
 )

@@ -259,13 +259,13 @@ def test_without_scores_nothing_is_compared(scored: Path, caplog) -> None:
     (scored / "seed1" / "cpc" / "linear_split2.npz").unlink()
     ablation = run_ablation(scored)
     assert not any(cell.comparisons for cell in ablation.cells)
-    assert "linear_split2.npz: nothing is compared pair by pair" in caplog.text
+    assert "linear_split2.npz: pairwise comparisons are left out" in caplog.text
 
 
 def test_a_split_that_lacks_is_named(scored: Path) -> None:
     paths = sorted(scored.glob("seed*/*/*.json"))
     one = scored / "seed1" / "cmc" / "linear_split2.json"
-    with pytest.raises(DatasetError, match="cmc/rgb, linear lacks a split of some seed"):
+    with pytest.raises(DatasetError, match="cmc/rgb, linear has no results for a split of some seed"):
         gather([path for path in paths if path != one], [])
     both = [path for path in paths if path.parts[-2] != "cmc" or path.stem.endswith("1")]
     with pytest.raises(DatasetError, match=r"has the splits \('1',\), .* has \('1', '2'\)"):

@@ -307,14 +307,14 @@ def test_shards_that_are_left_over_are_not_read(
     paths = ["--manifest", f"{striped}/manifest.csv", "--shards", f"{striped}/shards", "--view", "mask"]
     command = ["features", *paths, *files, "--device", "cpu"]
     assert main(command) == 2
-    assert "stands in" in capsys.readouterr().err
+    assert "is listed in" in capsys.readouterr().err
     assert main([*command, "--shard-count", "1"]) == 0
-    assert caplog.text.count("and not read: 00001.h5") == 1
+    assert caplog.text.count("and ignored: 00001.h5") == 1
     assert main([*command, "--shard-count", "3"]) == 2
     assert "00002.h5" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*command, "--shard-count", "0"])
-    with pytest.raises(ShardError, match="stands in"):
+    with pytest.raises(ShardError, match="is listed in"):
         finetune(_job(striped), CPU)
     finetune(replace(_job(striped, epochs=1), shard_count=1), CPU)
 

@@ -38,7 +38,7 @@ def test_every_video_of_the_shards_gets_the_label_of_its_windows(
     striped: Path, classifier: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _predict(striped) == 0
-    assert "2 videos cannot be judged: run/test1, extra/0" in capsys.readouterr().err
+    assert "2 videos cannot be classified: run/test1, extra/0" in capsys.readouterr().err
     rows = list(read_csv(striped / "labels.csv"))
     assert len(rows) == 23
     loaded, info = load_classifier(classifier)
@@ -64,7 +64,7 @@ def test_mistakes_get_a_sentence(striped: Path, classifier: Path, capsys: pytest
     assert _predict(striped, view="pose") == 2
     assert "a classifier of the view 'mask', not of 'pose'" in capsys.readouterr().err
     assert _predict(striped, "--settings", '{"ensemble": {"mask": 0}}') == 2
-    assert "one at least must be above 0" in capsys.readouterr().err
+    assert "at least one must be above 0" in capsys.readouterr().err
     assert not (striped / "labels.csv").exists()
 
 

@@ -125,6 +125,6 @@ def test_features_of_another_table_are_refused(folder: Path, capsys: pytest.Capt
     (folder / "manifest.csv").write_text("\n".join([lines[0], *lines[2:]]) + "\n")
     for protocol in ("linear", "retrieval"):
         assert _judge(folder, protocol, "rgb") == 2
-        assert "features of 1 videos that the manifest does not list" in _error(capsys)
+        assert "features of 1 videos that are not in the manifest" in _error(capsys)
     assert _fuse(folder, "retrieval", ".h5", "--manifest", str(folder / "manifest.csv"), "--split", "1") == 2
-    assert "that the manifest does not list" in _error(capsys)
+    assert "that are not in the manifest" in _error(capsys)

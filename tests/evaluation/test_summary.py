@@ -112,7 +112,7 @@ def test_coverage_of_a_row_is_a_range() -> None:
 
 def test_same_row_twice_is_refused(files: list[Path], tmp_path: Path) -> None:
     write_json(tmp_path / "again.json", RESULTS[0].row())
-    with pytest.raises(DatasetError, match=r"0\.json and .*again\.json hold the same row"):
+    with pytest.raises(DatasetError, match=r"0\.json and .*again\.json contain the same row"):
         read_results([*files, tmp_path / "again.json"])
 
 

@@ -65,8 +65,8 @@ def test_mistakes_get_a_sentence(
         return capfd.readouterr().err
 
     assert "give either videos or --manifest" in fail()
-    assert "the suffix says no format" in fail("a.mp4", output="x.txt")
-    assert "is no exported encoder" in fail("a.mp4", encoder=tmp_path)
+    assert "the suffix is not a known format" in fail("a.mp4", output="x.txt")
+    assert "is not an exported encoder" in fail("a.mp4", encoder=tmp_path)
     assert "no video can be decoded:\n    none.mp4: file is missing" in fail("none.mp4", "--views", "rgb")
     (tmp_path / "twice.csv").write_text("id,path\na,b.mp4\na,c.mp4\n")
     assert "has an id twice" in fail("--manifest", str(tmp_path / "twice.csv"))
@@ -91,7 +91,7 @@ def test_export_on_a_full_disk_leaves_nothing(
     assert f"cocon export: {tmp_path / 'encoder'} cannot be written: File too large" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert main([*arguments, os.devnull]) == 2
-    assert "cannot be written: /dev/null is no folder" in capfd.readouterr().err
+    assert "cannot be written: /dev/null is not a folder" in capfd.readouterr().err
 
 
 def test_a_stopped_command_leaves_nothing_behind(data: Path, exported: Path, tmp_path: Path) -> None:

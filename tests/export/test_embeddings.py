@@ -82,5 +82,5 @@ def test_joined_keeps_the_order(embeddings: Embeddings) -> None:
 
 
 def test_an_unknown_format_is_refused(embeddings: Embeddings, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="suffix says no format"):
+    with pytest.raises(ConfigError, match="suffix is not a known format"):
         write_embeddings(tmp_path / "x.parquet", embeddings, {})

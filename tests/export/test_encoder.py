@@ -86,7 +86,7 @@ def test_loading_draws_no_random_numbers(exported: Path) -> None:
 
 
 def test_only_videos_that_are_named_once(data: Path, encoder: Encoder) -> None:
-    with pytest.raises(ConfigError, match="named twice"):
+    with pytest.raises(ConfigError, match="given twice"):
         encoder.embed(["a.mp4", "a.mp4"])
     with pytest.raises(ConfigError, match="no video"):
         encoder.embed([])
@@ -114,12 +114,12 @@ def test_a_changed_file_is_refused(exported: Path, tmp_path: Path) -> None:
     [
         ({"version": 2}, "has version 2 of the format"),
         ({"format": "x"}, "is not the configuration of an exported encoder"),
-        ({"clips": 1}, "has settings that this version does not know"),
-        ({"views.rgb.normalisation.mean": [0, 0, 0]}, "has a view 'rgb' that is unknown here"),
-        ({"views.rgb.network.width": 8}, "does not fit the network of rgb"),
+        ({"clips": 1}, "has settings that this version does not support"),
+        ({"views.rgb.normalisation.mean": [0, 0, 0]}, "has a view 'rgb' that is unknown or different"),
+        ({"views.rgb.network.width": 8}, "does not match the network of rgb"),
         ({"views.rgb.file": "../rgb.safetensors"}, "the file of 'rgb' is not in this folder"),
-        ({"embedding": "context"}, r"in config\.json: other embedding"),
-        ({"clip.stride": 2}, r"in config\.json: other clip\.stride"),
+        ({"embedding": "context"}, r"in config\.json: different embedding"),
+        ({"clip.stride": 2}, r"in config\.json: different clip\.stride"),
     ],
 )
 def test_a_configuration_that_is_not_understood(exported: Path, tmp_path: Path, change, message) -> None:
@@ -134,17 +134,17 @@ def test_a_configuration_that_is_not_understood(exported: Path, tmp_path: Path, 
     write_json(copy / "config.json", document)
     with pytest.raises(CheckpointError, match=message):
         load_encoder(copy)
-    with pytest.raises(CheckpointError, match="is no exported encoder"):
+    with pytest.raises(CheckpointError, match="is not an exported encoder"):
         load_encoder(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"weights": "x.tflite"}, r"extracts rgb otherwise.*\n    weights: x.tflite -> \(none\)"),
+        ({"weights": "x.tflite"}, r"extracts rgb differently.*\n    weights: x.tflite -> \(none\)"),
         (
             {"short_side": 30},
-            r"does not fit the network of rgb in config\.json: other extraction\.short_side",
+            r"does not match the network of rgb in config\.json: different extraction\.short_side",
         ),
     ],
 )

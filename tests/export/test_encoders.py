@@ -63,9 +63,9 @@ def test_another_encoder_in_the_configuration(checkpoint: Callable[..., Path], t
             load_encoder(tmp_path / "encoder", "cpu")
 
     fail(
-        "does not fit the network of rgb in config.json: other network.encoder",
+        "does not match the network of rgb in config.json: different network.encoder",
         encoder="r2plus1d_18",
         width=4,
     )
-    fail("does not know: views.rgb.network.encoder: Input should be .resnet2d3d", encoder="i4d")
+    fail("does not support: views.rgb.network.encoder: Input should be .resnet2d3d", encoder="i4d")
     fail("the encoder s3d does not read 'layers'", encoder="s3d", layers=[1, 1, 1, 1])

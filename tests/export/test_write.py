@@ -134,7 +134,7 @@ def test_the_extraction_must_be_known_and_agree(
     data: Path, checkpoints: Path, checkpoint, tmp_path: Path
 ) -> None:
     untold = checkpoint(tmp_path / "untold.safetensors", "rgb", extraction=None)
-    with pytest.raises(CheckpointError, match="does not say how the view 'rgb' was extracted") as caught:
+    with pytest.raises(CheckpointError, match="does not record how the view 'rgb' was extracted") as caught:
         export(ExportJob([untold], tmp_path / "x"))
     assert "--shards" in caught.value.hint
     config = export(ExportJob([untold], tmp_path / "x", shards=data / "shards"))
@@ -152,7 +152,7 @@ def test_the_extraction_must_be_known_and_agree(
     )
     del told["short_side"]
     vague = checkpoint(tmp_path / "vague.safetensors", "rgb", extraction=told)
-    with pytest.raises(CheckpointError, match="not known completely: short_side missing"):
+    with pytest.raises(CheckpointError, match="are incomplete: short_side is missing"):
         export(ExportJob([vague], tmp_path / "x"))
 
 
@@ -166,7 +166,7 @@ def test_an_export_replaces_an_export_and_nothing_else(checkpoints: Path, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["x"], "nothing temporary is left"
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / "thesis.txt").touch()
-    with pytest.raises(ConfigError, match="is no exported encoder"):
+    with pytest.raises(ConfigError, match="is not an exported encoder"):
         export(ExportJob(job.checkpoints, tmp_path / "y"))
     assert (tmp_path / "y" / "thesis.txt").exists()
 

@@ -74,7 +74,7 @@ def test_without_videos_the_published_or_rendered_numbers_serve(asked, tmp_path:
     asked.clear()
     measure_extraction(config(), config().datasets["demo"], videos(tmp_path, present=0))
     assert all(command[command.index("--frames") + 1] == "400" for command in asked)
-    with pytest.raises(CoConError, match="none of the 10 videos is there"):
+    with pytest.raises(CoConError, match="none of the 10 videos exists"):
         measure_extraction(config(), config().datasets["mine"], videos(tmp_path, present=0))
 
 

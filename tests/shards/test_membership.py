@@ -72,7 +72,7 @@ def test_other_videos(tmp_path: Path) -> None:
     with pytest.raises(ShardError) as error:
         check(found, videos({"a": NEW, "b": OLD}))
     assert error.value.message == (
-        f"the shards in {folder} do not fit the list of 2 videos: 1 in no shard (first: 'b'), "
+        f"the shards in {folder} do not match the list of 2 videos: 1 in no shard (first: 'b'), "
         "2 in the shards and not in the list (first: 'x'), "
         "1 extracted from another state of the file (first: 'a')"
     )

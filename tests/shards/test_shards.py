@@ -284,7 +284,7 @@ def test_a_set_of_shards_speaks_with_one_voice(tmp_path: Path) -> None:
     shards = ShardSet.of_folder(tmp_path)
     assert {v.id: v.frames for v in shards.videos.values()} == {"a": 1, "b": 2}
     assert shards.read("b", [1]).shape == (1, 24, 32, 3)
-    with pytest.raises(ShardError, match="stands in"):
+    with pytest.raises(ShardError, match="is listed in"):
         ShardSet([tmp_path / "0.h5", tmp_path / "0.h5"])
     write(tmp_path / "2.h5", {"c": smooth_frames(1, 2)}, "flow")
     with pytest.raises(ShardError, match="'flow', not 'rgb'"):
@@ -297,11 +297,11 @@ def test_the_planned_shards_and_no_others(tmp_path: Path, caplog: pytest.LogCapt
     """Those of a plan with more shards are named once, and not read."""
     for number, video_id in enumerate("abba"):
         write(tmp_path / f"{number:05d}.h5", {video_id: smooth_frames(1, 3)})
-    with pytest.raises(ShardError, match="stands in"):
+    with pytest.raises(ShardError, match="is listed in"):
         ShardSet.of_folder(tmp_path)
     assert list(ShardSet.of_folder(tmp_path, 2).videos) == ["a", "b"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"the number of shards is 2; left over in {tmp_path}, and not read: 00002.h5 to 00003.h5"
+        f"the number of shards is 2; left over in {tmp_path} and ignored: 00002.h5 to 00003.h5"
     ]
     (tmp_path / "00001.h5").unlink()
     with pytest.raises(ShardError, match=r"there is no shard .*/00001\.h5"):

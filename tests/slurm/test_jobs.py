@@ -54,7 +54,7 @@ def test_a_job_without_a_gpu_sees_none(cluster: Cluster, sbatch, tmp_path: Path)
     states = ended(cluster, none, wants)
     assert states == {none: "COMPLETED", wants: "FAILED"}
     assert "devices: []" in (tmp_path / f"{none}.out").read_text()
-    assert "1 GPUs are asked for, SLURM has assigned 0" in (tmp_path / f"{wants}.out").read_text()
+    assert "1 GPUs are requested, SLURM has assigned 0" in (tmp_path / f"{wants}.out").read_text()
 
 
 @pytest.fixture

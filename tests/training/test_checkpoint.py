@@ -76,8 +76,8 @@ def test_file_of_another_program(tmp_path: Path) -> None:
         ({"kind": "classifier"}, r"flow.safetensors is a classifier \(flow\), not an encoder"),
         ({"format": 2}, "not an encoder"),
         ({"view": "sound"}, "view 'sound'; known are rgb"),
-        ({"network": {"depth": 3}}, "settings that this version does not know"),
-        ({"network": NETWORK.model_copy(update={"layers": (1, 1, 1, 2)}).model_dump()}, "does not fit"),
+        ({"network": {"depth": 3}}, "settings that this version does not support"),
+        ({"network": NETWORK.model_copy(update={"layers": (1, 1, 1, 2)}).model_dump()}, "does not match"),
     ],
 )
 def test_metadata_that_do_not_fit(path: Path, changes: dict[str, object], message: str) -> None:
@@ -137,14 +137,14 @@ def test_a_file_of_an_earlier_version_has_no_checksum(path: Path) -> None:
     ("text", "message"),
     [
         ("no JSON", "not a readable encoder"),
-        ("[1, 2]", "a list in place of a JSON object"),
+        ("[1, 2]", "a list instead of a JSON object"),
         ('{"kind": "encoder", "a": NaN}', "not a finite number"),
         ('{"kind": ' + "[" * 100_000, "nested too deeply"),
         ('{"kind": ["encoder"], "format": 1}', "not an encoder"),
         ('{"kind": "encoder", "format": "1"}', "that this version can read"),
         ('{"kind": "encoder", "format": 1}', "of the view 'None'"),
         ('{"kind": "encoder", "format": 1, "view": ["rgb"]}', "known are rgb"),
-        ('{"kind": "encoder", "format": 1, "view": "rgb"}', "settings that this version does not know"),
+        ('{"kind": "encoder", "format": 1, "view": "rgb"}', "settings that this version does not support"),
         ('{"kind": "encoder", "format": 1, "view": "rgb", "network": {}, "clip": {}}', "how it was trained"),
     ],
 )
@@ -172,13 +172,13 @@ def test_no_other_encoder_is_built_that_is_larger_than_its_file(path: Path, enco
         with pytest.raises(CheckpointError, match="too few weights"):
             load_encoder(path)
     edited(path, network={"encoder": encoder, "width": 1, "features": 4})
-    with pytest.raises(CheckpointError, match="does not fit the network it describes: aggregator"):
+    with pytest.raises(CheckpointError, match="does not match the network it describes: aggregator"):
         load_encoder(path)
 
 
 def test_weights_of_another_type_are_refused(path: Path) -> None:
     name, tensor = next(iter(load_file(path).items()))
-    with pytest.raises(CheckpointError, match=f"does not fit the network it describes: {name}"):
+    with pytest.raises(CheckpointError, match=f"does not match the network it describes: {name}"):
         load_encoder(rewritten(path, **{name: tensor.half()}))
 
 

@@ -66,9 +66,9 @@ def test_shards_that_are_left_over_are_not_trained_on(
         (folder / name).write_bytes((dataset / "shards" / "rgb" / "00000.h5").read_bytes())
     arguments[arguments.index("--shards") + 1] = str(tmp_path / "shards")
     assert main(arguments) == 2
-    assert "stands in" in capsys.readouterr().err
+    assert "is listed in" in capsys.readouterr().err
     assert main([*arguments, "--shard-count", "1"]) == 0
-    assert capsys.readouterr().err.count("and not read: 00001.h5") == 1
+    assert capsys.readouterr().err.count("and ignored: 00001.h5") == 1
 
 
 def test_init(tmp_path: Path, settings: Any) -> None:

@@ -103,5 +103,5 @@ def test_where_the_leader_fails_all_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_compiled_and_rounded_is_refused_on_a_cpu() -> None:
     settings = Training(compile=True, amp="bf16")
-    with pytest.raises(ConfigError, match="do not go together on a CPU"):
+    with pytest.raises(ConfigError, match="cannot be combined on a CPU"):
         prepare_network(torch.nn.Linear(1, 1), settings, torch.device("cpu"))

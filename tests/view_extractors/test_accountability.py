@@ -72,8 +72,8 @@ def decoded_videos(monkeypatch, run):
     ("stop", "status", "message"),
     [
         (signal.SIGKILL, -9, ""),
-        (signal.SIGTERM, 143, "stopped by SIGTERM; the same command goes on"),
-        (signal.SIGINT, 130, "stopped by Ctrl-C; the same command goes on"),
+        (signal.SIGTERM, 143, "stopped by SIGTERM; the same command resumes"),
+        (signal.SIGINT, 130, "stopped by Ctrl-C; the same command resumes"),
     ],
 )
 def test_stopped_run_is_finished_by_the_same_command(folder, monkeypatch, stop, status, message):
@@ -138,7 +138,10 @@ def test_full_disk_is_explained_and_nothing_false_remains(folder, monkeypatch, r
     process = start(folder, *arguments, "rgb.h5", **limited(room((folder / "whole.h5").stat().st_size)))
     _, error = process.communicate(timeout=60)
     assert process.returncode == 2, error
-    assert f"no room to write (File too large); finished videos are kept, {kept} of 3 in .rgb.work" in error
+    assert (
+        f"no space left to write (File too large); finished videos are kept, {kept} of 3 in .rgb.work"
+        in error
+    )
     assert "run the same command again" in error
     assert "Traceback" not in error
     assert sorted(path.name for path in folder.iterdir()) == [".rgb.work", "videos", "whole.h5"]
@@ -177,7 +180,7 @@ def test_disk_that_fills_at_any_write(folder, monkeypatch, number):
             run(path)
             stack.pop_all()
             break
-        assert f"no room to write ({os.strerror(number)})" in error.value.message
+        assert f"no space left to write ({os.strerror(number)})" in error.value.message
         found = re.search(r"kept, (\d) of 2", error.value.message)
         kept.append(int(found[1]) if found else 0)
         if path.exists():  # only the folder's own entry was not on the disk yet

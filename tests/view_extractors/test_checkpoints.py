@@ -66,7 +66,7 @@ def test_detectron2_writes_arrays(network, tmp_path):
 def test_an_evil_weight_is_no_weight(tmp_path):
     path, trace = tmp_path / "a.pth", tmp_path / "trace"
     torch.save({"state_dict": {"weight": Evil(trace)}}, path)
-    with pytest.raises(AssetError, match="holds no tensors"):
+    with pytest.raises(AssetError, match="contains no tensors"):
         read_tensors(path)
     assert not trace.exists()
 

@@ -96,7 +96,7 @@ def test_interrupts_have_their_own_exit_status(tmp_path, video, capsys, monkeypa
         before = signal.getsignal(number)
         assert run("rgb", video, "--output", tmp_path / "rgb.h5") == status
         assert signal.getsignal(number) is before
-        assert "the same command goes on" in capsys.readouterr().err
+        assert "the same command resumes" in capsys.readouterr().err
 
 
 def test_note_about_the_video_stands_below_an_error(tmp_path, video, capsys, monkeypatch):
@@ -161,7 +161,7 @@ def test_name_that_begins_with_a_dash(tmp_path, video, monkeypatch):
         (["my.mp4", "other/my.mp4"], "same id 'my'"),
         (["--manifest", "absent.csv"], "no manifest absent.csv"),
         (["--manifest", "empty_id.csv"], "line 2"),
-        (["--manifest", "twice.csv"], "the id 'a' stands there twice"),
+        (["--manifest", "twice.csv"], "the id 'a' is listed twice"),
         (["my.mp4", "--shard", "2", "--shards", "2"], "--shard 2"),
         (["my.mp4", "--threads", "0"], "--threads"),
         (["my.mp4", "--batch-size", "0"], "--batch-size"),
@@ -169,8 +169,8 @@ def test_name_that_begins_with_a_dash(tmp_path, video, monkeypatch):
         (["my.mp4", "--settings", "{short_sid: 3}"], "short_side"),
         (["my.mp4", "--settings", "absent.json"], "absent.json"),
         (["my.mp4", "--also", "depth", "x.h5"], "no view 'depth'"),
-        (["my.mp4", "--also", "rgb", "x.h5"], "written already"),
-        (["my.mp4", "--also", "flow", "out.h5"], "written already"),
+        (["my.mp4", "--also", "rgb", "x.h5"], "is given twice"),
+        (["my.mp4", "--also", "flow", "out.h5"], "is given twice"),
         (["my.mp4", "--also-settings", "flow", "{}"], "no --also"),
     ],
 )

@@ -153,9 +153,9 @@ def test_own_numbers_and_an_own_sample_as_a_table(capsys, video):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "how much"),
-        (["--videos", "3"], "how much"),
-        (["--dataset", "ucf101", "--manifest", "m.csv"], "how much"),
+        ([], "nothing to estimate"),
+        (["--videos", "3"], "nothing to estimate"),
+        (["--dataset", "ucf101", "--manifest", "m.csv"], "nothing to estimate"),
         (["--manifest", "absent.csv"], "no manifest"),
         (["--manifest", "empty.csv"], "can be opened"),
         (["--dataset", "ucf101", "--size", "big"], "--size big"),

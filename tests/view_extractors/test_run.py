@@ -302,5 +302,5 @@ def test_checksums_of_the_list(tmp_path, videos):
     assert [row.source_sha256 for row in Shard(path).videos.values()] == ["", right, ""]
     assert run_again(videos, path, checksums={"b": right}) == []
     assert run_again(videos, path) == []
-    with pytest.raises(ShardError, match="is not the file that the list of videos means"):
+    with pytest.raises(ShardError, match="is not the file in the list of videos"):
         run_again(videos, path, checksums={"b": "0" * 64})

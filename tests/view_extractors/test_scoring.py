@@ -130,7 +130,7 @@ def test_no_truth_is_explained(tmp_path):
 
 def test_truth_of_another_rendering_is_explained(tmp_path, truth):
     write_pose(tmp_path, [persons(standing())] * (FRAMES - 1))
-    with pytest.raises(CoConError, match="rendered anew"):
+    with pytest.raises(CoConError, match="rendered again"):
         score(tmp_path / "shards", truth)
 
 
@@ -181,5 +181,5 @@ def test_a_truth_that_is_no_npz_is_a_sentence(tmp_path, truth, content):
 def test_flow_without_its_bound_is_a_sentence(tmp_path, truth, parameters):
     still = encode(np.full((STORED, STORED, 2), 128, np.uint8), 100)
     write(tmp_path, "flow", parameters=parameters, frames=[still] * FRAMES)
-    with pytest.raises(CoConError, match="does not say the bound of its flow"):
+    with pytest.raises(CoConError, match="does not record the bound of its flow"):
         score(tmp_path / "shards", truth)

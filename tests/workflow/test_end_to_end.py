@@ -189,7 +189,7 @@ def test_a_folder_with_a_broken_video(finished, workflow) -> None:
     os.utime(whole, (1_500_000_000, 1_500_000_000))
     workflow.run("extract_mine")
     output = workflow.fail("results/mine/features/random/rgb.h5", "--allowed-rules", "features")
-    assert "do not fit the list of" in output
+    assert "do not match the list of" in output
     workflow.run("eval_mine")
 
     # What may fail is no part of what was extracted: it counts when something is extracted again.

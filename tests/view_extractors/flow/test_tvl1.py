@@ -392,7 +392,7 @@ def test_kernels_that_compute_something_else_are_found_out():
         return flow, dual
 
     on_gpu.check(batched.refine, torch.device("cpu"))
-    with pytest.raises(ArithmeticError, match=r"px away from the right one"):
+    with pytest.raises(ArithmeticError, match=r"px away from the correct flow"):
         on_gpu.check(slightly_off, torch.device("cpu"))
 
     def no_number(level, flow, dual, scheme, number):

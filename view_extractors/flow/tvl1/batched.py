@@ -161,7 +161,7 @@ def linearise(
 def iterate(
     flow: Tensor, dual: Tensor, data: tuple[Tensor, Tensor, Tensor], scheme: Scheme, iterations: int
 ) -> tuple[Tensor, Tensor]:
-    """Flow and dual after some iterations (Zach et al., eq. 13 to 15); the arguments stay as they are.
+    """Flow and dual after some iterations (Zach et al., eq. 13 to 15); the arguments are not modified.
 
     The dual is kept with a zero before its first and after its last difference, which makes the divergence
     a plain difference.

@@ -141,4 +141,4 @@ def check(refine: batched.Refine, device: torch.device) -> None:
         found, expected = (batched.flow_of_pairs(pair_2HW, scheme, way) for way in (refine, batched.refine))
     apart = float((found - expected).abs().max())
     if not apart < _APART:  # not a number, too
-        raise ArithmeticError(f"their flow is {apart:.3g} px away from the right one")
+        raise ArithmeticError(f"their flow is {apart:.3g} px away from the correct flow")
