@@ -2,9 +2,9 @@
 
     python examples/ut_interaction.py data/ut_interaction
 
-UT-Interaction (Ryoo and Aggarwal 2010) has six classes of two persons: 20 sequences in two sets of ten, set 1 on a
-parking lot, set 2 on a lawn. The videos are expected as <class>/set<S>_seq<N>_<anything>.<ending>, S 1 or 2. Two tables are
-written into the folder:
+UT-Interaction (Ryoo and Aggarwal 2010) has six classes of interactions of two persons: 20 sequences in two
+sets of ten, set 1 on a parking lot, set 2 on a lawn. The videos must be named
+<class>/set<S>_seq<N>_<anything>.<ending>, where S is 1 or 2. The script writes two tables into the folder:
 
 - folds.csv: the sequence is the group, for cross-validation;
 - sets.csv: in split 1, set 1 trains and set 2 tests; in split 2 the other way round.
