@@ -53,7 +53,7 @@ def test_the_method_explains_every_preset(repository: Path) -> None:
         (name, ", ".join(TERMS[term].title for term in preset.terms), preset.description)
         for name, preset in PRESETS.items()
     ]
-    start = re.search(r"^(.+) have no L_cpc, so they start from random networks", text, re.M)
+    start = re.search(r"([^.]+) have no L_cpc, so they start from random networks", " ".join(text.split()))
     assert start is not None
     assert set(re.findall(r"`(\w+)`", start[1])) == WITHOUT_STAGE1
     for preset in PRESETS.values():
