@@ -55,7 +55,8 @@ format: .venv/dev
 	$(BIN)/snakefmt Snakefile workflow
 
 schema: .venv/run
-	$(BIN)/cocon schema --output workflow/schemas/config.schema.json
+	$(BIN)/cocon schema --output workflow/schemas/config.schema.json --defaults config/config.default.yaml \
+		--manual docs/configuration.md
 
 # Fails on a link that leads nowhere, also to a heading. (With --quiet it would not: warnings are not counted then.)
 docs: .venv-docs/ready

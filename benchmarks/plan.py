@@ -28,6 +28,8 @@ from typing import Any
 
 import yaml
 
+from cocon.config.layers import stacked
+
 REPOSITORY = Path(__file__).parent.parent
 NAME = "kinetics400"
 #: clips that can still be had, and classes; of each class so many are for validation
@@ -63,14 +65,21 @@ def write_data_set(folder: Path) -> None:
             writer.writerows(rows)
 
 
+def shipped() -> dict[str, Any]:
+    """The shipped configuration, with what it includes."""
+    document, _ = stacked([REPOSITORY / "config.yaml"])
+    del document["include"]
+    return document
+
+
 def shipped_shards() -> int:
-    shards: int = yaml.safe_load((REPOSITORY / "config.yaml").read_text())["datasets"][NAME]["shards"]
+    shards: int = shipped()["datasets"][NAME]["shards"]
     return shards
 
 
 def write_config(folder: Path, shards: int) -> None:
     """The shipped configuration, whose Kinetics-400 lies in the folder, has all views and so many shards."""
-    config: dict[str, Any] = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
+    config = shipped()
     changes = {"videos": "videos", "lists": ".", "views": config["views"], "shards": shards}
     config["datasets"][NAME] |= changes
     (folder / "config.yaml").write_text(yaml.safe_dump(config))

@@ -73,7 +73,7 @@ def test_the_image_gets_what_an_installation_needs(repository: Path) -> None:
     document = tomllib.loads((repository / "pyproject.toml").read_text())
     project, packages = document["project"], document["tool"]["setuptools"]["packages"]["find"]["include"]
     needed = {project["readme"], *project["license-files"], *(name.removesuffix("*") for name in packages)}
-    assert needed | {"pyproject.toml", "Snakefile", "config.yaml", "profiles", "workflow"} <= sent
+    assert needed | {"pyproject.toml", "Snakefile", "config", "config.yaml", "profiles", "workflow"} <= sent
     copied = re.findall(r"^COPY (\S+) ", (repository / "Dockerfile").read_text(), re.M)
     assert copied == ["requirements.txt", "."]
     assert "requirements.txt" in sent

@@ -61,15 +61,6 @@ def test_the_method_explains_every_preset(repository: Path) -> None:
             assert number in text or number == "1909.04656", f"{number} is not in docs/method.md"
 
 
-def test_the_configuration_lists_every_pretraining(repository: Path) -> None:
-    text = (repository / "config.yaml").read_text()
-    lists = re.findall(r"^#   pretrainings +(?:encoders to judge: )?((?:.|\n# {8,})+)", text, re.M)
-    assert len(lists) == 2
-    for found in lists:
-        names = found.replace("#", "").split(";")[0]
-        assert [name.strip() for name in names.split(",")] == list(PRETRAININGS)
-
-
 def test_the_schema_accepts_every_pretraining_and_an_ablation_has_all_presets() -> None:
     definitions = Config.model_json_schema()["$defs"]
     for section in ("Ablation", "Evaluation"):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from cocon.config.schema import Config
+
+_CONFIG = Path("config.yaml")
 _SHARDS = "folder with one folder of shards per view"
 
 
@@ -17,6 +22,31 @@ def add_shards(parser: argparse.ArgumentParser, *, required: bool = True, help: 
         metavar="N",
         help="number of shards per view: reads 00000.h5 and so on, ignores other files; default: all files",
     )
+
+
+def add_configuration(parser: argparse.ArgumentParser) -> None:
+    """``--config`` and ``--configfile``."""
+    parser.add_argument("--config", type=Path, default=_CONFIG, metavar="FILE", help="default: %(default)s")
+    parser.add_argument(
+        "--configfile",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="on top of it, as for snakemake: later ones count over earlier ones",
+    )
+
+
+def configuration(args: argparse.Namespace) -> Config:
+    """What these files say together; as for Snakemake, ``config.yaml`` may be missing if there are others.
+
+    Raises:
+        ConfigError: when they cannot be used.
+    """
+    from cocon.config.settings import load_config
+
+    own = [] if args.configfile and args.config == _CONFIG and not _CONFIG.exists() else [args.config]
+    return load_config(*own, *args.configfile)
 
 
 def _positive(text: str) -> int:

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import RootModel
 
+from cocon.commands.arguments import add_configuration, configuration
 from cocon.config.schema import Config, Dataset
-from cocon.config.settings import load_config, parse_settings
+from cocon.config.settings import parse_settings
 from cocon.errors import ConfigError
 from cocon.files import output_file, write_json
 from cocon.terminal import say
@@ -73,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_dataset(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="NAME", help="of the data set in config.yaml")
-    parser.add_argument("--config", type=Path, default=Path("config.yaml"), help="default: config.yaml")
+    add_configuration(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -91,7 +92,7 @@ def _get(args: argparse.Namespace) -> None:
     if args.settings:
         settings = parse_settings(args.settings, _DatasetSettings).root
     else:
-        settings = _section(load_config(args.config), args)
+        settings = _section(configuration(args), args)
     receipt = get(settings, own=args.own, keep=args.keep)
     say(f"{args.dataset}: {receipt['videos']:,} of {receipt['listed']:,} videos are in {settings.videos}")
     if args.output:
@@ -101,7 +102,7 @@ def _get(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     from cocon.datasets.check import check
 
-    config = load_config(args.config)
+    config = configuration(args)
     settings = _section(config, args)
     clip = config.recipes[settings.recipe].clip
     output = args.output or config.results / args.dataset / "checked.csv"
@@ -117,6 +118,6 @@ def _check(args: argparse.Namespace) -> None:
 def _section(config: Config, args: argparse.Namespace) -> Any:
     if args.dataset not in config.datasets:
         raise ConfigError(
-            f"{args.config} has no data set '{args.dataset}'", f"it has: {', '.join(sorted(config.datasets))}"
+            f"there is no data set '{args.dataset}'", f"there are: {', '.join(sorted(config.datasets))}"
         )
     return config.datasets[args.dataset]

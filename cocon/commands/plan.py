@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
+from cocon.commands.arguments import add_configuration, configuration
 from cocon.terminal import say
 
 HELP = "estimate hours, bytes and jobs of an evaluation, from a short measurement"
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon plan``."""
     add = parser.add_argument
     add("dataset", help="a data set of the configuration")
-    add("--config", type=Path, default=Path("config.yaml"), help="default: %(default)s")
+    add_configuration(parser)
     add("--cpus", type=int, required=True, metavar="N", help="cores of all machines")
     add("--gpus", type=int, default=0, metavar="N", help="GPUs of all machines (default: none)")
     add(
@@ -36,7 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Measure, sum up and print."""
-    from cocon.config.settings import load_config
     from cocon.errors import ConfigError
     from cocon.planning.amount import roles_of
     from cocon.planning.extraction import measure_extraction
@@ -47,10 +46,10 @@ def run(args: argparse.Namespace) -> None:
 
     if args.cpus < 1 or args.gpus < 0 or args.gpu_tflops <= 0:
         raise ConfigError("--cpus must be at least 1, --gpus at least 0, and --gpu-tflops positive")
-    config = load_config(args.config)
+    config = configuration(args)
     if args.dataset not in config.datasets:
         known = ", ".join(config.datasets)
-        raise ConfigError(f"there is no data set '{args.dataset}'", f"{args.config} has: {known}")
+        raise ConfigError(f"there is no data set '{args.dataset}'", f"there are: {known}")
     settings = config.datasets[args.dataset]
     config = config.model_copy(update={"views": config.views_of(args.dataset)})
     roles, videos = roles_of(args.dataset, settings)

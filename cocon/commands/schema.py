@@ -1,20 +1,30 @@
-"""``cocon schema``: the JSON schema of ``config.yaml``, generated from the typed configuration."""
+"""``cocon schema``: the JSON schema, the defaults and the manual of ``config.yaml``."""
 
 from __future__ import annotations
 
 import argparse
 
-from cocon.config.schema import Config
-from cocon.files import output_file, write_json
+from cocon.config.json_schema import compact, json_schema
+from cocon.config.manual import default_file, page
+from cocon.files import atomic_path, output_file
 
-HELP = "write the JSON schema of config.yaml"
+HELP = "write the JSON schema, the defaults and the manual of config.yaml"
+_OUTPUTS = {
+    "output": (lambda: compact(json_schema()) + "\n", "the schema, a JSON file"),
+    "defaults": (default_file, "every key with its default and its meaning, a YAML file"),
+    "manual": (page, "the same as a page, a Markdown file"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``cocon schema``."""
-    parser.add_argument("--output", type=output_file, required=True, help="the schema, a JSON file")
+    for name, (_, text) in _OUTPUTS.items():
+        parser.add_argument(f"--{name}", type=output_file, metavar="FILE", help=text)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the schema."""
-    write_json(args.output, Config.model_json_schema())
+    """Write what is asked for."""
+    for name, (text, _) in _OUTPUTS.items():
+        if path := getattr(args, name):
+            with atomic_path(path) as temporary:
+                temporary.write_text(text(), encoding="utf-8")

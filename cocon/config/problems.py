@@ -99,10 +99,10 @@ def _in_document(path: Location, document: Any) -> Location:
     return tuple(steps)
 
 
-def _where(path: Location, lines: dict[Location, int]) -> str:
-    """The line of a key, or of what it stands in."""
-    known = next((lines[path[:n]] for n in range(len(path), 0, -1) if path[:n] in lines), None)
-    return f"line {known}: " if known else ""
+def _where(path: Location, places: Mapping[Location, str]) -> str:
+    """The place of a key, or of what it stands in."""
+    known = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), "")
+    return f"{known}: " if known else ""
 
 
 def _of_lists(errors: list[Any], document: Any) -> list[Any]:
@@ -128,15 +128,15 @@ def _of_lists(errors: list[Any], document: Any) -> list[Any]:
     return [{"msg": "", **error} for error in found.values()]
 
 
-def sentence(error: Any, section: type[BaseModel], document: Any, lines: dict[Location, int]) -> str:
+def sentence(error: Any, section: type[BaseModel], document: Any, places: Mapping[Location, str]) -> str:
     """One line for one finding of pydantic."""
     path = _in_document(error["loc"], document)
     key = ".".join(map(str, path)) or "(the whole file)"
     message = error["msg"].removeprefix("Value error, ")
     if not path and error["type"] == "value_error":  # a check of several sections: it begins with the key
         named = tuple(message.partition(" ")[0].rstrip(":").split("."))
-        return f"{_where(named, lines)}{message}"
-    where = _where(path, lines)
+        return f"{_where(named, places)}{message}"
+    where = _where(path, places)
     if error["type"] == "extra_forbidden":
         allowed = known_keys(section, path[:-1])
         near = difflib.get_close_matches(str(path[-1]), allowed, n=1, cutoff=0.5)
@@ -156,9 +156,17 @@ def sentence(error: Any, section: type[BaseModel], document: Any, lines: dict[Lo
     return f"{where}'{key}': {message}{shown}"
 
 
-def sentences(error: ValidationError, section: type[BaseModel], document: Any, text: str = "") -> list[str]:
-    """All findings, in the order of the lines they stand on."""
-    lines = line_numbers(text) if text else {}
+def sentences(
+    error: ValidationError, section: type[BaseModel], document: Any, places: Mapping[Location, str]
+) -> list[str]:
+    """All findings of pydantic.
+
+    Args:
+        error: what it found.
+        section: that the document was to be.
+        document: that was read.
+        places: where each key stands, for instance "line 3".
+    """
     errors = _of_lists(error.errors(include_url=False), document)
-    found = [sentence(item, section, document, lines) for item in errors]
+    found = [sentence(item, section, document, places) for item in errors]
     return list(dict.fromkeys(found))

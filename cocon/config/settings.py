@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from cocon.config.problems import check_aliases, sentences
+from cocon.config.layers import parse_yaml, shown, stacked
+from cocon.config.problems import Location, line_numbers, sentences
 from cocon.config.schema import Config, ViewExtraction
 from cocon.errors import ConfigError
 from cocon.tables import read_text
@@ -19,73 +19,36 @@ from cocon.tables import read_text
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
 
-class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses a key which is given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise ConfigError(f"line {line}: '{key.value}' is given twice", "keep one of the two")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _parse_yaml(text: str, name: str) -> Any:
-    try:
-        check_aliases(yaml.compose(text, yaml.SafeLoader))
-        return yaml.load(text, _Loader)
-    except ConfigError as error:
-        raise ConfigError(f"{name}, {error.message}", error.hint) from None
-    except yaml.constructor.ConstructorError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        fault = str(error.problem)
-        if "constructor for the tag" in fault:
-            fault = f"the tag {fault.rpartition('tag ')[2]} has no meaning here"
-        raise ConfigError(f"{name}, line {line}: {fault}", "write a plain value") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{name} is not valid YAML: {error}") from error
-    except ValueError as error:  # of a date or a number that is none
-        raise ConfigError(
-            f"{name} has a value that cannot be read: {error}", "put it between quotation marks"
-        ) from None
-    except RecursionError:
-        raise ConfigError(f"{name} is nested too deeply") from None
-
-
-def _validate(document: Any, section: type[SectionT], name: str, text: str = "") -> SectionT:
+def _validate(
+    document: Any, section: type[SectionT], name: str, places: Mapping[Location, str] | None = None
+) -> SectionT:
     try:
         return section.model_validate(document)
     except ValidationError as error:
-        found = sentences(error, section, document, text)
+        found = sentences(error, section, document, places or {})
         listed = "\n".join(f"    {line}" for line in found)
         raise ConfigError(f"{name} has {len(found)} problem{'s' * (len(found) > 1)}:\n{listed}") from None
 
 
-def load_config(path: Path, overrides: Mapping[str, Any] | None = None) -> Config:
+def load_config(*paths: Path, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read and validate ``config.yaml``.
 
     Args:
-        path: the file.
+        paths: the file; of several, later ones count over earlier ones, key by key.
         overrides: the document as somebody else merged it (Snakemake, with ``--config``); line numbers are
-            still taken from the file.
+            still taken from the files.
 
     Raises:
         ConfigError: with every problem, its line and the nearest known key.
     """
-    if not path.is_file():
-        raise ConfigError(f"there is no configuration file {path}")
-    text = read_text(path, ConfigError)
-    document = _parse_yaml(text, str(path))
-    if overrides is not None:
-        document = json.loads(json.dumps(overrides))
-    config = _validate(document if document is not None else {}, Config, str(path), text)
-    _check_results(config.results, path)
+    document, places = stacked(paths, overrides)
+    name = " + ".join(map(shown, paths))
+    config = _validate(document, Config, name, places)
+    _check_results(config.results, name)
     return config
 
 
-def _check_results(folder: Path, config: Path) -> None:
+def _check_results(folder: Path, config: str) -> None:
     """The folder of the results can be made, or is there."""
     for part in (folder, *folder.parents):
         if os.path.lexists(part):
@@ -110,7 +73,9 @@ def parse_settings(text: str, section: type[SectionT]) -> SectionT:
                 f"--settings is neither JSON nor a file: {text!r}", "give '{...}' or the path of a file"
             )
         name, text = text, read_text(path, ConfigError)
-    return _validate(_parse_yaml(text, name) or {}, section, name, text)
+    document = parse_yaml(text, name) or {}
+    places = {path: f"line {line}" for path, line in line_numbers(text).items()}
+    return _validate(document, section, name, places)
 
 
 def dump_settings(section: BaseModel) -> str:

@@ -34,9 +34,9 @@ class Setting(Section):
     kind: str = Field(description="kind of the data set that was tested on")
     pretrained_on: str = Field(description="kind of the data set of the pretraining")
     layers: Layers = Field(description="residual blocks per stage of the network of rgb")
-    encoder: EncoderName = Field("resnet2d3d", description="of the network of rgb")
-    width: PositiveInt = Field(64, description="of the network of rgb")
-    features: PositiveInt = Field(256, description="of all networks")
+    encoder: EncoderName = Field("resnet2d3d", description="encoder of the network of rgb")
+    width: PositiveInt = Field(64, description="channels of the stem of the network of rgb")
+    features: PositiveInt = Field(256, description="channels of the last stage of all networks")
     pixels: PositiveInt = Field(description="input of the network of rgb, px")
     views: PositiveInt = Field(description="number of views that were pretrained together")
 

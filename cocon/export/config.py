@@ -24,8 +24,8 @@ POOLINGS: tuple[str, ...] = get_args(Pooling)
 class Normalisation(Section):
     """The network sees ``(stored / 255 - mean) / std`` per channel."""
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: tuple[float, ...] = Field(description="a number per channel")
+    std: tuple[float, ...] = Field(description="a number per channel")
 
     @classmethod
     def of(cls, view: str) -> Normalisation:
@@ -37,7 +37,7 @@ class ExportedView(Section):
     """One view of the encoder."""
 
     file: str = Field(description="its weights, safetensors")
-    sha256: str
+    sha256: str = Field(description="of that file, hexadecimal")
     network: Network
     normalisation: Normalisation
     extraction: dict[str, Any] = Field(description="attribute `parameters` of the shards it was trained on")
@@ -47,13 +47,13 @@ class ExportedView(Section):
 class EncoderConfig(Section):
     """The whole of ``config.json``; ``clip.crop`` has the exported views and no others."""
 
-    format: Literal["cocon-encoder"] = FORMAT
-    version: PositiveInt = VERSION
+    format: Literal["cocon-encoder"] = Field(FORMAT, description="what identifies the file")
+    version: PositiveInt = Field(VERSION, description="number of the format's version")
     pretraining: str = Field(description="random, stage1 or the preset of the loss")
     dataset: str = Field(description="name of the training data; empty: not told")
-    embedding: Pooling
+    embedding: Pooling = Field(description="which features an embedding is, see docs/export.md")
     clip: Clip
-    views: dict[str, ExportedView] = Field(min_length=1)
+    views: dict[str, ExportedView] = Field(min_length=1, description="by name, in the order of an embedding")
     accuracy: list[dict[str, Any]] = Field(description="rows of summary.json")
     exported_with: dict[str, str] = Field(description="versions, and git revision if known")
 

@@ -12,7 +12,7 @@ from cocon.config.schema import Recipe, Section
 class ReportSettings(Section):
     """Of ``cocon report``; the recipe needs to name only what differs from the defaults."""
 
-    kind: str = Field("", description="kind of the data set: demo, ucf101, ...")
+    kind: str = Field("", description="kind of the data set, demo for instance")
     recipe_name: str = Field("", description="name of the recipe in config.yaml")
     recipe: Recipe = Recipe()
     seed: int | None = Field(None, description="seed of the configuration")

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from cocon.config.layers import merged
 from cocon.config.schema import (
     Augmentation,
     Clip,
@@ -69,19 +70,6 @@ def canonical(document: Mapping[str, Any]) -> str:
 def fingerprint_of(document: Mapping[str, Any]) -> str:
     """16 hexadecimal digits that identify a document."""
     return hashlib.sha256(canonical(document).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def merged(*documents: Mapping[str, Any]) -> Document:
-    """One document with the keys of all; sections of the same name are merged in turn."""
-    result: Document = {}
-    for document in documents:
-        for key, value in document.items():
-            known = result.get(key)
-            if isinstance(value, Mapping) and isinstance(known, Mapping):
-                result[key] = merged(known, value)
-            else:
-                result[key] = value
-    return result
 
 
 def changed(section: BaseModel, without: Collection[str] = ()) -> Document:
@@ -228,9 +216,9 @@ def augmentation_settings(augmentation: Augmentation, views: Sequence[str]) -> D
         idle |= {"grey", "brightness", "contrast", "saturation", "hue"}
     if not resized:
         idle |= {"crop_area", "crop_aspect"}
-    if augmentation.shared_crop or not any(VIEWS[view].sparse for view in views):
+    if not any(VIEWS[view].sparse for view in views):
         idle |= {"crop_candidates"}
-    document = changed(augmentation, {*idle, "resized_crop"})
+    document = changed(augmentation, {*idle, *augmentation.idle, "resized_crop"})
     return document | ({"resized_crop": resized} if resized else {})
 
 
@@ -247,20 +235,9 @@ def pretraining_settings(
         processes: that train together.
     """
     settings = learning.pretraining
-    idle = {*RUNNING, "stage1", "stage2", "loss", "augmentation"}
+    idle = {*RUNNING, *settings.idle, "stage1", "stage2", "loss", "augmentation"}
     if processes == 1:
         idle |= {"sync_batch_norm"}
-    stalls = settings.schedule == "plateau" and settings.validation_fraction > 0
-    if not stalls:
-        idle |= {"plateau_factor", "plateau_patience"}
-    if settings.schedule != "step":
-        idle |= {"milestones"}
-    if settings.result != "best":
-        idle |= {"best_by"}
-    if not settings.reads_labels:
-        idle |= {"best_every", "best_videos"}
-    if not stalls and settings.schedule != "cosine":
-        idle |= {"minimum_learning_rate"}
     document = changed(settings, idle)
     parts = {stage: changed(getattr(settings, stage))}
     if stage == "stage2" and preset in WITHOUT_STAGE1:
@@ -348,10 +325,7 @@ def protocol_settings(evaluation: Evaluation, protocol: str) -> Document:
 
 def training_settings(section: Finetune) -> Document:
     """The keys of fine-tuning that decide what is learned; how it is tested is none of them."""
-    idle = {*RUNNING, "like", "test_crops"}
-    idle |= {"milestones"} if section.schedule != "step" else set()
-    idle |= {"momentum"} if section.optimiser != "sgd" else set()
-    return changed(section, idle)
+    return changed(section, {*RUNNING, "like", "test_crops", *section.idle})
 
 
 def _filled(document: Document, evaluation: Evaluation) -> Document:
@@ -397,8 +371,8 @@ def relations(recipe: Recipe, seed: int) -> Document:
 def shown_in_report(recipe: Recipe, views: Sequence[str]) -> Document:
     """The recipe as far as any result of a data set depends on it: what its report shows."""
     evaluation = recipe.evaluation
-    presets = [name for name in evaluation.pretrainings if name in PRESETS]
-    presets += [name for name in evaluation.finetune_pretrainings if name in PRESETS]
+    evaluated = dict.fromkeys(name for each in evaluation.protocols for name in evaluation.judged_by(each))
+    presets = [name for name in evaluated if name in PRESETS]
     stages = [pretraining_settings(recipe, "stage1", "cpc", [view]) for view in views]
     stages += [pretraining_settings(recipe, "stage2", name, views) for name in presets]
     document = merged(*stages) | {"evaluation": _evaluation(evaluation, views)}

@@ -33,7 +33,7 @@ def test_every_figure_has_a_source_and_beats_chance() -> None:
 
 
 def test_the_expectation_of_the_recipe_is_the_published_one(repository: Path) -> None:
-    text = (repository / "config.yaml").read_text()
+    text = (repository / "config" / "paper.yaml").read_text()
     by_view = {
         f.judged: f"{100 * f.accuracy:.1f}"
         for f in published("ucf101", "finetune")

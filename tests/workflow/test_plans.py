@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cocon.config.layers import stacked
 from cocon.config.schema import Hmdb51Dataset, Ucf101Dataset
 from cocon.config.settings import load_config
 from cocon.datasets import hmdb51, ucf101
@@ -255,6 +256,67 @@ def test_the_shipped_demo(workflow, repository: Path) -> None:
     assert workflow.plan() == plan | {"all": 1}, "the demo is what runs without a target"
 
 
+@pytest.mark.parametrize("name", ["ucf101", "hmdb51", "kinetics400"])
+def test_the_public_data_sets_need_no_other_file_than_config_yaml(
+    workflow, repository: Path, name: str
+) -> None:
+    shutil.copy(repository / "config.yaml", workflow.folder)
+    output = workflow.fail("--dry-run", f"eval_{name}")
+    assert f"data/{name}/lists" in output, "it is known, and its lists are looked for"
+
+
+DEMO = {"kind": "demo", "recipe": "r", "shards": 2}
+
+MINE = """\
+datasets:
+  mine:
+    kind: folder
+    recipe: demo
+    shards: 1
+    videos: videos
+    table: table.csv
+"""
+
+
+def test_your_own_file_on_top_of_the_shipped_configuration(
+    workflow, repository: Path, tmp_path: Path
+) -> None:
+    shutil.copy(repository / "config.yaml", workflow.folder)
+    videos = [f"{label}{n}.mp4" for label in ("run", "walk") for n in range(16)]
+    (tmp_path / "videos").mkdir()
+    for video in videos:
+        (tmp_path / "videos" / video).touch()
+    rows = [f"{video},{video[:3]},{'test' if '15' in video else 'train'}" for video in videos]
+    (tmp_path / "table.csv").write_text("\n".join(["video,label,split", *rows]) + "\n")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(MINE)
+    plan = workflow.plan("eval_mine", "--configfile", "mine.yaml")
+    assert {"extract": 2, "extract_persons": 1, "eval_mine": 1}.items() <= plan.items()
+    assert "all" in workflow.plan("--configfile", "mine.yaml"), "the demo still is what runs without a target"
+    mine.write_text(MINE.replace("table:", "tabel:"))
+    output = workflow.fail("--dry-run", "eval_mine", "--configfile", "mine.yaml")
+    assert "mine.yaml, line 7: unknown key 'datasets.mine.tabel'; did you mean 'table'?" in output
+    assert "mine.yaml, line 2: 'datasets.mine.table' is missing" in output
+
+
+def test_the_command_line_can_replace_config_yaml(workflow) -> None:
+    workflow.configure({"datasets": {"old": DEMO}, "recipes": {"r": {}}, "sede": 3})
+    (workflow.folder / "new.yaml").write_text(
+        yaml.safe_dump({"datasets": {"new": DEMO}, "recipes": {"r": {}}})
+    )
+    options = ["--configfile", "new.yaml", "--replace-workflow-config"]
+    assert "extract" in workflow.plan("extract_new", *options)
+    assert "unknown key 'sede'" in workflow.fail("--dry-run", "extract_new", *options[:2])
+
+
+def test_keys_that_nothing_reads_are_named_once(workflow) -> None:
+    recipe = {"pretraining": {"schedule": "cosine", "plateau_patience": 3}}
+    workflow.configure({"datasets": {"demo": DEMO}, "recipes": {"r": recipe}})
+    output = workflow.run("--dry-run", "eval_demo")
+    line = "config: recipes.r.pretraining.plateau_patience is not read: schedule is cosine"
+    assert output.count(line) == 1
+
+
 def test_the_shipped_ablation_shares_the_encoders_and_renders_its_own_people_once(
     workflow, repository: Path
 ) -> None:
@@ -401,7 +463,8 @@ def test_from_archives_to_the_whole_plan(workflow, tmp_path: Path) -> None:
 def test_the_paper_s_table_is_one_plan(workflow, repository: Path, tmp_path: Path) -> None:
     """The shipped configuration with lists in miniature and one shard per view."""
     tiny_lists(tmp_path)
-    document: dict[str, Any] = yaml.safe_load((repository / "config.yaml").read_text())
+    document, _ = stacked([repository / "config.yaml"])
+    del document["include"]
     for settings in document["datasets"].values():
         if settings["kind"] != "demo":
             kind = settings["kind"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+from cocon.config.layers import merged
 from cocon.config.machine import gpu_count, keep_to_ourselves, put_commands_on_path
 from cocon.config.schema import FRAME_PROTOCOLS, PROTOCOLS, may_use_gpu
 from cocon.config.settings import load_config
@@ -17,6 +18,7 @@ from cocon.slurm import cancel_orphans
 from cocon.workflow import dependencies
 from cocon.workflow.dependencies import canonical
 from cocon.workflow.documents import Documents
+from cocon.workflow.ignored import ignored_keys
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paper import paper_metrics
 from cocon.workflow.paths import RUN as RUN_OF_A_SEED_OR_SPLIT
@@ -25,14 +27,24 @@ from cocon.workflow.running import max_failed_fraction, moved_keys
 
 put_commands_on_path()
 
+
+def config_files():
+    """config.yaml, if there is one and the command line does not replace it, and what --configfile names."""
+    given = [Path(file) for file in workflow.overwrite_configfiles]
+    own = [Path(file) for file in workflow.configfiles if Path(file) not in given]
+    return given if workflow.config_settings.replace_workflow_config else [*own, *given]
+
+
 try:
-    CONFIG = load_config(Path(workflow.configfiles[-1]), config)
+    CONFIG = load_config(*config_files(), overrides=config)
 except CoConError as error:
     raise WorkflowError(str(error))
 
 if workflow.is_main_process:
     for line in moved_keys(CONFIG):
         logger.warning(f"config: {line}; it is read where it is")
+    for line in ignored_keys(CONFIG):
+        logger.warning(f"config: {line}")
 
 PATHS = Paths(CONFIG)
 LISTS = VideoLists(CONFIG, look=workflow.is_main_process)
@@ -145,7 +157,7 @@ def settings_in(document, running=None):
 
     def param(wildcards):
         settings = document(wildcards)["settings"]
-        return canonical(dependencies.merged(settings, running(wildcards) if running else {}))
+        return canonical(merged(settings, running(wildcards) if running else {}))
 
     return untracked(param)
 

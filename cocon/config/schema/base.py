@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -43,10 +43,25 @@ Place = Annotated[Path, BeforeValidator(_place)]
 Name = Annotated[str, Field(pattern=_NAME, max_length=_NAME_LENGTH), BeforeValidator(_name)]
 
 
-class Section(BaseModel):
-    """Base of all sections: immutable; an unknown key, a name twice in a list, and NaN are errors."""
+def _mark_moved(schema: dict[str, Any], section: type[Section]) -> None:
+    for key in section.moved:
+        schema["properties"][key]["deprecated"] = True
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+class Section(BaseModel):
+    """Base of all sections: immutable; an unknown key, a name twice in a list, and NaN are errors.
+
+    Attributes:
+        moved: keys that are still read here, and belong under ``jobs``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=_mark_moved)
+    moved: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def idle(self) -> dict[str, str]:
+        """Keys that nothing reads because of the values of others, and why."""
+        return {}
 
     @field_validator("*")
     @classmethod
@@ -65,11 +80,16 @@ class ViewExtraction(Section):
     """
 
     @property
-    def idle(self) -> set[str]:
+    def idle(self) -> dict[str, str]:
         """The sub-sections of backends and other methods that are not used."""
-        chosen = {value for _, value in self if isinstance(value, str)}
-        return {name for name, value in self if isinstance(value, Section)} - chosen
+        return {
+            name: f"{key} is {chosen}"
+            for key, field in type(self).model_fields.items()
+            if isinstance(chosen := getattr(self, key), str)
+            for name in get_args(field.annotation)
+            if name != chosen and isinstance(getattr(self, name, None), Section)
+        }
 
     def in_use(self) -> dict[str, Any]:
         """The settings as a JSON document, without the sub-sections that are not used."""
-        return self.model_dump(mode="json", by_alias=True, exclude=self.idle)
+        return self.model_dump(mode="json", by_alias=True, exclude=set(self.idle))

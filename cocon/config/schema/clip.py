@@ -10,12 +10,18 @@ from cocon.config.schema.base import PositiveInt, Section, ViewName
 class Clip(Section):
     """What the network sees of a video: N blocks of K frames."""
 
-    blocks: PositiveInt = Field(8, description="N, blocks per clip")
-    frames_per_block: PositiveInt = Field(5, description="K, frames per block")
-    stride: PositiveInt = Field(3, description="every stride-th frame of the video is used")
-    predicted_blocks: PositiveInt = Field(3, description="the last blocks, predicted from the others")
+    blocks: PositiveInt = Field(8, description="N, blocks per clip (Rai et al. 2021)")
+    frames_per_block: PositiveInt = Field(5, description="K, frames per block (Rai et al. 2021)")
+    stride: PositiveInt = Field(
+        3,
+        description="frames of the video from one used frame to the next; fewer in a video that is too short",
+    )
+    predicted_blocks: PositiveInt = Field(
+        3, description="the last blocks of a clip, which are predicted from the others (Rai et al. 2021)"
+    )
     crop: dict[ViewName, PositiveInt] = Field(
-        {"rgb": 128, "flow": 128, "mask": 64, "pose": 64}, description="network input, px, per view"
+        {"rgb": 128, "flow": 128, "mask": 64, "pose": 64},
+        description="side of the square that the network sees, px, by view (Rai et al. 2021)",
     )
 
     @model_validator(mode="after")

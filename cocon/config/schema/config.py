@@ -21,7 +21,7 @@ from cocon.pretrainings import PRESETS, PRETRAININGS, RANDOM, WITHOUT_STAGE1
 
 
 class Recipe(Section):
-    """Everything with a number in it that turns videos into accuracies."""
+    """Everything with a number in it that turns videos into accuracies; the defaults are the paper's."""
 
     extraction: Extraction = Extraction()
     clip: Clip = Clip()
@@ -33,16 +33,27 @@ class Recipe(Section):
 class Ablation(Section):
     """What the terms of the loss are worth: several pretrainings by one budget, over several seeds."""
 
-    dataset: str = Field(description="data set, with its recipe")
-    pretrainings: tuple[PretrainingName, ...] = (RANDOM, *PRESETS)
-    seeds: PositiveInt = Field(3, description="repetitions, with the seeds seed, seed + 1, ...")
-    protocols: tuple[Protocol, ...] = ("linear", "retrieval")
-    splits: tuple[Name, ...] = Field((), description="of the data set; empty: all that it is evaluated on")
+    dataset: str = Field(examples=["demo"], description="name of the data set, under datasets")
+    pretrainings: tuple[PretrainingName, ...] = Field(
+        (RANDOM, *PRESETS), description="encoders that are compared, see docs/method.md"
+    )
+    seeds: PositiveInt = Field(3, description="number of repetitions, with the seeds seed, seed + 1, ...")
+    protocols: tuple[Protocol, ...] = Field(
+        ("linear", "retrieval"), description="ways to evaluate them, see docs/evaluation.md"
+    )
+    splits: tuple[Name, ...] = Field(
+        (), description="splits of the data set; empty: all that it is evaluated on"
+    )
 
 
 class Config(Section):
     """The whole of ``config.yaml``."""
 
+    include: tuple[str, ...] = Field(
+        (),
+        description="files whose keys count where this one does not have them; their paths start from the "
+        "folder of this file, the working folder, or the program's",
+    )
     results: Place = Field(Path("results"), description="folder for everything that is computed")
     shard_storage: str = Field(
         "",
@@ -53,14 +64,24 @@ class Config(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where networks run; auto: on a GPU if the machine has one"
     )
-    views: tuple[ViewName, ...] = Field(("rgb", "flow", "mask", "pose"), min_length=1)
+    views: tuple[ViewName, ...] = Field(
+        ("rgb", "flow", "mask", "pose"),
+        min_length=1,
+        description="what is extracted, pretrained and evaluated",
+    )
     interpreters: dict[BackendName, Path] = Field(
-        {}, description="Python of the environment that a backend is installed in; default: this one"
+        {},
+        description="by backend, the Python of the environment that it is installed in; default: this "
+        "one. See docs/backends.md",
     )
     jobs: Jobs = Jobs()
-    datasets: dict[Name, Dataset]
-    recipes: dict[Name, Recipe]
-    ablations: dict[Name, Ablation] = Field({}, description="what each term of the loss is worth, by name")
+    datasets: dict[Name, Dataset] = Field(
+        description="by name; each gives the targets extract_<name>, pretrain_<name> and eval_<name>"
+    )
+    recipes: dict[Name, Recipe] = Field(
+        description="by name; how the videos of a data set become views, encoders and accuracies"
+    )
+    ablations: dict[Name, Ablation] = Field({}, description="by name; each gives the target ablation_<name>")
     paper: tuple[str, ...] = Field((), description="data sets that fill the paper's table of results")
 
     @model_validator(mode="after")

@@ -30,20 +30,25 @@ Folds = Annotated[int | Literal["leave_one_group_out"], BeforeValidator(_folds)]
 
 
 class _Dataset(Section):
-    recipe: str = Field(description="the recipe (see recipes:) that this data set is processed with")
+    recipe: str = Field(
+        examples=["r18_128"],
+        description="name of the recipe, under recipes, that this data set is processed with",
+    )
     shards: PositiveInt = Field(
-        description="HDF5 files per view; aim at 100-300 videos each, 600 beyond 100,000"
+        examples=[1], description="HDF5 files per view; aim at 100-300 videos each, 600 beyond 100,000"
     )
     splits: tuple[Name, ...] = Field(("1",), min_length=1, description="official splits to evaluate on")
-    views: tuple[ViewName, ...] = Field((), description="those of this data set, where not all; empty: all")
+    views: tuple[ViewName, ...] = Field(
+        (), description="those of the views of the top level that this data set has; empty: all"
+    )
     shards_of: str = Field(
         "", description="data set of the same videos whose shards are used; empty: its own"
     )
     pretrain_on: str = Field("", description="data set whose encoders are evaluated; empty: this one")
     evaluate_on: Literal["test", "validation"] = Field(
         "test",
-        description="validation: the validation videos of every split are tested, its test videos are not; "
-        "settings are chosen so",
+        description="videos that are tested; validation: those of every split, and not its test videos, to "
+        "choose settings with",
     )
     pretrain_split: str = Field(
         "1",
@@ -60,6 +65,11 @@ class _Dataset(Section):
     )
 
     @property
+    def idle(self) -> dict[str, str]:
+        """What is decided by the data set that the encoders come from."""
+        return {"pretrain_split": f"pretrain_on is {self.pretrain_on}"} if self.pretrain_on else {}
+
+    @property
     def first_split(self) -> str:
         """The split that the details of a report are about."""
         return self.splits[0] if self.splits else "1"
@@ -72,7 +82,7 @@ class _Dataset(Section):
 class DemoDataset(_Dataset):
     """Rendered human actions: made on the spot, nothing to download."""
 
-    kind: Literal["demo"]
+    kind: Literal["demo"] = Field(description="rendered people doing ten actions")
     root: Place = Field(Path("data/demo"), description="where the videos and their truth are rendered to")
     train_subjects: PositiveInt = Field(8, description="people in the training split")
     test_subjects: PositiveInt = Field(4, description="other people, in the test split")
@@ -80,10 +90,10 @@ class DemoDataset(_Dataset):
         0, ge=0, le=500, description="again other people, to choose settings with; rendered beside the others"
     )
     takes: PositiveInt = Field(2, description="clips per person and action")
-    frames: PositiveInt = Field(48, description="frames per clip, at 16 frames/s")
-    size: PositiveInt = Field(160, description="px, width and height")
-    seed: int = 0
-    truth_flow_every: PositiveInt = Field(6, description="the true flow is kept for every n-th frame")
+    frames: PositiveInt = Field(48, description="frames per clip, at 16 frames per second")
+    size: PositiveInt = Field(160, description="width and height of a clip, px")
+    seed: int = Field(0, description="seed of people, clothes, rooms and motion")
+    truth_flow_every: PositiveInt = Field(6, description="frames from one with a true flow to the next")
     compare_backends: bool = Field(
         False, description="the report compares every installed backend with the truth, as score_<name> does"
     )
@@ -114,33 +124,50 @@ class _PublicDataset(_Dataset):
 class Ucf101Dataset(_PublicDataset):
     """UCF101 in ``videos/<Class>/v_<Class>_gXX_cYY.avi`` and its official split lists."""
 
-    kind: Literal["ucf101"]
-    videos: Path
-    lists: Path = Field(description="folder with classInd.txt, trainlist01.txt, testlist01.txt, ...")
+    kind: Literal["ucf101"] = Field(description="UCF101 (Soomro et al. 2012)")
+    videos: Path = Field(
+        examples=["data/ucf101/videos"], description="folder with <Class>/v_<Class>_gXX_cYY.avi"
+    )
+    lists: Path = Field(
+        examples=["data/ucf101/lists"],
+        description="folder with classInd.txt, trainlist01.txt, testlist01.txt, ...",
+    )
 
 
 class Hmdb51Dataset(_PublicDataset):
     """HMDB51 in ``videos/<class>/<name>.avi`` and its official split lists."""
 
-    kind: Literal["hmdb51"]
-    videos: Path
-    lists: Path = Field(description="folder with <class>_test_split1.txt, ...")
+    kind: Literal["hmdb51"] = Field(description="HMDB51 (Kuehne et al. 2011)")
+    videos: Path = Field(examples=["data/hmdb51/videos"], description="folder with <class>/<name>.avi")
+    lists: Path = Field(
+        examples=["data/hmdb51/lists"], description="folder with <class>_test_split1.txt, ..."
+    )
 
 
 class Kinetics400Dataset(_PublicDataset):
     """Kinetics-400 in ``videos/<split>/<label>/<id>_<start>_<end>.mp4`` and its csv lists."""
 
-    kind: Literal["kinetics400"]
-    videos: Path
-    lists: Path = Field(description="folder with train.csv and val.csv (test.csv if it has labels)")
+    kind: Literal["kinetics400"] = Field(description="Kinetics-400 (Kay et al. 2017)")
+    videos: Path = Field(
+        examples=["data/kinetics400/videos"], description="folder with <id>_<start>_<end>.mp4 anywhere below"
+    )
+    lists: Path = Field(
+        examples=["data/kinetics400/lists"],
+        description="folder with train.csv and val.csv (test.csv if it has labels)",
+    )
 
 
 class FolderDataset(_Dataset):
     """Your own videos: a folder and a CSV table with the columns video, label, split (or split_1, ...)."""
 
-    kind: Literal["folder"]
-    videos: Path
-    table: Path
+    kind: Literal["folder"] = Field(description="your own videos and their table")
+    videos: Path = Field(
+        examples=["/path/to/videos"], description="folder that the paths of the table start from"
+    )
+    table: Path = Field(
+        examples=["/path/to/table.csv"],
+        description="CSV with the columns video, label, split (or split_1, ...), group; docs/datasets.md",
+    )
     splits: tuple[Name, ...] = Field((), description="those to evaluate on; empty: all of the table")
     pretrain_split: str = Field(
         EACH,

@@ -30,8 +30,12 @@ else:
 class Relations(Section):
     """Do the views agree on which classes are alike? See cocon/evaluation/relations.py."""
 
-    neighbours: PositiveInt = Field(5, description="nearest classes that are compared per class")
-    shared: PositiveInt = Field(4, description="a class agrees if so many of them are the same in all views")
+    neighbours: PositiveInt = Field(
+        5, description="nearest classes that are compared per class (Rai et al. 2021: 5)"
+    )
+    shared: PositiveInt = Field(
+        4, description="a class agrees if this number of them is the same in all views (Rai et al. 2021: 4)"
+    )
 
     @model_validator(mode="after")
     def _can_be_shared(self) -> Relations:
@@ -41,34 +45,38 @@ class Relations(Section):
 
 
 class Evaluation(Section):
-    """Which encoders are judged, how, and with what weights the views are fused."""
+    """Which encoders are evaluated, how, and with what weights the views are fused."""
 
-    pretrainings: tuple[PretrainingName, ...] = ("random", "stage1", "cocon")
+    pretrainings: tuple[PretrainingName, ...] = Field(
+        ("random", "stage1", "cocon"), description="encoders that are evaluated, see docs/method.md"
+    )
     protocols: tuple[str, ...] = Field(
         ("linear", "retrieval", "finetune"),
-        description="any of linear, linear_sgd, retrieval, finetune, finetune_dpc, finetune_memdpc, "
-        "finetune_coclr, and the names under own",
+        description="ways to evaluate, see docs/evaluation.md: linear, linear_sgd, retrieval, finetune, "
+        "finetune_dpc, finetune_memdpc, finetune_coclr, and the names under own",
     )
     finetune_pretrainings: tuple[PretrainingName, ...] = Field(
         ("random", "cocon"),
-        description="fine-tuning and linear_sgd are dear: only these encoders are judged by them",
+        description="encoders that the protocols which train on frames (linear_sgd, finetune...) evaluate; "
+        "they take long",
     )
     linear: Linear = Linear()
-    linear_sgd: LinearSgd = LinearSgd()
     retrieval: Retrieval = Retrieval()
     finetune: Finetune = Finetune()
     finetune_dpc: FinetuneDpc = FinetuneDpc()
     finetune_memdpc: FinetuneMemdpc = FinetuneMemdpc()
     finetune_coclr: FinetuneCoclr = FinetuneCoclr()
+    linear_sgd: LinearSgd = LinearSgd()
     own: dict[Name, OwnProtocol] = Field(
         {},
         description="your own protocols by name: `like` one of the above, and what differs from its defaults",
     )
     relations: Relations = Relations()
     ensemble: dict[ViewName, PositiveFloat] = Field(
-        {"rgb": 2.0, "flow": 2.0, "mask": 1.0, "pose": 1.0}, description="weights of the late fusion"
+        {"rgb": 2.0, "flow": 2.0, "mask": 1.0, "pose": 1.0},
+        description="weights of the views in the late fusion, relative to each other",
     )
-    bootstrap: PositiveInt = Field(1000, description="resamples for the 95 % interval")
+    bootstrap: PositiveInt = Field(1000, description="resamples of the bootstrap for the 95 % interval")
 
     @model_validator(mode="after")
     def _protocols_exist(self) -> Evaluation:

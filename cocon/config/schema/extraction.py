@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -29,18 +29,25 @@ class RgbExtraction(ViewExtraction):
 
     short_side: PositiveInt = Field(150, description="stored size of the shorter side, px")
     codec: Literal["dct", "jpeg"] = Field(
-        "dct", description="jpeg: the same pictures in two thirds of the space, read in twice the time"
+        "dct",
+        description="coding of stored frames; jpeg: the same pictures in two thirds of the space, read in "
+        "twice the time",
     )
-    jpeg_quality: int = Field(90, ge=1, le=100, description="quality of either, on JPEG's scale")
+    jpeg_quality: int = Field(
+        90, ge=1, le=100, description="quality of either codec, 1 to 100 on JPEG's scale"
+    )
 
 
 class Extraction(Section):
-    """One sub-section per view, and what happens when videos fail."""
+    """How the views are made from videos; one sub-section per view."""
+
+    moved: ClassVar[frozenset[str]] = frozenset({"max_failed_fraction"})
 
     rgb: RgbExtraction = RgbExtraction()
     flow: FlowExtraction = FlowExtraction()
     mask: MaskExtraction = MaskExtraction()
     pose: PoseExtraction = PoseExtraction()
     max_failed_fraction: Fraction = Field(
-        MAX_FAILED_FRACTION, description="see jobs.extract, where it belongs"
+        MAX_FAILED_FRACTION,
+        description="fraction of a shard's videos; now under jobs.extract, which counts if both are given",
     )

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from cocon.config.schema.base import Fraction, PositiveInt, Section
 from cocon.config.schema.extraction import MAX_FAILED_FRACTION
 from cocon.config.schema.training import Probing, Running
 
+Threads = Annotated[PositiveInt, Field(description="threads, that is cores, of a job")]
+MemoryMb = Annotated[
+    PositiveInt,
+    Field(description="memory of a job, MB, for a scheduler; repeated jobs get twice, then three times"),
+]
+RuntimeMinutes = Annotated[
+    PositiveInt,
+    Field(
+        description="time limit of a job, minutes, for a scheduler; repeated jobs that cannot resume get "
+        "twice, then three times"
+    ),
+]
+
 
 class Job(Section):
     """What one job of a stage asks for."""
 
-    threads: PositiveInt = 1
-    memory_mb: PositiveInt = 4000
-    runtime_minutes: PositiveInt = Field(240, description="time limit where a scheduler wants one")
+    threads: Threads = 1
+    memory_mb: MemoryMb = 4000
+    runtime_minutes: RuntimeMinutes = 240
 
 
 class ExtractionJob(Job):
@@ -22,18 +37,23 @@ class ExtractionJob(Job):
 
     max_failed_fraction: Fraction = Field(
         MAX_FAILED_FRACTION,
-        description="a shard fails when more than this fraction of its videos cannot be read",
+        description="fraction of a shard's videos; with more that cannot be read, the shard fails",
     )
 
 
 class PretrainingJob(Job, Running, Probing):
     """What pretraining asks for; threads and memory are those of a node, for all its processes."""
 
-    runtime_minutes: PositiveInt = Field(2880, description="time limit where a scheduler wants one")
+    runtime_minutes: RuntimeMinutes = 2880
     nodes: PositiveInt = Field(1, description="machines of a cluster that train together")
     gpus: PositiveInt = Field(
         1, description="processes on each of them, each with a GPU; without GPUs they compute on the CPU"
     )
+
+    @property
+    def idle(self) -> dict[str, str]:
+        """The key of the probe, where there is none."""
+        return {} if self.probe_every else {"probe_videos": "probe_every is 0"}
 
     @property
     def processes(self) -> int:
@@ -44,14 +64,14 @@ class PretrainingJob(Job, Running, Probing):
 class TogetherJob(PretrainingJob):
     """What pretraining all views together asks for."""
 
-    threads: PositiveInt = 2
-    memory_mb: PositiveInt = 8000
+    threads: Threads = 2
+    memory_mb: MemoryMb = 8000
 
 
 class RenderingJob(Job):
     """What rendering the demo asks for."""
 
-    threads: PositiveInt = 2
+    threads: Threads = 2
 
 
 class FeaturesJob(Job):
@@ -64,7 +84,7 @@ class FeaturesJob(Job):
 class FinetuningJob(Job, Running):
     """What fine-tuning asks for."""
 
-    runtime_minutes: PositiveInt = Field(2880, description="time limit where a scheduler wants one")
+    runtime_minutes: RuntimeMinutes = 2880
 
 
 class Jobs(Section):

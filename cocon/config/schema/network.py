@@ -18,9 +18,11 @@ Layers = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 class NetworkOfView(Section):
     """What the network of one view has instead; D is common to all views, since L_sim compares them."""
 
-    encoder: EncoderName | None = None
-    layers: Layers | None = None
-    width: PositiveInt | None = None
+    encoder: EncoderName | None = Field(None, description="null: as all views have it")
+    layers: Layers | None = Field(
+        None, description="residual blocks per stage, of resnet2d3d only; null: as all views have it"
+    )
+    width: PositiveInt | None = Field(None, description="channels of the stem; null: as all views have it")
 
 
 class Network(Section):
@@ -33,13 +35,17 @@ class Network(Section):
     )
     layers: Layers = Field(
         (2, 2, 2, 2),
-        description="residual blocks per stage: 2 2 2 2 is ResNet-18, 3 4 6 3 ResNet-34; of resnet2d3d only",
+        description="residual blocks per stage, of resnet2d3d only: 2 2 2 2 is ResNet-18, 3 4 6 3 ResNet-34",
     )
     width: PositiveInt = Field(
         64, description="channels of the stem; those of all stages but the last are in proportion"
     )
-    features: PositiveInt = Field(256, description="D, channels of the last stage")
-    dropout: Fraction = Field(0.1, description="dropout on the state of the ConvGRU")
+    features: PositiveInt = Field(
+        256, description="D, channels of the last stage, in all views (Han et al. 2019)"
+    )
+    dropout: Fraction = Field(
+        0.1, description="probability of dropout on the state of the ConvGRU (Han et al. 2019)"
+    )
     views: dict[ViewName, NetworkOfView] = Field(
         {}, description="encoder, layers and width of single views, where they differ"
     )

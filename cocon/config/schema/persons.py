@@ -12,10 +12,13 @@ from cocon.config.schema.base import Fraction, PositiveFloat, PositiveInt, Secti
 class RcnnParameters(Section):
     """Mask R-CNN or Keypoint R-CNN (He et al. 2017)."""
 
-    score: Fraction = Field(0.8, description="detections below this score are left out")
+    score: Fraction = Field(
+        0.8, description="detections below this score, 0 to 1, are left out; 0.8: Rai et al. 2021"
+    )
     persons: PositiveInt = Field(10, description="at most so many persons per frame, the best first")
     frame_short_side: PositiveInt = Field(
-        480, description="frames are scaled to this for the network, px; the published weights expect 800"
+        480,
+        description="shorter side of the frames that the network sees, px; the published weights expect 800",
     )
 
 
@@ -24,8 +27,9 @@ class PanopticParameters(RcnnParameters):
 
     confidence: Literal["persons", "things"] = Field(
         "persons",
-        description="persons: masks of the instances that are persons, times their scores; things: the "
-        "semantic branch's probability of anything countable, persons or not, without regard to score",
+        description="what a pixel's value is; persons: masks of the instances that are persons, times their "
+        "scores; things: the semantic branch's probability of anything countable, persons or not, "
+        "whatever the score",
     )
 
 
@@ -36,9 +40,9 @@ class MovenetParameters(Section):
         256,
         ge=32,
         le=1280,
-        description="frames are scaled to this for the network, px; more finds smaller persons, slowly",
+        description="longer side of the frames that the network sees, px; more finds smaller persons, slowly",
     )
-    score: Fraction = Field(0.2, description="persons below this score are left out")
+    score: Fraction = Field(0.2, description="persons below this score, 0 to 1, are left out")
     persons: int = Field(6, ge=1, le=6, description="at most so many persons per frame, the best")
 
 
@@ -46,7 +50,10 @@ class SelfieParameters(Section):
     """MediaPipe's selfie segmentation, in a square around every person."""
 
     margin: float = Field(
-        1.1, ge=1, le=4, description="side of the square to the longer side of the person's box"
+        1.1,
+        ge=1,
+        le=4,
+        description="side of the square, as a multiple of the longer side of the person's box",
     )
     movenet: MovenetParameters = Field(
         MovenetParameters(),
@@ -57,7 +64,9 @@ class SelfieParameters(Section):
 class MaskExtraction(ViewExtraction):
     """Confidence that a pixel shows a person, 1 channel."""
 
-    backend: Literal["selfie", "blazepose", "torchvision", "detectron2"] = "selfie"
+    backend: Literal["selfie", "blazepose", "torchvision", "detectron2"] = Field(
+        "selfie", description="the network, see docs/backends.md; each with options has a section of its name"
+    )
     short_side: PositiveInt = Field(75, description="stored size of the shorter side, px")
     selfie: SelfieParameters = SelfieParameters()
     torchvision: RcnnParameters = RcnnParameters()
@@ -65,16 +74,20 @@ class MaskExtraction(ViewExtraction):
 
 
 class MmposeParameters(Section):
-    """RTMPose (Jiang et al. 2023): it reads the keypoints of persons whom a detector has found."""
+    """RTMPose (Jiang et al. 2023): the keypoints of the persons that a detector has found."""
 
-    model: Literal["rtmpose-t", "rtmpose-s", "rtmpose-m", "rtmpose-l"] = "rtmpose-m"
+    model: Literal["rtmpose-t", "rtmpose-s", "rtmpose-m", "rtmpose-l"] = Field(
+        "rtmpose-m", description="published network, from tiny to large"
+    )
     detector: Literal["rtmdet-m", "rtmdet-tiny", "frame"] = Field(
         "rtmdet-m",
-        description="RTMDet (Lyu et al. 2022); frame: no detector, one person who fills the frame",
+        description="what finds the persons: RTMDet (Lyu et al. 2022); frame: nothing, one person fills it",
     )
-    detection_score: Fraction = Field(0.3, description="detections below this score are left out")
+    detection_score: Fraction = Field(0.3, description="detections below this score, 0 to 1, are left out")
     persons: PositiveInt = Field(10, description="at most so many persons per frame, the best first")
-    score: Fraction = Field(0.3, description="persons whose keypoints have a lower mean score are left out")
+    score: Fraction = Field(
+        0.3, description="persons whose keypoints have a lower mean score, 0 to 1, are left out"
+    )
 
 
 class OneEuroParameters(Section):
@@ -90,7 +103,10 @@ class OneEuroParameters(Section):
 class PoseExtraction(ViewExtraction):
     """Persons x 17 COCO keypoints; the reader renders them as 17 heatmaps."""
 
-    backend: Literal["movenet", "blazepose", "torchvision", "detectron2", "mmpose"] = "movenet"
+    backend: Literal["movenet", "blazepose", "torchvision", "detectron2", "mmpose"] = Field(
+        "movenet",
+        description="the network, see docs/backends.md; each with options has a section of its name",
+    )
     short_side: PositiveInt = Field(75, description="size of the heatmaps' shorter side, px")
     sigma: PositiveFloat = Field(1.5, description="width of a keypoint's Gaussian, px of the heatmap")
     smoothing: Literal["none", "one_euro"] = Field(

@@ -9,91 +9,123 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from cocon.config.schema.base import Fraction, PositiveFloat, PositiveInt, Section
-from cocon.config.schema.training import Length, Training
+from cocon.config.schema.training import Epochs, LearningRate, Length, Training, WeightDecay
 
 
 class Linear(Section):
     """Logistic regression on cached features of the frozen encoder."""
 
-    inverse_regularisation: PositiveFloat = Field(0.1, description="C of logistic regression")
-    max_iterations: PositiveInt = 2000
+    inverse_regularisation: PositiveFloat = Field(
+        0.1, description="C of logistic regression: the inverse of the weight of the L2 penalty"
+    )
+    max_iterations: PositiveInt = Field(2000, description="iterations of L-BFGS, at most")
 
 
 class Retrieval(Section):
-    """Nearest neighbours by cosine; gallery: training videos, queries: test videos."""
+    """Nearest neighbours by cosine; gallery: training videos, queries: test videos (CoCLR's protocol)."""
 
     ranks: tuple[PositiveInt, ...] = Field((1, 5, 10, 20, 50), description="k of the reported R@k")
 
 
-class Finetune(Length, Training):
-    """The encoder and the aggregator trained further with labels: CoCon's protocol."""
+Optimiser = Annotated[Literal["adam", "sgd"], Field(description="adam (Kingma and Ba 2015), or sgd")]
+Head = Annotated[
+    Literal["context", "encoder"],
+    Field(
+        description="what is classified: the aggregator's last state, or the mean of the encoder's features, "
+        "L2-normalised"
+    ),
+]
+Dropout = Annotated[Fraction, Field(description="probability of dropout before the linear layer")]
+BackboneRate = Annotated[
+    Fraction,
+    Field(description="learning rate of encoder and aggregator, as a fraction of learning_rate; 0: frozen"),
+]
+Milestones = Annotated[
+    tuple[Fraction, ...],
+    Field(description="of schedule step: the learning rate falls tenfold at these fractions of the epochs"),
+]
+TestCrops = Annotated[
+    Literal[1, 10],
+    Field(description="crops averaged per window: 1, the centre; 10, centre and corners, each mirrored too"),
+]
 
-    epochs: PositiveInt | None = 100
+
+class Finetune(Length, Training):
+    """The encoder and the aggregator trained further with labels, as in CoCon (Rai et al. 2021)."""
+
+    epochs: Epochs = 100
     batch_size: int = Field(16, ge=2, description="clips per batch; batch norm needs two")
     accumulate: PositiveInt = Field(1, description="batches whose mean gradient makes one step")
-    learning_rate: PositiveFloat = 1e-3
-    backbone_rate: Fraction = Field(
-        1.0, description="learning rate of encoder and aggregator, as a part of learning_rate; 0: frozen"
+    learning_rate: LearningRate = 1e-3
+    backbone_rate: BackboneRate = 1.0
+    optimiser: Optimiser = "adam"
+    momentum: float = Field(
+        0.9, ge=0, lt=1, description="of optimiser sgd: part of the last step that is added to the next"
     )
-    optimiser: Literal["adam", "sgd"] = "adam"
-    momentum: float = Field(0.9, ge=0, lt=1, description="of optimiser sgd")
-    schedule: Literal["step", "cosine", "constant"] = "step"
-    milestones: tuple[Fraction, ...] = Field(
-        (0.5, 0.7, 0.9), description="the learning rate falls tenfold at these fractions of the epochs"
+    schedule: Literal["step", "cosine", "constant"] = Field(
+        "step",
+        description="how the learning rate falls: tenfold at every milestone, along a cosine to 0, or not",
     )
-    head: Literal["context", "encoder"] = Field(
-        "context",
-        description="what is classified: the aggregator's last state, or the mean of the encoder's features, "
-        "L2-normalised",
+    milestones: Milestones = (0.5, 0.7, 0.9)
+    head: Head = "context"
+    dropout: Dropout = 0.7
+    jitter: Fraction = Field(
+        0.3,
+        description="probability of a colour jitter of rgb, equal for all frames of a clip (Rai et al. 2021)",
     )
-    dropout: Fraction = 0.7
-    jitter: Fraction = Field(0.3, description="probability of a clip-consistent colour jitter")
-    test_crops: Literal[1, 10] = Field(
-        1,
-        description="what is averaged per window: the centre crop, or centre and corners, each mirrored too",
-    )
+    test_crops: TestCrops = 1
+
+    @property
+    def idle(self) -> dict[str, str]:
+        """The keys of other schedules and optimisers."""
+        found = {}
+        if self.schedule != "step":
+            found["milestones"] = f"schedule is {self.schedule}"
+        if self.optimiser != "sgd":
+            found["momentum"] = f"optimiser is {self.optimiser}"
+        return found
 
 
 class FinetuneDpc(Finetune):
     """Fine-tuning as in DPC (Han et al. 2019); milestones for UCF101 at 128 px."""
 
-    epochs: PositiveInt | None = 300
-    weight_decay: float = Field(1e-3, ge=0)
-    milestones: tuple[Fraction, ...] = (60 / 300, 80 / 300, 100 / 300)
-    dropout: Fraction = 0.5
+    epochs: Epochs = 300
+    weight_decay: WeightDecay = 1e-3
+    milestones: Milestones = (60 / 300, 80 / 300, 100 / 300)
+    dropout: Dropout = 0.5
 
 
 class FinetuneMemdpc(Finetune):
     """Fine-tuning as in MemDPC (Han et al. 2020); epochs and milestones for UCF101."""
 
-    epochs: PositiveInt | None = 500
-    weight_decay: float = Field(1e-3, ge=0)
-    milestones: tuple[Fraction, ...] = (0.6, 0.8)
-    dropout: Fraction = 0.9
-    test_crops: Literal[1, 10] = 10
+    epochs: Epochs = 500
+    weight_decay: WeightDecay = 1e-3
+    milestones: Milestones = (0.6, 0.8)
+    dropout: Dropout = 0.9
+    test_crops: TestCrops = 10
 
 
 class FinetuneCoclr(Finetune):
     """Fine-tuning as in CoCLR (Han et al. 2020): the backbone learns ten times more slowly."""
 
-    epochs: PositiveInt | None = 500
-    weight_decay: float = Field(1e-3, ge=0)
-    backbone_rate: Fraction = 0.1
-    milestones: tuple[Fraction, ...] = (0.8, 0.9)
-    dropout: Fraction = 0.9
-    test_crops: Literal[1, 10] = 10
+    epochs: Epochs = 500
+    weight_decay: WeightDecay = 1e-3
+    backbone_rate: BackboneRate = 0.1
+    milestones: Milestones = (0.8, 0.9)
+    dropout: Dropout = 0.9
+    test_crops: TestCrops = 10
 
 
 class LinearSgd(Finetune):
     """A linear layer on the frozen encoder, trained on augmented clips by SGD, as in CoCLR."""
 
-    weight_decay: float = Field(1e-3, ge=0)
-    learning_rate: PositiveFloat = 0.1
-    backbone_rate: Fraction = 0.0
-    optimiser: Literal["adam", "sgd"] = "sgd"
-    milestones: tuple[Fraction, ...] = (0.6, 0.8)
-    head: Literal["context", "encoder"] = "encoder"
-    dropout: Fraction = 0.0
+    weight_decay: WeightDecay = 1e-3
+    learning_rate: LearningRate = 0.1
+    backbone_rate: BackboneRate = 0.0
+    optimiser: Optimiser = "sgd"
+    milestones: Milestones = (0.6, 0.8)
+    head: Head = "encoder"
+    dropout: Dropout = 0.0
 
 
 #: the settings of every protocol, by its name

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from cocon.config.schema.base import PositiveInt, Section
+from cocon.config.schema.base import PositiveFloat, PositiveInt, Section
 
 _LENGTHS = {"epochs", "steps"}
 
@@ -22,11 +22,12 @@ class Running(Section):
         30.0, ge=0, description="within a longer epoch a checkpoint after so many minutes; 0: none"
     )
     keep_checkpoints: PositiveInt = Field(
-        2, description="the newest so many are kept; an older one serves when the newest is damaged"
+        2,
+        description="number of checkpoints that are kept, the newest; an older one serves if that is damaged",
     )
     workers: int = Field(0, ge=0, description="processes that load data; 0: in the training process")
     cache_megabytes: int = Field(
-        1000, ge=0, description="memory for decoded frames, of all workers together; 0: decode every time"
+        1000, ge=0, description="memory for decoded frames, MB, of all workers together; 0: decode every time"
     )
     loggers: tuple[Literal["wandb", "mlflow"], ...] = Field(
         (), description="where the curves go in addition to log.jsonl and tensorboard/"
@@ -39,19 +40,32 @@ class Probing(Section):
     probe_every: int = Field(
         0,
         ge=0,
-        description="every so many epochs, and before the first, linear probe, k-NN and neighbours on "
-        "training videos, for the curves; 0: off",
+        description="epochs from one measurement (linear probe, k-NN and neighbours on training videos, for "
+        "the curves) to the next, the first before training; 0: off",
     )
-    probe_videos: int = Field(400, ge=8, description="training videos of the probe; a quarter tests it")
+    probe_videos: int = Field(
+        400, ge=8, description="number of training videos that are measured on; a quarter of them tests"
+    )
+
+
+#: keys of several sections, which have defaults of their own
+Epochs = Annotated[
+    PositiveInt | None,
+    Field(description="passes over the training videos, one clip of each; null: steps are given"),
+]
+LearningRate = Annotated[PositiveFloat, Field(description="learning rate at its highest, per step")]
+WeightDecay = Annotated[
+    float, Field(ge=0, description="part of a weight that is added to its gradient; 1e-5: Rai et al. 2021")
+]
 
 
 class Length(Section):
     """How long a training is: ``epochs``, or ``steps`` in their place."""
 
-    epochs: PositiveInt | None = None
+    epochs: Epochs = None
     steps: PositiveInt | None = Field(
         None,
-        description="in place of epochs: at least so many steps of the optimiser, in whole epochs; so few "
+        description="in place of epochs: steps of the optimiser, at least, in whole epochs, so that few "
         "videos are trained on as long as many",
     )
 
@@ -88,17 +102,27 @@ class Length(Section):
 class Training(Running):
     """How networks are trained; pretraining and fine-tuning share these keys."""
 
-    weight_decay: float = Field(1e-5, ge=0)
+    moved: ClassVar[frozenset[str]] = frozenset(Running.model_fields)
+
+    weight_decay: WeightDecay = 1e-5
     warmup_epochs: float = Field(
-        0.0, ge=0, description="the learning rate rises linearly for so long, step by step"
+        0.0, ge=0, description="epochs in which the learning rate rises linearly, step by step; 0: off"
     )
-    warmup_steps: int = Field(0, ge=0, description="the same in steps of the optimiser; only one of the two")
+    warmup_steps: int = Field(
+        0, ge=0, description="steps of the optimiser, in place of warmup_epochs; 0: off"
+    )
     clip_gradient: float = Field(
-        0.0, ge=0, description="a gradient of a larger norm is scaled down to it; 0: off"
+        0.0, ge=0, description="largest L2 norm of the gradient; a larger one is scaled down to it; 0: off"
     )
-    amp: Literal["off", "bf16", "fp16"] = "off"
-    compile: bool = Field(False, description="torch.compile the networks")
-    channels_last_3d: bool = Field(False, description="weights of convolutions with channels last in memory")
+    amp: Literal["off", "bf16", "fp16"] = Field(
+        "off", description="mixed precision: the type that convolutions compute in; fp16 has a loss scale"
+    )
+    compile: bool = Field(
+        False, description="networks run through torch.compile; not together with amp on a CPU"
+    )
+    channels_last_3d: bool = Field(
+        False, description="weights of 3-D convolutions have their channels last in memory"
+    )
 
     @model_validator(mode="after")
     def _one_warm_up(self) -> Training:
