@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import zlib
@@ -16,8 +15,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from cocon.errors import ShardError
-from cocon.files import atomic_path, file_lock, fingerprint, read_json, write_json
+from cocon.errors import CoConError, ShardError
+from cocon.files import atomic_path, file_lock, fingerprint, no_room, read_json, write_json
 from cocon.shards.assemble import copy_frames, seal, write_tables
 from cocon.shards.format import VERSION, Codec, VideoInfo, VideoRecord
 from cocon.shards.parameters import essential
@@ -30,7 +29,6 @@ from cocon.shards.verify import verify
 MISSING = "file is missing"
 _ROWS = "rows"
 _DATA = "data"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class ShardWriter:
@@ -102,18 +100,19 @@ class ShardWriter:
     ) -> None:
         self._lock.__exit__(kind, error, trace)
         with self._full_disk_is_said():
-            if isinstance(error, OSError) and error.errno in _FULL:
+            if error is not None and no_room(error):
                 raise error
 
     @contextlib.contextmanager
     def _full_disk_is_said(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            if error.errno not in _FULL:
+        except Exception as error:
+            number = no_room(error)
+            if not number or isinstance(error, CoConError):
                 raise
             raise ShardError(
-                f"the disk of {self.path.parent} is full",
+                f"there is no room to write in {self.path.parent}: {os.strerror(number)}",
                 "free some space and run again: the videos that are finished are kept",
             ) from error
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import pickle
@@ -224,13 +225,29 @@ def test_two_writers_of_one_shard_do_not_meet(tmp_path: Path) -> None:
         assert writer.pending == ["a"]
 
 
-def test_a_full_disk_is_said_and_keeps_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Disk quota exceeded"),
+        (OSError(errno.EFBIG, "File too large"), "File too large"),
+        (
+            OSError("Can't write data (errno = 28, error message = 'No space left')"),
+            "No space left on device",
+        ),
+    ],
+)
+def test_a_full_disk_is_said_and_keeps_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, reason: str
+) -> None:
+    """The last as HDF5 has it, with the number in the text only."""
+
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     arguments = {"view": "rgb", "video_ids": ["a"], "parameters": {}, "codec": "jpeg"}
     monkeypatch.setattr("cocon.shards.writer.ShardWriter._assemble", full)
-    with pytest.raises(ShardError, match="is full"):  # noqa: SIM117, PT012
+    with pytest.raises(ShardError, match=f"there is no room to write in .*: {reason}"):  # noqa: SIM117, PT012
         with ShardWriter(tmp_path / "0.h5", **arguments) as writer:
             writer.add(record("a", smooth_frames(2, 3)))
             writer.finish()
