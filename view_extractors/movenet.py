@@ -24,7 +24,8 @@ from view_extractors.persons import Persons
 
 #: sides of the network's input are multiples of it, px
 _CELL = 32
-_PERSONS = 6
+#: that the network finds at most in a picture
+PERSONS = 6
 #: memory that a GPU needs for a picture, per pixel; some three times what torch holds on a CPU
 _BYTES_PER_PIXEL = 1000
 _JOINTS = len(COCO_KEYPOINTS)
@@ -115,7 +116,7 @@ Rows = Callable[[Sequence[np.ndarray]], Iterable[np.ndarray]]
 
 def _on_cpu(file: Path, resources: Resources) -> Rows:
     networks = Pool(file, resources.threads)
-    shape = (1, _PERSONS, 3 * _JOINTS + 5)
+    shape = (1, PERSONS, 3 * _JOINTS + 5)
     return lambda pictures: networks.map(lambda network, picture: network(picture)[shape][0], pictures)
 
 

@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from cocon.views import COCO_KEYPOINTS
+from view_extractors.movenet import PERSONS
 from view_extractors.tflite import TfliteModule
 
-PERSONS = 6
-KEYPOINTS = 17
+_JOINTS = len(COCO_KEYPOINTS)
 #: what :func:`read_maps` reads, by name in the file
 _MAPS = (
     "center_0/conv2d_4/BiasAdd",
@@ -87,13 +88,13 @@ def read_maps(
     half_BP2 = 0.5 * _at(size_BHW2, cell_BP).relu()
     box_BP22 = torch.stack([middle_BP2 - half_BP2, middle_BP2 + half_BP2], dim=2).minimum(limit_2).relu()
 
-    led_to_BPJ2 = cell_BP2[:, :, None] + _at(way_BHWD, cell_BP).unflatten(-1, (KEYPOINTS, 2))
+    led_to_BPJ2 = cell_BP2[:, :, None] + _at(way_BHWD, cell_BP).unflatten(-1, (_JOINTS, 2))
     heat_BPJN = _near(heat_BHWJ.sigmoid(), led_to_BPJ2, box_BP22)
     place_BPJ = heat_BPJN.argmax(dim=-1)
     # The score at the place is the highest that any person gives it.
     keypoint_score_BPJ = heat_BPJN.amax(dim=1).gather(2, place_BPJ.transpose(1, 2)).transpose(1, 2)
     place_BPJ2 = torch.stack([place_BPJ.div(width, rounding_mode="floor"), place_BPJ % width], dim=-1)
-    offset_BNJ2 = heat_offset_BHWD.flatten(1, 2).unflatten(-1, (KEYPOINTS, 2))
+    offset_BNJ2 = heat_offset_BHWD.flatten(1, 2).unflatten(-1, (_JOINTS, 2))
     index_BPJ2 = place_BPJ[..., None].expand(-1, -1, -1, 2)
     keypoints_BPJ2 = place_BPJ2 + offset_BNJ2.gather(1, index_BPJ2)
 
