@@ -6,13 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cocon.models.r2plus1d import Block, R2plus1d18, hidden_channels
+from tests.models.agreement import assert_agree, batch_norm, parameters
 
 PUBLISHED, CLASSIFIER = 31_505_325, 400 * (512 + 1)
 """Parameters of torchvision's r2plus1d_18 for RGB and 400 classes, and those of its last layer."""
-
-
-def parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_parameters_as_published() -> None:
@@ -41,22 +38,16 @@ def test_hidden_channels_keep_the_weights_of_a_3d_convolution() -> None:
 def reference(block: Block, x: Tensor, stride: int) -> Tensor:
     """The block once more, with plain 3D convolutions and the statistics of the batch written out."""
 
-    def norm(x: Tensor, layer: nn.Module) -> Tensor:
-        mean = x.mean((0, 2, 3, 4), keepdim=True)
-        variance = (x - mean).square().mean((0, 2, 3, 4), keepdim=True)
-        scaled = (x - mean) / (variance + 1e-5).sqrt()
-        return scaled * layer.weight[:, None, None, None] + layer.bias[:, None, None, None]  # type: ignore[index]
-
     def two_plus_one(x: Tensor, layers: nn.Sequential, stride: int) -> Tensor:
         space, time = layers[0].layer.weight[:, :, None], layers[3].weight
         x = F.conv3d(x, space, stride=(1, stride, stride), padding=(0, 1, 1))
-        return F.conv3d(F.relu(norm(x, layers[1])), time, stride=(stride, 1, 1), padding=(1, 0, 0))
+        return F.conv3d(F.relu(batch_norm(x, layers[1])), time, stride=(stride, 1, 1), padding=(1, 0, 0))
 
-    y = F.relu(norm(two_plus_one(x, block.conv1, stride), block.norm1))
-    y = norm(two_plus_one(y, block.conv2, 1), block.norm2)
+    y = F.relu(batch_norm(two_plus_one(x, block.conv1, stride), block.norm1))
+    y = batch_norm(two_plus_one(y, block.conv2, 1), block.norm2)
     if isinstance(block.shortcut, nn.Sequential):
         pointwise = block.shortcut[0].weight[:, :, None, None, None]
-        x = norm(F.conv3d(x, pointwise, stride=stride), block.shortcut[1])
+        x = batch_norm(F.conv3d(x, pointwise, stride=stride), block.shortcut[1])
     return F.relu(y + x) if block.final_relu else y + x
 
 
@@ -66,21 +57,9 @@ def test_a_block_equals_the_plain_one_in_values_and_gradients(
 ) -> None:
     torch.manual_seed(0)
     block = Block(4, outputs, stride=stride, final_relu=final_relu).double()
-    for name, parameter in block.named_parameters():
-        if "norm" in name or parameter.dim() == 1:
-            nn.init.uniform_(parameter, 0.5, 1.5)
     x = torch.randn(2, 4, 5, 7, 6, dtype=torch.float64, requires_grad=True)
-    actual, expected = block(x), reference(block, x, stride)
-    torch.testing.assert_close(actual, expected)
+    actual = assert_agree(block, lambda x: reference(block, x, stride), x)
     assert (actual < 0).any() != final_relu
-    direction = torch.randn_like(actual)
-    inputs = (x, *block.parameters())
-    for ours, theirs in zip(
-        torch.autograd.grad(actual, inputs, direction),
-        torch.autograd.grad(expected, inputs, direction),
-        strict=True,
-    ):
-        torch.testing.assert_close(ours, theirs)
 
 
 def test_time_is_halved_three_times_then_averaged() -> None:

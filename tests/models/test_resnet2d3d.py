@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cocon.encoders import ENCODERS
 from cocon.models.resnet2d3d import ResNet2d3d, Stem
+from tests.models.agreement import parameters
 
 RESNET18 = (2, 2, 2, 2)
 RESNET34 = (3, 4, 6, 3)
@@ -14,10 +15,6 @@ RESNET34 = (3, 4, 6, 3)
 
 def tiny(channels: int = 3) -> ResNet2d3d:
     return ResNet2d3d(channels, (1, 1, 1, 1), width=4, features=8)
-
-
-def parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_resnet18_has_the_parameters_of_the_paper() -> None:

@@ -6,13 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cocon.models.s3d import Inception, S3d, last_channels, scaled
+from tests.models.agreement import assert_agree, batch_norm, parameters
 
 PUBLISHED, CLASSIFIER = 8_320_048, 400 * (1024 + 1)
 """Parameters of torchvision's s3d for RGB and 400 classes, and those of its last layer."""
-
-
-def parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
 
 
 def test_parameters_as_published() -> None:
@@ -69,10 +66,7 @@ def reference(block: Inception, x: Tensor, relu: bool) -> Tensor:
             x = F.conv3d(x, layer.weight, padding=(1, 0, 0))
         else:
             x = F.conv3d(x, layer.layer.weight[:, :, None], padding=(0, 1, 1))
-        mean = x.mean((0, 2, 3, 4), keepdim=True)
-        variance = (x - mean).square().mean((0, 2, 3, 4), keepdim=True)
-        x = (x - mean) / (variance + 1e-5).sqrt()
-        x = x * norm.weight[:, None, None, None] + norm.bias[:, None, None, None]
+        x = batch_norm(x, norm)
         return x.clamp(min=0) if relu else x
 
     direct, a, b, pooled = block.branches
@@ -88,22 +82,10 @@ def reference(block: Inception, x: Tensor, relu: bool) -> Tensor:
 def test_a_block_equals_the_plain_one_in_values_and_gradients(relu: bool) -> None:
     torch.manual_seed(0)
     block = Inception(5, (2, 3, 4, 2, 3, 1), relu=relu).double()
-    for parameter in block.parameters():
-        if parameter.dim() == 1:
-            nn.init.uniform_(parameter, 0.5, 1.5)
     x = torch.randn(2, 5, 3, 4, 5, dtype=torch.float64, requires_grad=True)
-    actual, expected = block(x), reference(block, x, relu)
+    actual = assert_agree(block, lambda x: reference(block, x, relu), x)
     assert block.outputs == actual.shape[1] == 10
-    torch.testing.assert_close(actual, expected)
     assert (actual < 0).any() != relu
-    direction = torch.randn_like(actual)
-    inputs = (x, *block.parameters())
-    for ours, theirs in zip(
-        torch.autograd.grad(actual, inputs, direction),
-        torch.autograd.grad(expected, inputs, direction),
-        strict=True,
-    ):
-        torch.testing.assert_close(ours, theirs)
 
 
 def test_sizes_on_the_way() -> None:
