@@ -151,5 +151,5 @@ def test_features_of_another_table_are_refused(
     make_videos: Callable[..., list[Video]], features: Features, tmp_path: Path
 ) -> None:
     check_known(tmp_path / "f.h5", features, {video.id for video in make_videos(2, 1)})
-    with pytest.raises(DatasetError, match=r"f\.h5 has features of 1 videos that the manifest does not list"):
+    with pytest.raises(DatasetError, match=r"f\.h5 has features of 1 videos that are not in the manifest"):
         check_known(tmp_path / "f.h5", features, set(features.ids[1:]))

@@ -104,7 +104,7 @@ def test_a_full_disk_is_a_sentence(
         assert main(arguments) == 2
     error = capsys.readouterr().err
     assert f"cocon {name}: {tmp_path}/out/" in error
-    assert "cannot be written: File too large\n  hint: raise the limit" in error
+    assert "cannot be written: File too large\n  hint: raise the file-size limit" in error
     assert "Traceback" not in error
     assert files(tmp_path) == []
 

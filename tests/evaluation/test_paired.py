@@ -121,7 +121,7 @@ def test_only_videos_that_both_have_judged_are_compared() -> None:
     mine, others = hits([1, 1, 0]), {"1": {"v1": np.array([False]), "new": np.array([True])}}
     found = compared(mine, others)
     assert (found.n, found.difference) == (1, 1)
-    with pytest.raises(DatasetError, match="no test video of split 1 was judged in all"):
+    with pytest.raises(DatasetError, match="no test video of split 1 has scores in all"):
         compared(mine, {"1": {"new": np.array([True])}})
 
 

@@ -79,7 +79,7 @@ def test_a_file_that_cannot_be_read_is_not_to_be_deleted(
     captured = capsys.readouterr()
     assert f"{secret} cannot be opened (Permission denied)" in captured.out
     assert "folder.h5 is a folder" in captured.out
-    assert "pipe.h5 is no regular file" in captured.out
+    assert "pipe.h5 is not a regular file" in captured.out
     assert "features.h5 is an HDF5 file, but not a shard" in captured.out
     assert "4 of 7 files cannot be read as shards" in captured.err
     assert "delete" not in captured.err
