@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from cocon.config.layers import stacked
-from cocon.config.schema import Config, Extraction, FirstStage, FlowExtraction, Recipe, Stage
+from cocon.config.schema import Config, Evaluation, Extraction, FirstStage, FlowExtraction, Recipe, Stage
 from cocon.config.settings import dump_settings, load_config, parse_settings
 from cocon.errors import ConfigError
 
@@ -381,3 +381,16 @@ def test_what_has_no_stage_1_has_the_epochs_of_both() -> None:
     lengths = [recipe.pretraining.whole_epochs("stage2", preset, 7) for preset in ("cocon", "cmc", "coclr")]
     assert lengths == [5, 5 + 8, 5 + 8]
     assert recipe.pretraining.whole_epochs("stage1", "cpc", 7) == 8
+
+
+@pytest.mark.parametrize(
+    ("listed", "chosen"),
+    [
+        (("random", "stage1", "cocon"), "cocon"),
+        (("cocon", "cmc"), "cocon"),
+        (("random", "cmc_sync"), "cmc_sync"),
+        (("random",), "cocon"),
+    ],
+)
+def test_what_is_pretrained_and_exported_by_name(listed: tuple[str, ...], chosen: str) -> None:
+    assert Evaluation(pretrainings=listed).chosen == chosen

@@ -365,7 +365,7 @@ def pretrained_encoders(name):
     """A function to the encoders of a data set that target pretrain_<name> is for."""
 
     def encoders(wildcards):
-        return PATHS.all_encoders(name, "cocon", said(LISTS.splits, name))
+        return PATHS.all_encoders(name, CONFIG.recipe_of(name).evaluation.chosen, said(LISTS.splits, name))
 
     return encoders
 

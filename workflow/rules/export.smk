@@ -35,4 +35,4 @@ for name in CONFIG.datasets:
         name:
             f"export_{name}"
         input:
-            f"{RESULTS}/{name}/export/cocon",
+            f"{RESULTS}/{name}/export/{CONFIG.recipe_of(name).evaluation.chosen}",

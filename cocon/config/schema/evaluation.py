@@ -19,7 +19,7 @@ from cocon.config.schema.protocols import (
     OwnProtocol,
     Retrieval,
 )
-from cocon.pretrainings import PRETRAININGS
+from cocon.pretrainings import PRESETS, PRETRAININGS
 
 if TYPE_CHECKING:
     PretrainingName = str
@@ -88,6 +88,12 @@ class Evaluation(Section):
             if name not in known:
                 raise ValueError(f"protocols: there is no '{name}' (there are: {', '.join(known)})")
         return self
+
+    @property
+    def chosen(self) -> str:
+        """What pretrain_<name> trains and export_<name> exports: cocon if it is listed, else the last."""
+        trained = [name for name in self.pretrainings if name in PRESETS]
+        return "cocon" if "cocon" in trained or not trained else trained[-1]
 
     def kind(self, protocol: str) -> str:
         """The built-in protocol that a protocol is, or is like."""
