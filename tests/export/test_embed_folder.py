@@ -22,7 +22,7 @@ def test_the_snippet_names_the_nearest_neighbour(
     for name in ("walk/a", "walk/b", "broken"):
         (tmp_path / "clips" / f"{Path(name).name}.mp4").symlink_to(data / "videos" / f"{name}.mp4")
     (tmp_path / "results/mine/export").mkdir(parents=True)
-    (tmp_path / "results/mine/export/cocon").symlink_to(exported)
+    (tmp_path / "results/mine/export/cmc_sync").symlink_to(exported)
     monkeypatch.chdir(tmp_path)
     exec(snippet, {})
     first, second, third = capsys.readouterr().out.splitlines()
