@@ -560,6 +560,7 @@ def test_gpus_of_the_machine_or_of_a_cluster(
     """What training may have: a stage of one process, and one of two."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", devices)
     config = yaml.safe_load((repository / "config.yaml").read_text())
+    config["recipes"]["demo"]["evaluation"]["pretrainings"] = ["random", "cocon"]  # which has both stages
     workflow.configure(config | {"views": ["rgb"], "jobs": {"pretrain_stage2": {"gpus": 2}}})
     options = [str(repository / option) if "/" in option else option for option in options]
     output = workflow.run("--dry-run", "--printshellcmds", *options, "--", "pretrain_demo")
