@@ -245,6 +245,9 @@ def test_a_config_typo_is_named(workflow) -> None:
     output = workflow.fail("--dry-run", "eval_demo")
     assert "unknown key 'sede'; did you mean 'seed'?" in output
     assert "line 3" in output
+    output = workflow.fail("--dry-run", "eval_demo", "--configfile", "config.yaml")
+    assert "unknown key 'sede'" in output
+    assert "config.yaml + " not in output, "it is one file, not two"
 
 
 def test_the_shipped_demo(workflow, repository: Path) -> None:

@@ -30,9 +30,11 @@ put_commands_on_path()
 
 def config_files():
     """config.yaml, if there is one and the command line does not replace it, and what --configfile names."""
-    given = [Path(file) for file in workflow.overwrite_configfiles]
-    own = [Path(file) for file in workflow.configfiles if Path(file) not in given]
-    return given if workflow.config_settings.replace_workflow_config else [*own, *given]
+    given = [Path(file).absolute() for file in workflow.overwrite_configfiles]
+    own = [Path(file) for file in workflow.configfiles if Path(file).absolute() not in given]
+    # The option is younger than the lowest version of Snakemake.
+    alone = getattr(workflow.config_settings, "replace_workflow_config", False)
+    return given if alone else [*own, *given]
 
 
 try:
