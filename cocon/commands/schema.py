@@ -6,7 +6,8 @@ import argparse
 
 from cocon.config.json_schema import compact, json_schema
 from cocon.config.manual import default_file, page
-from cocon.files import atomic_path, output_file
+from cocon.errors import ConfigError
+from cocon.files import output_file, write_text
 
 HELP = "write the JSON schema, the defaults and the manual of config.yaml"
 _OUTPUTS = {
@@ -23,8 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write what is asked for."""
+    """Write the requested files.
+
+    Raises:
+        ConfigError: when none is requested.
+    """
+    if not any(getattr(args, name) for name in _OUTPUTS):
+        raise ConfigError("there is nothing to write", f"give {', '.join(f'--{name}' for name in _OUTPUTS)}")
     for name, (text, _) in _OUTPUTS.items():
         if path := getattr(args, name):
-            with atomic_path(path) as temporary:
-                temporary.write_text(text(), encoding="utf-8")
+            write_text(path, text())

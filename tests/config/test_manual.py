@@ -141,3 +141,8 @@ def test_editors_find_the_schema_which_fits(path: Path) -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_each_file_is_a_configuration_on_top_of_the_first(path: Path) -> None:
     assert load_config(SHIPPED[0], path).datasets
+
+
+def test_a_command_without_an_output_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 2
+    assert "give --output, --defaults, --manual" in capsys.readouterr().err
