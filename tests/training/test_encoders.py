@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ from cocon.encoders import ENCODERS
 from cocon.errors import CheckpointError
 from cocon.training.checkpoint import load_encoder, read_info
 from cocon.training.initialise import initial_network
-from cocon.training.interrupt import TrainingInterruptedError
 from cocon.training.log import read_log
 from cocon.training.pretrain import PretrainJob
 from cocon.training.settings import PretrainSettings
-from tests.training.test_pretrain import assert_same_result, stop_after
+from tests.training.test_pretrain import assert_same_result, interrupted_after
 
 Job = Callable[..., PretrainJob]
 Run = Callable[[PretrainJob], None]
@@ -56,10 +54,8 @@ def test_learns_and_goes_on_after_an_interruption(
     rows = read_log(whole.log)
     assert rows[-1]["loss"] < 0.9 * rows[0]["loss"]
     this = job(settings=chosen)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(3, patch, signal.SIGTERM)
-        with pytest.raises(TrainingInterruptedError, match="state is saved"):
-            run(this)
+    with interrupted_after(3, match="state is saved"):
+        run(this)
     run(this)
     assert_same_result(this, whole)
     network, info = load_encoder(this.output / "rgb.safetensors")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,11 @@ from cocon.datasets.manifest import read_manifest, write_manifest
 from cocon.errors import ConfigError
 from cocon.pretrainings import PRESETS, TERMS
 from cocon.training.initialise import write_initial_encoders
-from cocon.training.interrupt import TrainingInterruptedError
 from cocon.training.log import read_log
 from cocon.training.pretrain import PretrainJob
 from cocon.training.settings import PretrainSettings
 from cocon.training.trainer import Trainer
-from tests.training.test_pretrain import assert_same_result, stop_after
+from tests.training.test_pretrain import assert_same_result, interrupted_after
 
 Run = Callable[[PretrainJob], None]
 Job = Callable[..., PretrainJob]
@@ -83,10 +81,8 @@ def test_resumed_is_the_same_as_uninterrupted(
     """Three steps an epoch, three epochs before views find positives and two after; the queue is resumed."""
     whole, this = (together(preset, name, validation_fraction=0.2) for name in ("whole", "stopped"))
     run(whole)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(steps, patch, signal.SIGTERM)
-        with pytest.raises(TrainingInterruptedError):
-            run(this)
+    with interrupted_after(steps):
+        run(this)
     run(this)
     assert_same_result(this, whole)
     rows = read_log(whole.log)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,8 +48,11 @@ def without_times(rows: list[Row]) -> list[Row]:
     return [{key: value for key, value in row.items() if key not in MEASURED} for row in rows]
 
 
-def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch, signal_: signal.Signals = signal.SIGTERM) -> None:
-    """Send a signal to this process during the given step, counted over all epochs."""
+@contextlib.contextmanager
+def interrupted_after(
+    steps: int, *, signal_: signal.Signals = signal.SIGTERM, match: str | None = None
+) -> Iterator[pytest.ExceptionInfo[TrainingInterruptedError]]:
+    """A training that gets a signal during the given step, counted over all epochs, and stops."""
     original, seen = Trainer.train_step, []
 
     def step(self: Trainer, *args: Any) -> dict[str, float]:
@@ -57,7 +61,10 @@ def stop_after(steps: int, monkeypatch: pytest.MonkeyPatch, signal_: signal.Sign
             os.kill(os.getpid(), signal_)
         return original(self, *args)
 
-    monkeypatch.setattr(Trainer, "train_step", step)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_step", step)
+        with pytest.raises(TrainingInterruptedError, match=match) as error:
+            yield error
 
 
 def assert_same_result(job: PretrainJob, other: PretrainJob) -> None:
@@ -124,10 +131,8 @@ def test_resumed_is_the_same_as_uninterrupted(
     run(whole)
     changed = settings(validation_fraction=0.2, checkpoint_every=checkpoint_every)
     this = job(settings=changed)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(steps, patch)
-        with pytest.raises(TrainingInterruptedError, match="state is saved") as error:
-            run(this)
+    with interrupted_after(steps, match="state is saved") as error:
+        run(this)
     assert "same command" in error.value.hint
     assert not list(this.output.glob("*.safetensors"))
     run(this)
@@ -138,10 +143,8 @@ def test_every_signal_stops_and_several_stops_are_no_harm(job: Job, run: Run, tm
     whole = job(output=tmp_path / "whole", log=tmp_path / "whole" / "log")
     run(whole)
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
-        with pytest.MonkeyPatch.context() as patch:
-            stop_after(3, patch, number)
-            with pytest.raises(TrainingInterruptedError, match=number.name):
-                run(job())
+        with interrupted_after(3, signal_=number, match=number.name):
+            run(job())
     run(job())
     assert_same_result(job(), whole)
 
@@ -149,10 +152,8 @@ def test_every_signal_stops_and_several_stops_are_no_harm(job: Job, run: Run, tm
 def test_a_state_of_other_settings_is_not_used(
     job: Job, run: Run, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(6, patch)
-        with pytest.raises(TrainingInterruptedError):
-            run(job())
+    with interrupted_after(6):
+        run(job())
     changed = settings(stage1={"epochs": 3, "batch_size": 4, "learning_rate": 2e-3})
     for other in (job(settings=changed), job(seed=1), job(views=["mask"])):
         run(other)
@@ -170,10 +171,8 @@ def test_damaged_checkpoints(job: Job, run: Run, tmp_path: Path, caplog: pytest.
     run(whole)
 
     def interrupted() -> list[Path]:
-        with pytest.MonkeyPatch.context() as patch:
-            stop_after(7, patch)
-            with pytest.raises(TrainingInterruptedError):
-                run(job())
+        with interrupted_after(7):
+            run(job())
         return sorted(job().state.glob("*/step_*.pt"))
 
     older, newer = interrupted()
@@ -210,10 +209,8 @@ def test_cosine_and_warm_up_also_when_resumed(job: Job, run: Run, settings: Sett
     stage = {"epochs": 4, "batch_size": 4, "learning_rate": 1e-3}
     changed = settings(stage1=stage, schedule="cosine", minimum_learning_rate=1e-4, warmup_epochs=1)
     this = job(settings=changed)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(6, patch)
-        with pytest.raises(TrainingInterruptedError):
-            run(this)
+    with interrupted_after(6):
+        run(this)
     run(this)
     rates = [row["learning_rate"] for row in read_log(this.log)]
     last_steps = [(epoch - 0.25 - 1) / 3 for epoch in range(2, 5)]
@@ -252,10 +249,8 @@ def test_channels_last_changes_layout_and_not_the_loss(
     plain = job(output=tmp_path / "plain", log=tmp_path / "plain" / "log")
     run(plain)
     this = job(settings=settings(channels_last_3d=True))
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(4, patch)
-        with pytest.raises(TrainingInterruptedError):
-            run(this)
+    with interrupted_after(4):
+        run(this)
     layouts: list[bool] = []
     original = Trainer.compare
 
@@ -303,10 +298,8 @@ def test_the_starting_point_is_measured_once(
     run(whole)
     assert [row["epoch"] for row in read_log(whole.log)] == [0, 1, 2, 3]
     this = labelled(settings=chosen)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(steps, patch)
-        with pytest.raises(TrainingInterruptedError):
-            run(this)
+    with interrupted_after(steps):
+        run(this)
     run(this)
     assert_same_result(this, whole)
 
@@ -435,10 +428,8 @@ def test_a_choice_by_probe_is_the_same_when_resumed(
     whole = labelled(settings=chosen, output=tmp_path / "w", log=tmp_path / "w" / "log")
     run(whole)
     this = labelled(settings=chosen)
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(steps, patch)
-        with pytest.raises(TrainingInterruptedError):
-            run(this)
+    with interrupted_after(steps):
+        run(this)
     run(this)
     assert_same_result(this, whole)
     epochs = [read_info(j.output / "rgb.safetensors").extra["epoch"] for j in (this, whole)]
@@ -470,10 +461,8 @@ def test_other_labels_are_another_run(labelled: Job, run: Run, settings: Setting
         (lambda name: "x" if name.startswith("p8") else name[-1], 1),  # tested
         (lambda name: "1" if name == "p0_0" else name[-1], 2),
     ):
-        with pytest.MonkeyPatch.context() as patch:
-            stop_after(1, patch)
-            with pytest.raises(TrainingInterruptedError):
-                run(labelled(relabel, settings=chosen))
+        with interrupted_after(1):
+            run(labelled(relabel, settings=chosen))
         assert len(list(labelled().state.glob("*/"))) == kept
 
 
@@ -499,10 +488,8 @@ def test_stage2_says_that_labels_chose_what_it_starts_from(
 def test_a_checkpoint_of_other_settings_is_refused_when_it_is_asked_for(
     job: Job, run: Run, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(3, patch)
-        with pytest.raises(TrainingInterruptedError):
-            run(job())
+    with interrupted_after(3):
+        run(job())
     (path,) = job().state.glob("*/step_*.pt")
     stage = {"epochs": 1, "batch_size": 4, "learning_rate": 2e-3}
     other = job(settings=settings(stage1=stage), resume=path)
@@ -599,10 +586,8 @@ def test_a_learning_rate_without_bounds_is_refused_before_the_first_step(
 
 
 def test_the_log_has_its_name_when_the_run_is_done(job: Job, run: Run) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(5, patch)
-        with pytest.raises(TrainingInterruptedError):
-            run(job())
+    with interrupted_after(5):
+        run(job())
     assert not job().log.exists()
     assert [row["epoch"] for row in read_log(next(job().state.glob("*/log.jsonl")))] == [1]
     run(job())
