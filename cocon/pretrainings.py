@@ -7,7 +7,7 @@ row of the table in ``docs/method.md``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -198,6 +198,11 @@ PRESETS: dict[str, Pretraining] = {
 WITHOUT_STAGE1 = frozenset(name for name, preset in PRESETS.items() if preset.start == RANDOM)
 """Presets that L_cpc of stage 1 is no part of: they start from random networks and train for the epochs of
 both stages."""
+
+
+def main_of(names: Sequence[str]) -> str:
+    """Of several pretrainings the one that is shown or exported, if none is named: cocon, else the last."""
+    return "cocon" if "cocon" in names or not names else names[-1]
 
 
 def start_of(preset: str) -> str:

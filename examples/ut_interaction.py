@@ -13,10 +13,11 @@ sets of ten, set 1 on a parking lot, set 2 on a lawn. The videos must be named
 from __future__ import annotations
 
 import argparse
-import csv
 import re
 import sys
 from pathlib import Path
+
+from cocon.files import write_csv
 
 _NAME = re.compile(r"set(?P<set>[12])_seq(?P<sequence>\d+)_.*\.(avi|mp4|mkv|mov)")
 
@@ -39,14 +40,6 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return found
 
 
-def write(path: Path, columns: list[str], table: list[dict[str, str]]) -> None:
-    """Write these columns of the table as CSV."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(table)
-
-
 def main() -> None:
     """Write both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -59,8 +52,8 @@ def main() -> None:
     output = args.output or args.videos
     output.mkdir(parents=True, exist_ok=True)
     columns = ["video", "label", "group"]
-    write(output / "folds.csv", columns, table)
-    write(output / "sets.csv", [*columns, "split_1", "split_2"], table)
+    write_csv(output / "folds.csv", table, columns)
+    write_csv(output / "sets.csv", table, [*columns, "split_1", "split_2"])
     print(f"{output}: folds.csv and sets.csv, {len(table)} videos")
 
 

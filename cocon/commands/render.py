@@ -28,9 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=(1, 2),
         default=1,
-        help="2: instead of the data set, render twelve clips of two persons each, to score backends "
-        "that find "
-        "several persons; uses only the seed of the settings (default: 1)",
+        help="2: instead of the data set, render twelve clips of two persons each, to score backends that "
+        "find several persons; uses only the seed of the settings (default: 1)",
     )
     parser.add_argument("--processes", type=int, default=1, help="clips that are rendered in parallel")
 

@@ -79,13 +79,7 @@ def merged(*documents: Mapping[str, Any]) -> dict[str, Any]:
 
 def filled(document: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
     """A document, and behind its own keys those that only ``below`` has; so in sections that both have."""
-    result = {
-        key: filled(value, below[key])
-        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
-        else value
-        for key, value in document.items()
-    }
-    return result | {key: value for key, value in below.items() if key not in document}
+    return merged(document, below, document)  # once for the order, once for the values
 
 
 @dataclass(frozen=True)

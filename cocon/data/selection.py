@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cocon.config.schema import Pretraining
@@ -66,8 +66,8 @@ def select_videos(
         )
     held_out = _held_out_groups(chosen, validation_fraction, seed)
     return Selection(
-        train=sorted(video.id for video in chosen if _group(video) not in held_out),
-        validation=_scattered([video.id for video in chosen if _group(video) in held_out], seed),
+        train=sorted(video.id for video in chosen if group_of(video) not in held_out),
+        validation=scattered([video.id for video in chosen if group_of(video) in held_out], str(seed)),
         left_out=dict(left_out),
     )
 
@@ -105,13 +105,13 @@ def choosing_videos(videos: Sequence[Video], selection: Selection, count: int, s
     """
     usable = {*selection.train, *selection.validation}
     labelled = {v.id: v for v in videos if v.id in usable and v.label and TEST not in v.splits.values()}
-    ids = _scattered(list(labelled), seed)
+    ids = scattered(labelled, str(seed))
     held_out = set(selection.validation)
     queries = [name for name in ids if name in held_out][: max(1, count // _QUERY_SHARE)]
     chosen = queries + [name for name in ids if name not in held_out][: count - len(queries)]
     groups_of: dict[str, set[str]] = {}
     for name in chosen:
-        groups_of.setdefault(labelled[name].label, set()).add(_group(labelled[name]))
+        groups_of.setdefault(labelled[name].label, set()).add(group_of(labelled[name]))
     found = {name for name in chosen if len(groups_of[labelled[name].label]) > 1}
     if len(groups_of) < 2 or not found:
         groups = len(set().union(*groups_of.values()))
@@ -125,7 +125,7 @@ def choosing_videos(videos: Sequence[Video], selection: Selection, count: int, s
     group_numbers = {name: number for number, name in enumerate(sorted(set().union(*groups_of.values())))}
     return Choosing(
         {name: class_numbers[labelled[name].label] for name in chosen},
-        {name: group_numbers[_group(labelled[name])] for name in chosen},
+        {name: group_numbers[group_of(labelled[name])] for name in chosen},
         [name for name in queries if name in found] or [name for name in chosen if name in found],
     )
 
@@ -159,7 +159,7 @@ def check_batches(
     if len(candidates) > _PLENTY * max(batches.values()):
         return
     held_out = _held_out_groups(candidates, pretraining.validation_fraction, seed)
-    left = sum(_group(video) not in held_out for video in candidates)
+    left = sum(group_of(video) not in held_out for video in candidates)
     for stage, batch in batches.items():
         if left < batch:
             without = f", {len(candidates) - left} held out," if held_out else ""
@@ -169,15 +169,21 @@ def check_batches(
             )
 
 
-def _group(video: Video) -> str:
+def group_of(video: Video) -> str:
+    """The group of a video; one that has none is a group of its own."""
     return video.group or video.id
 
 
-def _scattered(names: list[str], seed: int) -> list[str]:
-    """In an order that looks random, and in which a new name changes nothing for the others."""
+def scattered(names: Iterable[str], key: str) -> list[str]:
+    """In an order that looks random, and in which a new name changes nothing for the others.
+
+    Args:
+        names: what is ordered.
+        key: decides the order.
+    """
 
     def digest(name: str) -> bytes:
-        return hashlib.sha256(f"{seed}:{name}".encode(errors="surrogateescape")).digest()
+        return hashlib.sha256(f"{key}:{name}".encode(errors="surrogateescape")).digest()
 
     return sorted(names, key=digest)
 
@@ -186,7 +192,7 @@ def _held_out_groups(videos: list[Video], fraction: float, seed: int) -> set[str
     """Whole groups, until they hold ``fraction`` of the videos; at least one group stays for training."""
     if fraction == 0:
         return set()
-    sizes = Counter(_group(video) for video in videos)
+    sizes = Counter(group_of(video) for video in videos)
     if len(sizes) < 2:
         raise DatasetError(
             f"all {len(videos)} training videos belong to one group, so none can be held out for validation",
@@ -194,7 +200,7 @@ def _held_out_groups(videos: list[Video], fraction: float, seed: int) -> set[str
         )
     held_out: set[str] = set()
     held_videos = 0
-    for group in _scattered(list(sizes), seed)[:-1]:
+    for group in scattered(sizes, str(seed))[:-1]:
         if held_videos >= fraction * len(videos):
             break
         held_out.add(group)

@@ -19,7 +19,7 @@ from cocon.evaluation.metrics import is_rank
 from cocon.evaluation.scores import read_scores
 from cocon.evaluation.splits import Split, labelled_split
 from cocon.loading import as_type, number, read_object, reading
-from cocon.pretrainings import PRETRAININGS, RANDOM
+from cocon.pretrainings import PRETRAININGS, RANDOM, main_of
 from cocon.report.settings import ReportSettings
 from cocon.shards import ShardSet, VideoInfo, membership
 from cocon.views import VIEWS
@@ -212,7 +212,7 @@ def load_inputs(
         results=results,
         title=title or results.name,
         views=tuple(views) or tuple(view for view in VIEWS if view in found),
-        pretraining=pretraining or ("cocon" if "cocon" in trained or not trained else trained[-1]),
+        pretraining=pretraining or main_of(trained),
         videos=videos,
         shards=shard_sets,
         rows=rows,

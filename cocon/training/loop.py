@@ -21,7 +21,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.utils.data import Dataset
 
 from cocon.config.schema import Training
-from cocon.data.batches import EpochBatches
+from cocon.data.batches import EpochBatches, steps_per_epoch
 from cocon.data.clips import Key
 from cocon.data.loader import Loader, workers_watched
 from cocon.errors import CheckpointError, CoConError
@@ -118,7 +118,7 @@ class Loop(ABC, Generic[BatchT]):
         self.order = EpochBatches(
             videos, batch_size, seed=seed, rank=world.rank, size=world.size, per_video=per_video
         )
-        self.steps = math.ceil(self.order.steps / accumulate)
+        self.steps = steps_per_epoch(videos, batch_size, accumulate=accumulate, size=world.size)
         self.loader = self.load(clips, self.order, settings.workers)
 
         self.epoch = 0

@@ -7,7 +7,6 @@ videos are held out for validation, they are those, so that the networks have no
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from torch import Tensor
 from cocon.config.schema import Clip
 from cocon.data.clips import ClipDataset
 from cocon.data.network_input import to_network_input
-from cocon.data.selection import Choosing, Selection
+from cocon.data.selection import Choosing, Selection, group_of, scattered
 from cocon.datasets.manifest import Video
 from cocon.evaluation.neighbours import NEAREST, Pairs, mean_products, nearest_share
 from cocon.losses.cocon import canonical_order
@@ -58,19 +57,19 @@ def choose_videos(videos: Sequence[Video], selection: Selection, count: int, see
     """
     usable = {*selection.train, *selection.validation}
     labelled = [video for video in videos if video.id in usable and video.label]
-    groups = _scattered({_group(video) for video in labelled}, seed)
-    held_out = {_group(video) for video in labelled if video.id in set(selection.validation)}
+    groups = scattered({group_of(video) for video in labelled}, f"probe {seed}")
+    held_out = {group_of(video) for video in labelled if video.id in set(selection.validation)}
     testing = held_out or set(groups[: len(groups) // _TEST_SHARE or 1])
     classes = {label: number for number, label in enumerate(sorted({video.label for video in labelled}))}
     label_of = {video.id: classes[video.label] for video in labelled}
-    ids = _scattered(set(label_of), seed)
-    group_of = {video.id: _group(video) for video in labelled}
-    test = [name for name in ids if group_of[name] in testing][: max(1, count // _TEST_SHARE)]
-    train = [name for name in ids if group_of[name] not in testing][: count - len(test)]
+    ids = scattered(label_of, f"probe {seed}")
+    group = {video.id: group_of(video) for video in labelled}
+    test = [name for name in ids if group[name] in testing][: max(1, count // _TEST_SHARE)]
+    train = [name for name in ids if group[name] not in testing][: count - len(test)]
     if len(classes) < 2 or not train or not test:
         return None
     learned, tested = ({name: label_of[name] for name in names} for names in (train, test))
-    return ProbeVideos(learned, tested, {name: group_of[name] for name in (*train, *test)})
+    return ProbeVideos(learned, tested, {name: group[name] for name in (*train, *test)})
 
 
 class Probe:
@@ -220,10 +219,7 @@ def ridge_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tenso
 def knn_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tensor) -> float:
     """Accuracy on M rows when the 5 nearest of N rows by cosine vote, each with its cosine plus one."""
     similarity_MN = F.normalize(x_MD, dim=1) @ F.normalize(x_ND, dim=1).t()
-    weight_MK, nearest_MK = similarity_MN.topk(min(NEAREST, len(x_ND)))
-    votes_MC = torch.zeros(len(x_MD), int(labels_N.max()) + 1)
-    votes_MC.scatter_add_(1, labels_N[nearest_MK], weight_MK + 1)
-    return (votes_MC.argmax(1) == labels_M).double().mean().item()
+    return (_voted(similarity_MN, labels_N) == labels_M).double().mean().item()
 
 
 def group_knn(x_ND: Tensor, labels_N: Tensor, groups_N: Tensor, queries_Q: Tensor) -> int:
@@ -238,19 +234,12 @@ def group_knn(x_ND: Tensor, labels_N: Tensor, groups_N: Tensor, queries_Q: Tenso
     unit_ND = F.normalize(x_ND.double(), dim=1)
     similarity_QN = unit_ND[queries_Q] @ unit_ND.t()
     similarity_QN.masked_fill_(groups_N[queries_Q][:, None] == groups_N, -math.inf)
-    weight_QK, nearest_QK = similarity_QN.topk(min(NEAREST, len(x_ND)))
-    votes_QC = torch.zeros(len(queries_Q), int(labels_N.max()) + 1, dtype=torch.float64)
-    # rows of the same group, where there are fewer than 5 others, have no vote
-    votes_QC.scatter_add_(1, labels_N[nearest_QK], torch.where(weight_QK.isinf(), 0.0, weight_QK + 1))
-    return int((votes_QC.argmax(1) == labels_N[queries_Q]).sum())
+    return int((_voted(similarity_QN, labels_N) == labels_N[queries_Q]).sum())
 
 
-def _group(video: Video) -> str:
-    return video.group or video.id
-
-
-def _scattered(names: set[str], seed: int) -> list[str]:
-    def digest(name: str) -> bytes:
-        return hashlib.sha256(f"probe {seed}:{name}".encode(errors="surrogateescape")).digest()
-
-    return sorted(names, key=digest)
+def _voted(similarity_MN: Tensor, labels_N: Tensor) -> Tensor:
+    """The class (M,) that the 5 most similar of N rows vote for; of similarity -inf, a row has no vote."""
+    weight_MK, nearest_MK = similarity_MN.topk(min(NEAREST, len(labels_N)))
+    votes_MC = similarity_MN.new_zeros(len(similarity_MN), int(labels_N.max()) + 1)
+    votes_MC.scatter_add_(1, labels_N[nearest_MK], torch.where(weight_MK.isinf(), 0.0, weight_MK + 1))
+    return votes_MC.argmax(1)

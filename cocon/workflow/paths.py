@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cocon.config.schema import EACH, Config
@@ -204,29 +204,31 @@ class Paths:
 
     def trainings(self, ablation: str, splits: Sequence[str]) -> dict[str, list[str]]:
         """By run what is trained for an ablation, in both stages."""
-        settings = self.config.ablations[ablation]
-        trained = [name for name in settings.pretrainings if name != RANDOM]
-        if any(start_of(name) == STAGE1 for name in trained if name != STAGE1):
+        trained = [name for name in self.config.ablations[ablation].pretrainings if name != RANDOM]
+        if STAGE1 not in trained and STAGE1 in map(start_of, trained):
             trained.append(STAGE1)
-        found: dict[str, list[str]] = {}
-        for seed in self.seeds_of(ablation):
-            for split in splits:
-                for pretraining in dict.fromkeys(trained):
-                    run = self.run_for(settings.dataset, pretraining, split, seed)
-                    names = found.setdefault(run, [])
-                    names += [pretraining] * (pretraining not in names)
-        return found
+        found: dict[str, dict[str, None]] = {}
+        for (run, _), names in self._runs(ablation, splits, trained).items():
+            found.setdefault(run, {}).update(dict.fromkeys(names))
+        return {run: list(names) for run, names in found.items()}
 
     def _repetitions(self, ablation: str, splits: Sequence[str]) -> list[tuple[str, str, str]]:
         """Run, pretrainings whose encoders lie there, and split, for each repetition of an ablation."""
-        settings = self.config.ablations[ablation]
+        runs = self._runs(ablation, splits, self.config.ablations[ablation].pretrainings)
+        return [(run, one_of(pretrainings), split) for (run, split), pretrainings in runs.items()]
+
+    def _runs(
+        self, ablation: str, splits: Sequence[str], pretrainings: Iterable[str]
+    ) -> dict[tuple[str, str], list[str]]:
+        """Some pretrainings by the run that they belong to, and by split, for all seeds of an ablation."""
+        dataset = self.config.ablations[ablation].dataset
         found: dict[tuple[str, str], list[str]] = {}
         for seed in self.seeds_of(ablation):
             for split in splits:
-                for pretraining in settings.pretrainings:
-                    run = self.run_for(settings.dataset, pretraining, split, seed)
+                for pretraining in pretrainings:
+                    run = self.run_for(dataset, pretraining, split, seed)
                     found.setdefault((run, split), []).append(pretraining)
-        return [(run, one_of(pretrainings), split) for (run, split), pretrainings in found.items()]
+        return found
 
     def seeds_of(self, ablation: str) -> list[int]:
         """The seed of each repetition of an ablation."""

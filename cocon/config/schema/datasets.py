@@ -87,7 +87,7 @@ class DemoDataset(_Dataset):
     train_subjects: PositiveInt = Field(8, description="people in the training split")
     test_subjects: PositiveInt = Field(4, description="other people, in the test split")
     validation_subjects: int = Field(
-        0, ge=0, le=500, description="again other people, to choose settings with; rendered beside the others"
+        0, ge=0, le=500, description="again other people, to choose settings with; rendered with the others"
     )
     takes: PositiveInt = Field(2, description="clips per person and action")
     frames: PositiveInt = Field(48, description="frames per clip, at 16 frames per second")
@@ -114,7 +114,7 @@ class DemoDataset(_Dataset):
 
 class _PublicDataset(_Dataset):
     archives: Path | None = Field(
-        None, description="where get_<name> puts its archives, or finds yours; null: beside the videos"
+        None, description="where get_<name> puts its archives, or finds yours; null: next to the videos"
     )
     from_archives: tuple[Path, ...] = Field(
         (), description="archives or folders that get_<name> takes as they are, instead of downloading"

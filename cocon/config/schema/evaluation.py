@@ -19,7 +19,7 @@ from cocon.config.schema.protocols import (
     OwnProtocol,
     Retrieval,
 )
-from cocon.pretrainings import PRESETS, PRETRAININGS
+from cocon.pretrainings import PRESETS, PRETRAININGS, main_of
 
 if TYPE_CHECKING:
     PretrainingName = str
@@ -92,8 +92,7 @@ class Evaluation(Section):
     @property
     def chosen(self) -> str:
         """What pretrain_<name> trains and export_<name> exports: cocon if it is listed, else the last."""
-        trained = [name for name in self.pretrainings if name in PRESETS]
-        return "cocon" if "cocon" in trained or not trained else trained[-1]
+        return main_of([name for name in self.pretrainings if name in PRESETS])
 
     def kind(self, protocol: str) -> str:
         """The built-in protocol that a protocol is, or is like."""
