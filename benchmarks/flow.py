@@ -30,10 +30,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cocon.config.load import load_config
 from cocon.config.schema import DemoDataset, FlowExtraction, Tvl1PresetParameters
-from cocon.config.settings import load_config
 from cocon.datasets.demo import list_videos, render, truth_path
-from cocon.datasets.demo.truth import Truth
+from cocon.renderer.truth import Truth
 from cocon.video import VideoError, decode
 from view_extractors.base import Resources, resize, scaled_size
 from view_extractors.flow.base import FlowExtractor, bytes_to_flow, flow_to_bytes, rescale_flow

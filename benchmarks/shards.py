@@ -38,7 +38,7 @@ import numpy as np
 from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.shards import Shard
 from cocon.shards.codecs import encode
-from cocon.training.launch import keep_freed_memory
+from cocon.training.devices import keep_freed_memory
 from view_extractors.base import Output
 from view_extractors.registry import extractor_class
 from view_extractors.rendered import write_sample

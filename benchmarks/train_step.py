@@ -32,8 +32,8 @@ from benchmarks import plain_step
 from cocon.config.schema import Clip, Network, Pretraining, Stage
 from cocon.data.clips import Clips
 from cocon.data.network_input import to_network_input
+from cocon.training.devices import World, keep_freed_memory
 from cocon.training.initialise import initial_network
-from cocon.training.launch import World, keep_freed_memory
 from cocon.training.log import Reporter
 from cocon.training.loggers import Loggers
 from cocon.training.state import RunState

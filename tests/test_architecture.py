@@ -18,7 +18,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.assets",
     "cocon.boundary",
     "cocon.config.schema",
-    "cocon.config.settings",
+    "cocon.config.load",
     "cocon.download",
     "cocon.errors",
     "cocon.files",
@@ -26,7 +26,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.loading",
     "cocon.shards",
     "cocon.video",
-    "cocon.workflow.versions",
+    "cocon.versions",
     "cocon.terminal",
     "cocon.tables",
     "cocon.tracks",
@@ -59,7 +59,7 @@ def test_extractors_know_only_the_shard_format_and_small_helpers(repository: Pat
 @pytest.mark.parametrize(
     "module",
     [
-        *("cocon.config.settings", "cocon.shards", "cocon.video", "cocon.datasets.registry", "cocon.cli"),
+        *("cocon.config.load", "cocon.shards", "cocon.video", "cocon.datasets.registry", "cocon.cli"),
         *("cocon.pretrainings", "cocon.workflow.documents", "cocon.workflow.lists", "cocon.workflow.paper"),
     ],
 )

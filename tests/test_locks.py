@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cocon import gpu_lease, locks
-from cocon.config import machine
-from cocon.config.machine import keep_to_ourselves
+from cocon import locks
 from cocon.errors import CoConError, ConfigError
 from cocon.files import file_lock
 from cocon.locks import hold
+from cocon.machine import gpu_lease, host
+from cocon.machine.host import keep_to_ourselves
 
 NUMBERS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
@@ -63,13 +63,13 @@ def test_without_flock_the_machine_keeps_its_processes_apart(
 
 
 def test_without_flock_a_workflow_runs(lustre: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_held", [])
+    monkeypatch.setattr(host, "_held", [])
     keep_to_ourselves(lustre)
     with pytest.raises(ConfigError, match="another run works in"):
         keep_to_ourselves(lustre)
-    machine._held[0].release()
+    host._held[0].release()
     keep_to_ourselves(lustre)
-    machine._held[1].release()
+    host._held[1].release()
 
 
 def test_without_flock_no_device_is_given_twice(lustre: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.errors import CoConError
 from view_extractors.base import Extractor, Resources
 from view_extractors.overview import section_of

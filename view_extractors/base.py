@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from cocon.shards.codecs import encode_as
 from cocon.shards.format import Codec
+from cocon.versions import EXTRACTION
 from cocon.video import VideoError
-from cocon.workflow.versions import EXTRACTION
 
 #: px; OpenCV maps pictures up to 32,766, and two channels of flow are one JPEG of at most 65,500
 MAX_SIDE = 32750

@@ -1,6 +1,6 @@
 """The truth of the demo's renderer: ``<id>.npz``, with one or several persons.
 
-See :class:`cocon.datasets.demo.truth.Truth` for the arrays.
+See :class:`cocon.renderer.truth.Truth` for the arrays.
 """
 
 from __future__ import annotations

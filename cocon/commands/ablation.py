@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from cocon.commands.summary import Seen
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.errors import ConfigError
 from cocon.evaluation.ablation import gather, read_ablation, write_ablation
 from cocon.evaluation.ablation_table import format_ablation

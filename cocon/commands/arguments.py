@@ -43,7 +43,7 @@ def configuration(args: argparse.Namespace) -> Config:
     Raises:
         ConfigError: when they cannot be used.
     """
-    from cocon.config.settings import load_config
+    from cocon.config.load import load_config
 
     own = [] if args.configfile and args.config == _CONFIG and not _CONFIG.exists() else [args.config]
     return load_config(*own, *args.configfile)

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import RootModel
 
 from cocon.commands.arguments import add_configuration, configuration
+from cocon.config.load import parse_settings
 from cocon.config.schema import Config, Dataset
-from cocon.config.settings import parse_settings
 from cocon.errors import ConfigError
 from cocon.files import output_file, write_json
 from cocon.terminal import say

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     from cocon.datasets.manifest import read_manifest
     from cocon.export.embeddings import check_output, write_embeddings
     from cocon.export.encoder import load_encoder
-    from cocon.training.launch import world
+    from cocon.training.devices import world
 
     if bool(args.videos) == bool(args.manifest):
         raise ConfigError("give either videos or --manifest")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.errors import ConfigError
 from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.run import evaluate_ensemble

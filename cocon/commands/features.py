@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from cocon.commands.arguments import add_shards
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.files import output_file
 from cocon.views import VIEWS
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     from cocon.shards import ShardSet
     from cocon.shards.membership import check
     from cocon.training.checkpoint import load_encoder
-    from cocon.training.launch import world
+    from cocon.training.devices import world
 
     settings = parse_settings(args.settings, FeaturesSettings)
     network, info = load_encoder(args.checkpoint, view=args.view)

@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 
 from cocon.commands.arguments import add_shards
+from cocon.config.load import parse_settings
 from cocon.config.schema import FRAME_PROTOCOLS
-from cocon.config.settings import parse_settings
 from cocon.files import output_file, output_folder
 from cocon.views import VIEWS
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     """Train and test; write metrics, scores and log."""
     from cocon.evaluation.finetune import FinetuneJob, finetune
     from cocon.evaluation.settings import FinetuneSettings
-    from cocon.training.launch import world
+    from cocon.training.devices import world
 
     job = FinetuneJob(
         manifest=args.manifest,

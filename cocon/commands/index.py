@@ -6,8 +6,8 @@ import argparse
 
 from pydantic import RootModel
 
+from cocon.config.load import parse_settings
 from cocon.config.schema import Dataset
-from cocon.config.settings import parse_settings
 from cocon.datasets.manifest import write_manifest
 from cocon.datasets.probe import glance
 from cocon.datasets.registry import list_videos

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.files import output_folder
 from cocon.views import VIEWS
 

@@ -11,7 +11,7 @@ import argparse
 import signal
 
 from cocon.errors import ConfigError
-from cocon.launch import Layout, launch
+from cocon.machine.launch import Layout, launch
 
 HELP = "run a training command as several processes, each with its own GPU, on one or more nodes"
 

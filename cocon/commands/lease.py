@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 from cocon.errors import ConfigError
-from cocon.gpu_lease import run_with_lease
+from cocon.machine.gpu_lease import run_with_lease
 
 HELP = "run a command with GPUs that no other job uses"
 

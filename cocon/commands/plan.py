@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     from cocon.planning.rates import measure_rates
     from cocon.planning.report import document_of, tables
     from cocon.planning.steps import Plan
-    from cocon.training.launch import world
+    from cocon.training.devices import world
 
     if args.cpus < 1 or args.gpus < 0 or args.gpu_tflops <= 0:
         raise ConfigError("--cpus must be at least 1, --gpus at least 0, and --gpu-tflops positive")

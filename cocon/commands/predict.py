@@ -10,7 +10,7 @@ import sys
 
 from cocon.commands.arguments import add_shards
 from cocon.commands.ensemble import parse_inputs
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.evaluation.settings import EnsembleSettings
 from cocon.files import output_file
 from cocon.terminal import say
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Classify the videos and write the table."""
     from cocon.evaluation.predict import predict, write_predictions
-    from cocon.training.launch import world
+    from cocon.training.devices import world
 
     with world(args.device, args.threads) as process:
         found = predict(

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from cocon.commands.arguments import add_shards
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.files import output_file, output_folder
 from cocon.pretrainings import PRESETS
 from cocon.views import VIEWS
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Pretrain, and write encoders and log."""
-    from cocon.training.launch import world
+    from cocon.training.devices import world
     from cocon.training.pretrain import PretrainJob, pretrain
     from cocon.training.settings import PretrainSettings
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from cocon.launch import run_as_rank
+from cocon.machine.launch import run_as_rank
 
 HELP = "run a command as one process of a SLURM step (started by launch)"
 

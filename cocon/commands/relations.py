@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from cocon.commands.ensemble import parse_inputs
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.evaluation.settings import RelationsSettings
 from cocon.files import output_file
 from cocon.terminal import say

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from cocon.config.load import parse_settings
 from cocon.config.schema import DemoDataset
-from cocon.config.settings import parse_settings
 from cocon.datasets.demo import render
 from cocon.errors import CoConError
 from cocon.files import output_folder
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _render_pairs(args: argparse.Namespace) -> None:
-    from cocon.datasets.demo.pairs import render_pairs
+    from cocon.renderer.pairs import render_pairs
 
     if not args.root:
         raise CoConError("--persons 2 needs a folder", "give it by --root")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from cocon.commands.arguments import add_shards
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.errors import ConfigError
 from cocon.files import output_file
 from cocon.report.settings import ReportSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.evaluation.run import add_features_arguments, evaluate_features
 from cocon.evaluation.settings import RetrievalSettings
 

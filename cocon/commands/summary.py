@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import RootModel
 
-from cocon.config.settings import parse_settings
+from cocon.config.load import parse_settings
 from cocon.errors import ConfigError, DatasetError
 from cocon.evaluation.metrics import Result
 from cocon.evaluation.paper import Cell, Setting, cells_beside, format_cells, whole_table

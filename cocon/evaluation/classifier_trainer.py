@@ -13,7 +13,7 @@ from cocon.data.batches import steps_per_epoch
 from cocon.data.loader import check_shared_memory
 from cocon.evaluation.labelled_clips import LabelledClip, LabelledClips, augment_clips
 from cocon.models.classifier import Classifier
-from cocon.training.launch import World, prepare_network
+from cocon.training.devices import World, prepare_network
 from cocon.training.log import Reporter
 from cocon.training.loggers import Loggers
 from cocon.training.loop import Loop

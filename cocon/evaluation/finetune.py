@@ -37,8 +37,8 @@ from cocon.training.log import Reporter, write_log
 from cocon.training.loggers import Loggers, Run
 from cocon.training.seeds import derived_seed
 from cocon.training.state import RunState
+from cocon.versions import STAGES
 from cocon.workflow.dependencies import clip_settings, training_settings
-from cocon.workflow.versions import STAGES
 
 
 @dataclass(frozen=True)

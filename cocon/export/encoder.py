@@ -27,7 +27,7 @@ from cocon.models.network import ViewNetwork, aggregate_blocks, build_network, e
 from cocon.shards import ShardSet, VideoInfo
 from cocon.terminal import say
 from cocon.training.checkpoint import built_with, check_weights, read_tensors
-from cocon.training.launch import resolve_device
+from cocon.training.devices import resolve_device
 
 Videos = Sequence[str | os.PathLike[str]] | Mapping[str, Path]
 

@@ -17,14 +17,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cocon.config.load import dump_settings
 from cocon.config.schema import Extraction, ViewExtraction
-from cocon.config.settings import dump_settings
 from cocon.errors import CheckpointError, ShardError
 from cocon.files import write_csv
 from cocon.loading import in_short
 from cocon.shards import ShardSet
 from cocon.shards.parameters import VERSIONS, differences
-from cocon.workflow.versions import EXTRACTION
+from cocon.versions import EXTRACTION
 
 _CODE = Path(__file__).parents[2]
 

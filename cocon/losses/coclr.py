@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from cocon.distributed import gather_with_gradient
 from cocon.losses.nce import batch_candidates, multi_instance_loss
-from cocon.training.distributed import gather_with_gradient
 
 _EMPTY = -1  # no video's number
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cocon.config.schema import Loss
+from cocon.distributed import gather_with_gradient
 from cocon.errors import ConfigError
 from cocon.losses.coclr import ClipQueue, coclr_loss
 from cocon.losses.cpc import cpc_loss
@@ -25,7 +26,6 @@ from cocon.losses.nce import clip_features, nce_loss
 from cocon.losses.sim import sim_loss
 from cocon.losses.sync import sync_loss
 from cocon.pretrainings import CLIPS, PAIRS, PRESETS, TERMS
-from cocon.training.distributed import gather_with_gradient
 from cocon.views import VIEWS
 
 

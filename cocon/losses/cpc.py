@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cocon.distributed import gather_with_gradient, rank_and_world_size
 from cocon.losses.cross_entropy import matching_cross_entropy
-from cocon.training.distributed import gather_with_gradient, rank_and_world_size
 
 
 def cpc_loss(p_BPDSS: Tensor, z_BPDSS: Tensor, temperature: float) -> tuple[Tensor, Tensor]:

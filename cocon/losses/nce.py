@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cocon.distributed import gather_with_gradient, rank_and_world_size
 from cocon.losses.instances import instance_features
-from cocon.training.distributed import gather_with_gradient, rank_and_world_size
 
 
 def clip_features(z_BNDSS: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import cocon
+from cocon.config.load import dump_settings
 from cocon.config.schema import Config, Dataset
-from cocon.config.settings import dump_settings
 from cocon.datasets.checks import without_file
 from cocon.datasets.manifest import Video
 from cocon.errors import CoConError

@@ -24,8 +24,8 @@ from cocon.data.network_input import to_network_input
 from cocon.evaluation.features import ARRAYS
 from cocon.evaluation.retrieval import KEPT_NEIGHBOURS, nearest
 from cocon.models.network import ViewNetwork
+from cocon.training.devices import World
 from cocon.training.initialise import initial_network
-from cocon.training.launch import World
 from cocon.training.log import Reporter
 from cocon.training.loggers import Loggers
 from cocon.training.state import RunState

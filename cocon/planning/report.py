@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cocon.planning.schedule import Step, critical_path, makespan
 from cocon.planning.steps import Plan
+from cocon.planning.timeline import Step, critical_path, makespan
 
 
 def document_of(plan: Plan, cores: int) -> dict[str, Any]:

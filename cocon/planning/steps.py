@@ -19,7 +19,7 @@ from cocon.data.sampling import eval_windows
 from cocon.planning.amount import Roles
 from cocon.planning.extraction import ExtractionCosts
 from cocon.planning.rates import Rate, Rates
-from cocon.planning.schedule import Step
+from cocon.planning.timeline import Step
 from cocon.pretrainings import RANDOM, STAGE1, WITHOUT_STAGE1
 from cocon.workflow.dependencies import passes
 from cocon.workflow.running import running_settings

@@ -26,8 +26,8 @@ from cocon.data.clips import Key
 from cocon.data.loader import Loader, workers_watched
 from cocon.errors import CheckpointError, CoConError
 from cocon.loading import reading
+from cocon.training.devices import World, autocast
 from cocon.training.interrupt import StopRequest, TrainingInterruptedError, stop_requests
-from cocon.training.launch import World, autocast
 from cocon.training.log import Averages, Reporter, Row, Stopwatch, Timing
 from cocon.training.loggers import Loggers
 from cocon.training.schedule import Schedule

@@ -22,8 +22,8 @@ from cocon.pretrainings import PRESETS, STAGE1, WITHOUT_STAGE1
 from cocon.shards import ShardSet, membership
 from cocon.shards.parameters import common_parameters, essential
 from cocon.training.checkpoint import CHOSEN_BY, check_weights, load_encoder, save_encoder
+from cocon.training.devices import World
 from cocon.training.initialise import initial_network
-from cocon.training.launch import World
 from cocon.training.log import Reporter, write_log
 from cocon.training.loggers import Loggers, Run
 from cocon.training.probe import GroupProbe, Probe, choose_videos
@@ -31,8 +31,8 @@ from cocon.training.provenance import hardware
 from cocon.training.settings import PretrainSettings
 from cocon.training.state import RunState
 from cocon.training.trainer import Trainer
+from cocon.versions import STAGES
 from cocon.workflow.dependencies import pooling, pretraining_settings
-from cocon.workflow.versions import STAGES
 
 
 @dataclass(frozen=True)

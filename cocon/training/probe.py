@@ -27,7 +27,7 @@ from cocon.losses.cocon import canonical_order
 from cocon.losses.instances import instance_features
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
-from cocon.training.launch import autocast
+from cocon.training.devices import autocast
 from cocon.training.log import GROUP_KNN, Row
 
 _TEST_SHARE = 4

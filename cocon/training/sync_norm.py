@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from cocon.training.distributed import rank_and_world_size, sum_with_gradient
+from cocon.distributed import rank_and_world_size, sum_with_gradient
 
 
 class GatheredBatchNorm(_BatchNorm):

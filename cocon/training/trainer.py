@@ -16,12 +16,12 @@ from cocon.data.batches import fixed_batches, shares, steps_per_epoch
 from cocon.data.clips import ClipDataset, Clips
 from cocon.data.loader import check_shared_memory
 from cocon.data.network_input import to_network_input
+from cocon.distributed import alone
 from cocon.losses.coclr import ClipQueue
 from cocon.losses.cocon import CoConLoss
 from cocon.models.network import ViewNetwork
 from cocon.pretrainings import PRESETS
-from cocon.training.distributed import alone
-from cocon.training.launch import World, prepare_network
+from cocon.training.devices import World, prepare_network
 from cocon.training.log import GROUP_KNN, Averages, Reporter, Row
 from cocon.training.loggers import Loggers
 from cocon.training.loop import Loop

@@ -6,7 +6,7 @@ Snakemake, which makes a result again when its document changes, and take the ``
 from it. A key that is missing here changes no result.
 
 Defaults are left out, so that a new key of the schema changes no document (see also
-:mod:`cocon.workflow.versions`).
+:mod:`cocon.versions`).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from cocon.config.schema import (
 from cocon.config.schema import Pretraining as PretrainingSection
 from cocon.encoders import SHAPE
 from cocon.pretrainings import PRESETS, WITHOUT_STAGE1, keys_read
+from cocon.versions import EXTRACTION, STAGES
 from cocon.views import VIEWS
 from cocon.workflow.running import RUNNING
-from cocon.workflow.versions import EXTRACTION, STAGES
 
 Document = dict[str, Any]
 

@@ -11,8 +11,8 @@ import pytest
 from cocon.commands.arguments import add_configuration, configuration
 from cocon.config import layers
 from cocon.config.layers import filled, merged, stacked
+from cocon.config.load import load_config
 from cocon.config.schema import Config
-from cocon.config.settings import load_config
 from cocon.errors import ConfigError
 
 BASE = """\

@@ -14,9 +14,9 @@ import yaml
 
 from cocon.cli import main
 from cocon.config.json_schema import compact, json_schema
+from cocon.config.load import load_config
 from cocon.config.manual import default_file, page
 from cocon.config.schema import Config, Recipe, Section
-from cocon.config.settings import load_config
 
 REPOSITORY = Path(__file__).parents[2]
 DEFAULTS = REPOSITORY / "config" / "config.default.yaml"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from cocon.config.load import parse_settings
 from cocon.config.schema import Config, Evaluation, FinetuneDpc
-from cocon.config.settings import parse_settings
 from cocon.errors import ConfigError
 
 

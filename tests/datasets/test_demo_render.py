@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from cocon.config.schema import DemoDataset
-from cocon.datasets.demo import ACTIONS, dataset, list_videos, render, truth_path
-from cocon.datasets.demo.clip import ClipKey, make_clip, write_video
-from cocon.datasets.demo.truth import Truth
+from cocon.datasets import demo as dataset
+from cocon.datasets.demo import ACTIONS, list_videos, render, truth_path
 from cocon.errors import DatasetError
 from cocon.files import read_csv, sha256_of
+from cocon.renderer.clip import ClipKey, make_clip, write_video
+from cocon.renderer.truth import Truth
 
 
 def settings(root: Path, **changes) -> DemoDataset:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from cocon.config.load import parse_settings
 from cocon.config.schema import FolderDataset, Ucf101Dataset
-from cocon.config.settings import parse_settings
 from cocon.datasets.manifest import Video, in_order, read_manifest, write_manifest
 from cocon.datasets.registry import check_labels, list_videos
 from cocon.datasets.splits import (

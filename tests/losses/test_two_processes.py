@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cocon.config.schema import Loss
+from cocon.distributed import alone
 from cocon.losses.coclr import ClipQueue
 from cocon.losses.cocon import CoConLoss
 from cocon.pretrainings import PRESETS
-from cocon.training.distributed import alone
 
 VIEWS = ("rgb", "flow", "mask")
 SIZE, CLIPS, PREDICTED = 2, 2, 2

@@ -13,8 +13,8 @@ from cocon.planning.amount import PUBLISHED, Roles, count, roles_of
 from cocon.planning.extraction import ExtractionCosts, ViewCost
 from cocon.planning.rates import Rate, Rates
 from cocon.planning.report import document_of, tables
-from cocon.planning.schedule import Step
 from cocon.planning.steps import Plan
+from cocon.planning.timeline import Step
 
 VIEWS = ("rgb", "flow", "mask", "pose")
 ROLES = Roles(1000, 800, 1000, 700, 200, 10, "a test")

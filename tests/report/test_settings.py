@@ -1,5 +1,5 @@
+from cocon.config.load import dump_settings, parse_settings
 from cocon.config.schema import Clip, Evaluation, FirstStage, Pretraining, Recipe
-from cocon.config.settings import dump_settings, parse_settings
 from cocon.report.settings import ReportSettings, differences
 
 

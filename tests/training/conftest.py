@@ -12,7 +12,7 @@ import pytest
 from cocon.datasets.manifest import Video, write_manifest
 from cocon.shards import ShardWriter, VideoRecord
 from cocon.shards.codecs import encode
-from cocon.training.launch import World, resolve_device
+from cocon.training.devices import World, resolve_device
 from cocon.training.pretrain import PretrainJob, pretrain
 from cocon.training.settings import PretrainSettings
 

@@ -22,9 +22,9 @@ from cocon.data.clips import ClipDataset
 from cocon.data.network_input import to_network_input
 from cocon.pretrainings import PRESETS
 from cocon.shards import ShardSet
+from cocon.training.devices import World, world
 from cocon.training.initialise import initial_network
 from cocon.training.interrupt import TrainingInterruptedError
-from cocon.training.launch import World, world
 from cocon.training.log import Reporter, read_log
 from cocon.training.loggers import Loggers
 from cocon.training.loop import TrainingDivergedError

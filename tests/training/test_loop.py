@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from cocon.config.schema import Training
 from cocon.training import loop as module
-from cocon.training.launch import World
+from cocon.training.devices import World
 from cocon.training.log import Reporter, Row
 from cocon.training.loggers import Loggers
 from cocon.training.loop import Loop, TrainingDivergedError

@@ -21,9 +21,9 @@ from cocon.errors import CheckpointError, CoConError, ConfigError, DatasetError,
 from cocon.models.network import ViewNetwork
 from cocon.training import loop, probe, state, trainer
 from cocon.training.checkpoint import load_encoder, read_info
+from cocon.training.devices import World, resolve_device
 from cocon.training.initialise import initial_network
 from cocon.training.interrupt import TrainingInterruptedError
-from cocon.training.launch import World, resolve_device
 from cocon.training.log import Row, read_log
 from cocon.training.loop import TrainingDivergedError
 from cocon.training.pretrain import PretrainJob, pretrain

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from cocon.config.schema import DemoDataset
-from cocon.datasets.demo.dataset import list_videos, render
+from cocon.datasets.demo import list_videos, render
 from cocon.datasets.manifest import Video
 from tests.datasets.rar import hmdb51_archives
 from tests.tiny import DEMO, HMDB51, RECIPE

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cocon.config.layers import merged
+from cocon.config.load import load_config
 from cocon.config.schema import Config, Jobs, Recipe, Section
-from cocon.config.settings import load_config
 from cocon.pretrainings import PRESETS
 from cocon.views import VIEWS
 from cocon.workflow import dependencies

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cocon.config.settings import load_config
+from cocon.config.load import load_config
 from cocon.planning.amount import roles_of
 from cocon.planning.extraction import ExtractionCosts, ViewCost
 from cocon.planning.rates import Rate, Rates

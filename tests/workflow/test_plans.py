@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from cocon.config.layers import stacked
+from cocon.config.load import load_config
 from cocon.config.schema import Hmdb51Dataset, Ucf101Dataset
-from cocon.config.settings import load_config
 from cocon.datasets import hmdb51, ucf101
 from cocon.datasets.manifest import read_manifest
 from cocon.datasets.registry import list_videos

@@ -2,7 +2,7 @@
 
 ``recorded/`` holds what this version's rules and defaults were when results were made with it. A difference
 means that everybody's results are made again. If that is meant, raise the version of the stage in
-``cocon/workflow/versions.py`` and record again:
+``cocon/versions.py`` and record again:
 
     python -m tests.workflow.test_upgrades
 """
@@ -22,8 +22,8 @@ import pytest
 from pydantic import create_model
 
 from cocon.config.schema import Augmentation, Pretraining, Recipe, RgbExtraction
+from cocon.versions import EXTRACTION, STAGES
 from cocon.workflow import dependencies
-from cocon.workflow.versions import EXTRACTION, STAGES
 from tests.workflow.planner import Planner
 from tests.workflow.test_changes import leaves
 

@@ -8,13 +8,13 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from cocon.config.layers import merged
-from cocon.config.machine import gpu_count, keep_to_ourselves, put_commands_on_path
+from cocon.machine.host import gpu_count, keep_to_ourselves, put_commands_on_path
 from cocon.config.schema import FRAME_PROTOCOLS, PROTOCOLS, may_use_gpu
-from cocon.config.settings import load_config
+from cocon.config.load import load_config
 from cocon.errors import CoConError
 from cocon.patterns import expanded
 from cocon.pretrainings import PRESETS, PRETRAININGS
-from cocon.slurm import cancel_orphans
+from cocon.machine.slurm import cancel_orphans
 from cocon.workflow import dependencies
 from cocon.workflow.dependencies import canonical
 from cocon.workflow.documents import Documents

@@ -1,0 +1,1 @@
+"""The renderer of the embedded demo: people in scenes, with their true joints, masks and flow."""

@@ -1,0 +1,38 @@
+"""Many clips rendered in parallel, with a bar or a few lines about how far it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import as_completed
+from typing import TypeVar
+
+from cocon.terminal import say
+from cocon.workers import worker_pool
+
+Task = TypeVar("Task")
+
+
+def in_processes(make: Callable[[Task], str], tasks: Sequence[Task], processes: int) -> Iterator[str]:
+    """What ``make`` returns for the tasks, in the order in which they are finished."""
+    if processes <= 1 or len(tasks) <= 1:
+        yield from map(make, tasks)
+        return
+    with worker_pool(min(processes, len(tasks))) as pool:
+        for finished in as_completed([pool.submit(make, task) for task in tasks]):
+            yield finished.result()
+
+
+def progress_of(items: Iterable[str], count: int, total: int) -> Iterator[str]:
+    """Pass items on; a bar on a terminal, about ten lines elsewhere."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(
+            items, "rendering clips", total, initial=total - count, unit=" clips", file=sys.stderr
+        )
+        return
+    for number, item in enumerate(items, start=total - count + 1):
+        if number == total or number % max(total // 10, 1) == 0:
+            say(f"rendered {number} of {total} clips", file=sys.stderr)
+        yield item
