@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cocon.files import output_file
+
 if TYPE_CHECKING:
     from cocon.config.schema import Config
 
@@ -47,6 +49,16 @@ def configuration(args: argparse.Namespace) -> Config:
 
     own = [] if args.configfile and args.config == _CONFIG and not _CONFIG.exists() else [args.config]
     return load_config(*own, *args.configfile)
+
+
+def add_views_of_split(parser: argparse.ArgumentParser) -> None:
+    """What compares the test videos of a split in the features of several views: inputs, split and output."""
+    add = parser.add_argument
+    add("--manifest", required=True, type=Path, help="table of the videos")
+    add("--features", required=True, nargs="+", metavar="VIEW=FILE", help="features of the same encoders")
+    add("--split", required=True, help="split whose test videos are compared")
+    add("--seed", type=int, default=0, help="seed of the encoders, noted in the output")
+    add("--output", required=True, type=output_file, help=".json")
 
 
 def _positive(text: str) -> int:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from cocon.commands.arguments import add_views_of_split
 from cocon.commands.ensemble import parse_inputs
-from cocon.files import output_file
 from cocon.terminal import say
 
 HELP = "measure how similar test videos of the same class are in each view"
@@ -14,12 +13,7 @@ HELP = "measure how similar test videos of the same class are in each view"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add = parser.add_argument
-    add("--manifest", required=True, type=Path, help="table of the videos")
-    add("--features", required=True, nargs="+", metavar="VIEW=FILE", help="features of the same encoders")
-    add("--split", required=True, help="split whose test videos are compared")
-    add("--seed", type=int, default=0, help="seed of the encoders, noted in the output")
-    add("--output", required=True, type=output_file, help=".json")
+    add_views_of_split(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -27,8 +21,8 @@ def run(args: argparse.Namespace) -> None:
     from cocon.evaluation.run import evaluate_likeness
 
     found = evaluate_likeness(
-        manifest=args.manifest,
-        features=parse_inputs(args.features, "--features"),
+        args.manifest,
+        parse_inputs(args.features, "--features"),
         split=args.split,
         seed=args.seed,
         output=args.output,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from cocon.commands.arguments import add_views_of_split
 from cocon.commands.ensemble import parse_inputs
 from cocon.config.load import parse_settings
 from cocon.evaluation.settings import RelationsSettings
-from cocon.files import output_file
 from cocon.terminal import say
 
 HELP = "find the nearest classes of every class, and count those on which the views agree"
@@ -16,13 +15,8 @@ HELP = "find the nearest classes of every class, and count those on which the vi
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add = parser.add_argument
-    add("--manifest", required=True, type=Path, help="table of the videos")
-    add("--features", required=True, nargs="+", metavar="VIEW=FILE", help="features of the same encoders")
-    add("--split", required=True, help="split whose test videos are compared")
-    add("--settings", default="{}", help="relations: JSON or a file")
-    add("--seed", type=int, default=0, help="seed of the encoders, noted in the output")
-    add("--output", required=True, type=output_file, help=".json")
+    add_views_of_split(parser)
+    parser.add_argument("--settings", default="{}", help="relations: JSON or a file")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -30,8 +24,8 @@ def run(args: argparse.Namespace) -> None:
     from cocon.evaluation.run import evaluate_relations
 
     found = evaluate_relations(
-        manifest=args.manifest,
-        features=parse_inputs(args.features, "--features"),
+        args.manifest,
+        parse_inputs(args.features, "--features"),
         split=args.split,
         settings=parse_settings(args.settings, RelationsSettings).relations,
         seed=args.seed,

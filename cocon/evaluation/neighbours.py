@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from cocon.errors import DatasetError
+from cocon.evaluation.compared import Compared, check_head
 from cocon.evaluation.features import Features
 from cocon.evaluation.splits import Split
-from cocon.files import write_json
 from cocon.loading import as_type, number, read_object, reading
 
 NEAREST = 5
@@ -164,21 +164,10 @@ def _share(cosines_RN: np.ndarray, same_RN: np.ndarray, nearest: int) -> np.ndar
     return np.array(shares)
 
 
-def write_likeness(
-    path: Path, found: Mapping[str, Likeness], *, dataset: str, pretraining: str, split: str, seed: int
-) -> None:
+def write_likeness(path: Path, found: Mapping[str, Likeness], compared: Compared) -> None:
     """Write what was found in each view as JSON."""
-    write_json(
-        path,
-        {
-            "dataset": dataset,
-            "pretraining": pretraining,
-            "split": split,
-            "seed": seed,
-            "nearest": NEAREST,
-            "views": {view: vars(of_view) for view, of_view in found.items()},
-        },
-    )
+    views = {view: vars(of_view) for view, of_view in found.items()}
+    compared.write(path, {"nearest": NEAREST, "views": views})
 
 
 def read_likeness(path: Path) -> tuple[dict[str, Any], dict[str, Likeness]]:
@@ -190,9 +179,7 @@ def read_likeness(path: Path) -> tuple[dict[str, Any], dict[str, Likeness]]:
     hint = "run `cocon neighbours` for it"
     with reading(path, "file of neighbours", DatasetError, missing=hint, damaged=hint):
         document = read_object(path)
-        as_type(str, document["pretraining"])
-        as_type(str, document["split"])
-        as_type(int, document["seed"])
+        check_head(document)
         found = as_type(dict[str, Likeness], document["views"])
         for of_view in found.values():
             for value, low in zip(vars(of_view).values(), (-1.001, -1.001, 0, 0), strict=False):

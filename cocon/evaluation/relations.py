@@ -17,10 +17,10 @@ import numpy as np
 
 from cocon.config.schema import Relations
 from cocon.errors import DatasetError
+from cocon.evaluation.compared import Compared, check_head
 from cocon.evaluation.features import Features
 from cocon.evaluation.splits import Split
-from cocon.files import write_json
-from cocon.loading import as_type, number, read_object, reading
+from cocon.loading import number, read_object, reading
 
 log = logging.getLogger(__name__)
 _SAME = 1e-9
@@ -94,17 +94,11 @@ def relate(split: Split, features: Mapping[str, Features], settings: Relations) 
     )
 
 
-def write_relations(
-    path: Path, found: ClassRelations, *, dataset: str, pretraining: str, split: str, seed: int
-) -> None:
+def write_relations(path: Path, found: ClassRelations, compared: Compared) -> None:
     """Write what was found as JSON, with the names of classes instead of numbers."""
-    write_json(
+    compared.write(
         path,
         {
-            "dataset": dataset,
-            "pretraining": pretraining,
-            "split": split,
-            "seed": seed,
             "classes": list(found.classes),
             "nearest": {
                 view: [[found.classes[number] for number in row] for row in nearest_CK]
@@ -129,8 +123,7 @@ def read_relations(path: Path) -> dict[str, Any]:
         document = read_object(path)
         for key in ("agreeing", "chance"):
             number(document[key], low=0)
-        as_type(str, document["pretraining"])
-        as_type(int, document["seed"])
+        check_head({"split": "1"} | document)  # files of 0.1.0 have no split
     return document
 
 

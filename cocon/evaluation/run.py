@@ -11,6 +11,7 @@ from cocon.config.schema import Relations, Section
 from cocon.datasets.manifest import read_manifest
 from cocon.errors import ConfigError, DatasetError
 from cocon.evaluation import PROTOCOLS
+from cocon.evaluation.compared import Compared
 from cocon.evaluation.ensemble import VIEW, fuse_probabilities, fuse_retrieval, view_weights
 from cocon.evaluation.features import Features, check_known, read_features
 from cocon.evaluation.metrics import Result, Task
@@ -119,9 +120,9 @@ def evaluate_ensemble(
 
 
 def evaluate_relations(
-    *,
     manifest: Path,
     features: Mapping[str, Path],
+    *,
     split: str,
     settings: Relations,
     seed: int,
@@ -132,30 +133,24 @@ def evaluate_relations(
     Raises:
         DatasetError: The features are missing, do not belong together or have too few classes.
     """
-    tables, pretraining = _of_one_pretraining(features)
-    chosen = _split(manifest, split, {features[view]: table for view, table in tables.items()})
+    tables, chosen, compared = _views_of_split(manifest, features, split, seed)
     found = relate(chosen, tables, settings)
-    write_relations(
-        output, found, dataset=dataset_name(manifest), pretraining=pretraining, split=split, seed=seed
-    )
+    write_relations(output, found, compared)
     return found
 
 
 def evaluate_likeness(
-    *, manifest: Path, features: Mapping[str, Path], split: str, seed: int, output: Path
+    manifest: Path, features: Mapping[str, Path], *, split: str, seed: int, output: Path
 ) -> dict[str, Likeness]:
     """Compare the test videos in each view and write ``output``.
 
     Raises:
         DatasetError: The features are missing or do not belong together.
     """
-    tables, pretraining = _of_one_pretraining(features)
-    chosen = _split(manifest, split, {features[view]: table for view, table in tables.items()})
+    tables, chosen, compared = _views_of_split(manifest, features, split, seed)
     groups = groups_in(manifest)
     found = {view: likeness(table, chosen, groups) for view, table in tables.items()}
-    write_likeness(
-        output, found, dataset=dataset_name(manifest), pretraining=pretraining, split=split, seed=seed
-    )
+    write_likeness(output, found, compared)
     return found
 
 
@@ -164,8 +159,10 @@ def groups_in(manifest: Path) -> dict[str, str]:
     return {video.id: video.group for video in read_manifest(manifest)}
 
 
-def _of_one_pretraining(features: Mapping[str, Path]) -> tuple[dict[str, Features], str]:
-    """Features by view, and what their encoders were trained with."""
+def _views_of_split(
+    manifest: Path, features: Mapping[str, Path], split: str, seed: int
+) -> tuple[dict[str, Features], Split, Compared]:
+    """Features by view, the videos of the split, and what stands at the head of a result."""
     tables = {view: read_features(path) for view, path in features.items()}
     _check_views({view: table.view for view, table in tables.items()})
     names = {table.pretraining for table in tables.values()}
@@ -174,7 +171,8 @@ def _of_one_pretraining(features: Mapping[str, Path]) -> tuple[dict[str, Feature
             f"the views come from different pretrainings: {', '.join(sorted(names))}",
             "give features of the same encoders",
         )
-    return tables, names.pop()
+    chosen = _split(manifest, split, {features[view]: table for view, table in tables.items()})
+    return tables, chosen, Compared(dataset_name(manifest), names.pop(), split, seed)
 
 
 def _split(manifest: Path, name: str, tables: Mapping[Path, Features]) -> Split:

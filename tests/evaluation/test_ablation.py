@@ -20,6 +20,7 @@ from cocon.evaluation.ablation import (
     write_ablation,
 )
 from cocon.evaluation.ablation_table import format_ablation
+from cocon.evaluation.compared import Compared
 from cocon.evaluation.features import Features, write_features
 from cocon.evaluation.frame_size import FrameSize, write_frame_size
 from cocon.evaluation.metrics import Result, Task
@@ -300,7 +301,7 @@ def test_how_alike_the_videos_of_a_class_are(scored: Path, capsys) -> None:
             path = scored / f"neighbours{seed}{split}.json"
             silent = Likeness(None, 0.1, None, None, 0)
             found = {"rgb": Likeness(0.5 + seed / 10, 0.2, 0.6, 0.1, 40), "flow": silent}
-            write_likeness(path, found, dataset="demo", pretraining="cocon", split=split, seed=seed)
+            write_likeness(path, found, Compared("demo", "cocon", split, seed))
             paths.append(str(path))
     ablation = run_ablation(scored, "--neighbours", *paths)
     cells = {cell.measure: cell for cell in ablation.cells if cell.measure != "linear"}
