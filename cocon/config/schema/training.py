@@ -77,7 +77,9 @@ class Length(Section):
         given = {key: value for key, value in data.items() if key not in _LENGTHS or value is not None}
         if not given.keys() >= _LENGTHS:
             return {**given, "epochs": None} if "steps" in given else given
-        raise ValueError("epochs and steps exclude each other: leave one of them out")
+        raise ValueError(
+            "epochs and steps exclude each other: leave one of them out (null, where another file has it)"
+        )
 
     @model_validator(mode="after")
     def _has_one(self) -> Length:
