@@ -1,7 +1,7 @@
 """The encoders f by name: one entry each, which schema, networks, report and documents share.
 
-A new encoder is a class in ``cocon/models``, an entry here, its name in ``EncoderName`` of the schema, and
-tests. The class is a :class:`cocon.models.encoder.Encoder`:
+A new encoder is a class in ``cocon/models``, an entry here, and tests. The class is a
+:class:`cocon.models.encoder.Encoder`:
 
 * **Arguments.** ``channels`` of the view and ``features``, D, both by keyword, and the keys of the section
   ``network`` that its entry lists under ``reads``. The schema refuses the other keys for this encoder.
@@ -38,7 +38,7 @@ class EncoderEntry:
     """One encoder.
 
     Attributes:
-        path: its module and class.
+        path: its place, ``module:class``.
         title: its name in reports and model cards, without the depth if that can be chosen.
         source: the paper.
         stride: input pixels per location of the output, before rounding up.
@@ -69,7 +69,7 @@ class EncoderEntry:
 
 ENCODERS: dict[str, EncoderEntry] = {
     "resnet2d3d": EncoderEntry(
-        "cocon.models.resnet2d3d.ResNet2d3d",
+        "cocon.models.resnet2d3d:ResNet2d3d",
         "2D3D-ResNet",
         "Han et al. 2019, arXiv 1909.04656",
         stride=32,
@@ -77,14 +77,14 @@ ENCODERS: dict[str, EncoderEntry] = {
         depths={(2, 2, 2, 2): "18", (3, 4, 6, 3): "34"},
     ),
     "r2plus1d_18": EncoderEntry(
-        "cocon.models.r2plus1d.R2plus1d18",
+        "cocon.models.r2plus1d:R2plus1d18",
         "R(2+1)D-18",
         "Tran et al. 2018, arXiv 1711.11248",
         stride=16,
         reads=("width",),
     ),
     "s3d": EncoderEntry(
-        "cocon.models.s3d.S3d",
+        "cocon.models.s3d:S3d",
         "S3D",
         "Xie et al. 2018, arXiv 1712.04851",
         stride=32,

@@ -18,9 +18,13 @@ PREDICTIONS, CLIPS, PAIRS = "predictions", "clips", "pairs"
 
 @dataclass(frozen=True)
 class Term:
-    """A term of the loss; its equation is in ``cocon/losses``.
+    """A term of the loss.
 
     Attributes:
+        path: module and function with its equation. A term of ``PREDICTIONS`` takes z (B, N, D, S, S), p
+            (B, P, D, S, S) and the section ``loss``, and gives the value and an accuracy; one of ``PAIRS``
+            takes the instances (M, D) of two views and the section, and gives the value; one of ``CLIPS``
+            takes :class:`cocon.losses.clips.Clips` and the section, and gives value and accuracy by view.
         title: of its curve.
         note: what the curve shows.
         of: what it is computed of: ``PREDICTIONS``, ``CLIPS`` or ``PAIRS``.
@@ -28,8 +32,10 @@ class Term:
         reads: other keys of ``loss`` that it depends on.
         kinds: where the key of ``loss`` with the term's own name chooses a kind, the keys that each reads.
         between_views: whether it needs two views or more.
+        queue: whether it compares with clips of past batches, too.
     """
 
+    path: str
     title: str
     note: str
     of: str
@@ -37,10 +43,12 @@ class Term:
     reads: tuple[str, ...] = ()
     kinds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     between_views: bool = True
+    queue: bool = False
 
 
 TERMS: dict[str, Term] = {
     "cpc": Term(
+        "cocon.losses.cpc:cpc_term",
         "L_cpc",
         "dense predictive coding, per view",
         PREDICTIONS,
@@ -48,6 +56,7 @@ TERMS: dict[str, Term] = {
         between_views=False,
     ),
     "sync": Term(
+        "cocon.losses.sync:sync_term",
         "L_sync",
         "distance of similarity matrices, per pair of views",
         PAIRS,
@@ -55,6 +64,7 @@ TERMS: dict[str, Term] = {
         kinds={"l1": (), "squared": ()},
     ),
     "sim": Term(
+        "cocon.losses.sim:sim_term",
         "L_sim",
         "how far an instance is from itself in another view, and how near to others, per pair of views",
         PAIRS,
@@ -62,12 +72,14 @@ TERMS: dict[str, Term] = {
         kinds={"hinge": ("margin",), "infonce": ("contrast_temperature",)},
     ),
     "cmc": Term(
+        "cocon.losses.infonce:cmc_term",
         "L_cmc",
         "cross-entropy of an instance in another view, per pair of views",
         PAIRS,
         reads=("contrast_temperature",),
     ),
     "nce": Term(
+        "cocon.losses.nce:nce_term",
         "L_nce",
         "cross-entropy of another clip of the video, per view",
         CLIPS,
@@ -75,10 +87,12 @@ TERMS: dict[str, Term] = {
         between_views=False,
     ),
     "coclr": Term(
+        "cocon.losses.coclr:coclr_term",
         "L_coclr",
         "cross-entropy of clips of the video and of those near it in other views, per view",
         CLIPS,
         reads=("contrast_temperature", "queue", "nearest"),
+        queue=True,
     ),
 }
 """By name."""
@@ -110,7 +124,12 @@ class Pretraining:
     @property
     def predicts(self) -> bool:
         """Whether predictions count; if not, aggregator and predictor are not trained."""
-        return "cpc" in self.terms
+        return any(TERMS[name].of == PREDICTIONS for name in self.terms)
+
+    @property
+    def queues(self) -> bool:
+        """Whether it compares with clips of past batches."""
+        return any(TERMS[name].queue for name in self.terms)
 
 
 _DPC = "Han et al. 2019, arXiv 1909.04656"

@@ -1,6 +1,8 @@
-"""The views of a video: what each one is, and how its stored bytes become network input.
+"""The views of a video: one table of all that is known of each, which everything reads.
 
-A new view is one line here, one extractor in ``view_extractors`` and one entry in the schema.
+Networks, crops, augmentation, schema, shards, reports and exports read a view's properties here. A new view
+is an entry of :data:`VIEWS`, an extractor in ``view_extractors`` and a section in the schema; see
+CONTRIBUTING.md.
 """
 
 from __future__ import annotations
@@ -13,14 +15,43 @@ class View:
     """One view of a video.
 
     Stored frames are ``uint8``; the network sees ``(stored / 255 - mean) / std`` per channel.
+
+    Attributes:
+        name: in the configuration, in files and in targets.
+        channels: of a stored frame.
+        mean: per channel, of values in [0, 1].
+        std: the same.
+        colours: of its curves on a light and on a dark page, as CSS.
+        crop: side of the square that the network sees, px, where the configuration does not say.
+        weight: in the late fusion, where the configuration does not say.
+        flip: probability of a horizontal flip in pretraining, where the configuration does not say.
+        flip_note: what else a flip does, for the manual.
+        negated: channels that change their sign about ``zero`` in a flip.
+        mirrored: order of the channels in a flip; empty: as they are.
+        zero: the stored byte of nothing: no person, no motion.
+        vectors: whether the two channels are lengths in pixels along x and y, which scale with the frame.
+        colour: whether it is a photograph, to which the augmentation of colours applies.
+        sparse: whether it is mostly background: its crop is the fullest of several (docs/method.md).
+        drawing: how reports and contact sheets draw it, one of ``photograph``, ``vectors``, ``silhouette``,
+            ``heatmaps`` and ``grey`` (the mean of the channels).
     """
 
     name: str
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    #: a view that is mostly background: its crop is the best of several (see method.md)
-    sparse: bool
+    colours: tuple[str, str]
+    crop: int = 128
+    weight: float = 1.0
+    flip: float = 0.0
+    flip_note: str = ""
+    negated: tuple[int, ...] = ()
+    mirrored: tuple[int, ...] = ()
+    zero: int = 0
+    vectors: bool = False
+    colour: bool = False
+    sparse: bool = False
+    drawing: str = "grey"
 
 
 COCO_KEYPOINTS = (
@@ -45,15 +76,68 @@ COCO_KEYPOINTS = (
 """The 17 keypoints of COCO, in COCO's order: the channels of the pose view."""
 
 FLOW_ZERO = 128
-"""The stored byte that means "no motion" in the flow view."""
+"""The stored byte of no motion in the view flow."""
+
+
+def _mirrored_name(name: str) -> str:
+    side, _, rest = name.partition("_")
+    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, name)
+
 
 VIEWS: dict[str, View] = {
     view.name: view
     for view in (
-        View("rgb", 3, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), sparse=False),
-        # 128 -> 0 and +-bound -> +-1: (128 + 127 u / bound) is what the extractor stores.
-        View("flow", 2, (128 / 255,) * 2, (127 / 255,) * 2, sparse=True),
-        View("mask", 1, (0.0,), (1.0,), sparse=True),
-        View("pose", 17, (0.0,) * 17, (1.0,) * 17, sparse=True),
+        View(
+            "rgb",
+            3,
+            mean=(0.485, 0.456, 0.406),
+            std=(0.229, 0.224, 0.225),
+            colours=("#0077bb", "#4cb4f0"),
+            weight=2.0,
+            flip=0.5,
+            colour=True,
+            drawing="photograph",
+        ),
+        View(
+            "flow",
+            2,
+            # 128 -> 0 and +-bound -> +-1: (128 + 127 u / bound) is what the extractor stores.
+            mean=(FLOW_ZERO / 255,) * 2,
+            std=(127 / 255,) * 2,
+            colours=("#d65f10", "#f59453"),
+            weight=2.0,
+            flip_note="; u changes its sign",
+            negated=(0,),
+            zero=FLOW_ZERO,
+            vectors=True,
+            sparse=True,
+            drawing="vectors",
+        ),
+        View(
+            "mask",
+            1,
+            mean=(0.0,),
+            std=(1.0,),
+            colours=("#00806f", "#2cc4ae"),
+            crop=64,
+            sparse=True,
+            drawing="silhouette",
+        ),
+        View(
+            "pose",
+            17,
+            mean=(0.0,) * 17,
+            std=(1.0,) * 17,
+            colours=("#d6246e", "#f5739f"),
+            crop=64,
+            flip_note="; left and right change places",
+            mirrored=tuple(COCO_KEYPOINTS.index(_mirrored_name(name)) for name in COCO_KEYPOINTS),
+            sparse=True,
+            drawing="heatmaps",
+        ),
     )
 }
+"""By name; the order is that of tables and of all computations with several views."""
+
+PHOTOGRAPH = next(view.name for view in VIEWS.values() if view.drawing == "photograph")
+"""The view that others are drawn over."""

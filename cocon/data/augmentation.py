@@ -8,25 +8,18 @@ from torch import Tensor
 from cocon.config.schema import Augmentation, Clip
 from cocon.data import colour
 from cocon.data.network_input import normalise, unit_range
-from cocon.views import COCO_KEYPOINTS, FLOW_ZERO
-
-
-def _mirrored(name: str) -> str:
-    if name.startswith("left_"):
-        return "right_" + name.removeprefix("left_")
-    return "left_" + name.removeprefix("right_") if name.startswith("right_") else name
-
-
-_MIRRORED_KEYPOINTS = [COCO_KEYPOINTS.index(_mirrored(name)) for name in COCO_KEYPOINTS]
+from cocon.views import VIEWS
 
 
 def mirror(x_BTCHW: Tensor, view: str) -> Tensor:
     """Clips in [0, 1] as a mirror would show them: flow's u changes its sign, left joints become right."""
+    known = VIEWS[view]
     x_BTCHW = x_BTCHW.flip(-1)
-    if view == "flow":
-        x_BTCHW[:, :, 0] = 2 * FLOW_ZERO / 255 - x_BTCHW[:, :, 0]
-    if view == "pose":
-        x_BTCHW = x_BTCHW[:, :, _MIRRORED_KEYPOINTS]
+    if known.negated:
+        channels = list(known.negated)
+        x_BTCHW[:, :, channels] = 2 * known.zero / 255 - x_BTCHW[:, :, channels]
+    if known.mirrored:
+        x_BTCHW = x_BTCHW[:, :, list(known.mirrored)]
     return x_BTCHW
 
 
@@ -44,12 +37,7 @@ class Augmenter:
     def __init__(self, settings: Augmentation, clip: Clip) -> None:
         self.settings = settings
         self.clip = clip
-        self._flips: dict[str, float] = {
-            "rgb": settings.rgb_flip,
-            "flow": settings.flow_flip,
-            "mask": settings.mask_flip,
-            "pose": settings.pose_flip,
-        }
+        self._flips = settings.flips
 
     def __call__(self, x_u8_BTCHW: Tensor, view: str, generator: torch.Generator) -> Tensor:
         """Augment one view of a batch.
@@ -67,7 +55,7 @@ class Augmenter:
             flipped_B = torch.rand(len(x_BTCHW), generator=generator) < self._flips[view]
             chosen = flipped_B.nonzero().squeeze(1).to(x_BTCHW.device)
             x_BTCHW[chosen] = mirror(x_BTCHW[chosen], view)
-        if view == "rgb":
+        if VIEWS[view].colour:
             x_BTCHW = self._recolour(x_BTCHW.contiguous().flatten(0, 1), generator).view_as(x_BTCHW)
         return normalise(x_BTCHW, view, self.clip)
 

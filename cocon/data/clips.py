@@ -19,7 +19,7 @@ from cocon.data.crops import (
     crop_at,
     crop_size,
     five_crops,
-    rescale_flow,
+    rescale_vectors,
     resized_crop_at,
     scaled,
 )
@@ -112,8 +112,8 @@ class ClipDataset(Dataset[Clips]):
             size = crop_size(self.clip, view)
             crop = self._crop(frames_FHWC, rows, view, generator, shared)
             part_THWC = scaled(crop.of(frames_FHWC)[rows], size)
-            if view == "flow" and (crop.height, crop.width) != (size, size):
-                part_THWC = rescale_flow(part_THWC, crop, size)
+            if VIEWS[view].vectors and (crop.height, crop.width) != (size, size):
+                part_THWC = rescale_vectors(part_THWC, view, crop, size)
             views[view] = _to_tensor(part_THWC)
         return Clips(video_id, views)
 

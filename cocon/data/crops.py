@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from cocon.config.schema import Clip
 from cocon.errors import ConfigError
-from cocon.views import FLOW_ZERO
+from cocon.views import VIEWS
 
 
 @dataclass(frozen=True)
@@ -97,17 +97,18 @@ def scaled(frames_THWC: np.ndarray, size: int) -> np.ndarray:
     return result
 
 
-def rescale_flow(flow_THWC: np.ndarray, crop: Crop, size: int) -> np.ndarray:
-    """The stored flow of a crop that was scaled to ``size`` px: u and v stretch as the picture does."""
+def rescale_vectors(frames_THWC: np.ndarray, view: str, crop: Crop, size: int) -> np.ndarray:
+    """The stored vectors of a crop that was scaled to ``size`` px: they stretch as the picture does."""
     factors = np.array([size / crop.width, size / crop.height], np.float32)
-    values = (flow_THWC.astype(np.float32) - FLOW_ZERO) * factors + FLOW_ZERO
+    zero = VIEWS[view].zero
+    values = (frames_THWC.astype(np.float32) - zero) * factors + zero
     return values.round().clip(0, 255).astype(np.uint8)
 
 
 def content_map(frames_THWC: np.ndarray, view: str) -> np.ndarray:
     """How much there is to see at each pixel, (H, W): |flow| or intensity, averaged over the clip."""
-    if view == "flow":
-        frames_THWC = np.where(frames_THWC < FLOW_ZERO, FLOW_ZERO - frames_THWC, frames_THWC - FLOW_ZERO)
+    if zero := VIEWS[view].zero:
+        frames_THWC = np.where(frames_THWC < zero, zero - frames_THWC, frames_THWC - zero)
     return frames_THWC.sum(axis=0, dtype=np.uint32).sum(axis=-1) / np.float64(frames_THWC[:, 0, 0].size)
 
 

@@ -19,6 +19,7 @@ from cocon.data.crops import crop_size, resized_crop_at, scaled
 from cocon.data.network_input import normalise, unit_range
 from cocon.data.sampling import clip_frames
 from cocon.shards import ShardSet
+from cocon.views import VIEWS
 
 _AREA = 0.5, 1.0
 _ASPECT = 3 / 4, 4 / 3
@@ -107,7 +108,7 @@ def augment_clips(
     x_BTCHW = unit_range(x_u8_BTCHW)
     flipped = _drawn(len(x_BTCHW), _FLIP, generator).to(x_BTCHW.device)
     x_BTCHW[flipped] = mirror(x_BTCHW[flipped], view)
-    if view == "rgb":
+    if VIEWS[view].colour:
         chosen = _drawn(len(x_BTCHW), jitter, generator)
         if len(chosen):
             x_BTCHW[chosen.to(x_BTCHW.device)] = _recoloured(x_BTCHW[chosen.to(x_BTCHW.device)], generator)

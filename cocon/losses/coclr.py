@@ -7,59 +7,14 @@ momentum encoder: Wang et al. 2020, "Cross-batch memory for embedding learning",
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cocon.distributed import gather_with_gradient
+from cocon.config.schema import Loss
+from cocon.losses.clips import ClipQueue, Clips
 from cocon.losses.nce import batch_candidates, multi_instance_loss
-
-_EMPTY = -1  # no video's number
-
-
-class ClipQueue(nn.Module):
-    """The newest clips of past batches, of all processes: their vectors in every view, and their videos.
-
-    Its buffers are part of a checkpoint. It is the same in every process.
-
-    Args:
-        views: names of the views.
-        features: D, length of a vector.
-        size: clips that it holds.
-    """
-
-    videos_Q: Tensor
-
-    def __init__(self, views: Iterable[str], features: int, size: int) -> None:
-        super().__init__()
-        self.register_buffer("videos_Q", torch.full((size,), _EMPTY))
-        for view in views:
-            self.register_buffer(view, torch.zeros(size, features))
-
-    def of(self, view: str) -> Tensor:
-        """The vectors of a view (Q, D), the newest first; rows of no clip are zero."""
-        return self.get_buffer(view)
-
-    def filled(self) -> Tensor:
-        """Which rows hold a clip, (Q,)."""
-        return self.videos_Q != _EMPTY
-
-    @torch.no_grad()
-    def add(self, h: Mapping[str, Tensor], videos_B: Tensor) -> None:
-        """Put the clips of a batch, gathered from all processes, before those that are there.
-
-        Args:
-            h: vectors (B, D) of this process by view.
-            videos_B: numbers of their videos, not negative.
-        """
-        _push(self.videos_Q, gather_with_gradient(videos_B))
-        for view, h_BD in h.items():
-            _push(self.of(view), gather_with_gradient(h_BD.detach()))
-
-
-def _push(rows: Tensor, new: Tensor) -> None:
-    rows.copy_(torch.cat([new, rows])[: len(rows)])
 
 
 def coclr_loss(
@@ -119,3 +74,9 @@ def nearest_clips(h_BD: Tensor, queue_QD: Tensor, allowed_BQ: Tensor, nearest: i
     cosines_BQ = (h_BD @ queue_QD.t()).masked_fill(~allowed_BQ, -torch.inf)
     highest_BK, found_BK = cosines_BQ.topk(min(nearest, len(queue_QD)))
     return torch.zeros_like(allowed_BQ).scatter_(1, found_BK, highest_BK.isfinite())
+
+
+def coclr_term(clips: Clips, loss: Loss) -> dict[str, tuple[Tensor, Tensor]]:
+    """L_coclr and its accuracy in every view, as a term of kind ``CLIPS``."""
+    nearest = loss.nearest if clips.mining else 0
+    return coclr_loss(clips.h, clips.videos_B, clips.queue, loss.contrast_temperature, nearest)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import prod
@@ -18,14 +18,10 @@ from torch import Tensor
 from cocon.config.schema import Loss
 from cocon.distributed import gather_with_gradient
 from cocon.errors import ConfigError
-from cocon.losses.coclr import ClipQueue, coclr_loss
-from cocon.losses.cpc import cpc_loss
-from cocon.losses.infonce import infonce_loss
+from cocon.imports import imported
+from cocon.losses.clips import ClipQueue, Clips, clip_features
 from cocon.losses.instances import instance_features
-from cocon.losses.nce import clip_features, nce_loss
-from cocon.losses.sim import sim_loss
-from cocon.losses.sync import sync_loss
-from cocon.pretrainings import CLIPS, PAIRS, PRESETS, TERMS
+from cocon.pretrainings import CLIPS, PAIRS, PREDICTIONS, PRESETS, TERMS
 from cocon.views import VIEWS
 
 
@@ -66,8 +62,13 @@ class CoConLoss:
         self.preset = preset
         self.queue = queue
         self.predicts = chosen.predicts
+        self.of_predictions = [name for name in chosen.terms if TERMS[name].of == PREDICTIONS]
         self.of_clips = [name for name in chosen.terms if TERMS[name].of == CLIPS]
         self.of_pairs = [name for name in chosen.terms if TERMS[name].of == PAIRS]
+        self._compute = {name: imported(TERMS[name].path) for name in chosen.terms}
+        self._weight = {
+            name: prod(getattr(self.loss, key) for key in TERMS[name].weight) for name in chosen.terms
+        }
         self.needs_views = all(TERMS[name].between_views for name in chosen.terms)
 
     def __call__(
@@ -107,50 +108,36 @@ class CoConLoss:
     ) -> LossTerms:
         terms: dict[str, Tensor] = {}
         parts: list[Tensor] = []
-        if self.predicts:
+
+        def add(name: str, where: str, value: Tensor) -> None:
+            parts.append(self._weight[name] * value)
+            terms[f"{name}/{where}"] = value.detach()
+
+        for name in self.of_predictions:
             for view, (z, p) in outputs.items():
-                loss, accuracy = cpc_loss(p, z[:, z.shape[1] - p.shape[1] :], self.loss.temperature)
-                parts.append(loss)
-                terms |= {f"cpc/{view}": loss.detach(), f"accuracy/{view}": accuracy}
+                value, accuracy = self._compute[name](z, p, self.loss)
+                add(name, view, value)
+                terms[f"accuracy/{view}"] = accuracy
         if self.of_clips:
-            for name, view, loss, accuracy in self._of_clips(outputs, videos, mining, keep):
-                parts.append(loss)
-                terms |= {f"{name}/{view}": loss.detach(), f"accuracy/{view}": accuracy}
+            clips = self._clips(outputs, videos, mining)
+            for name in self.of_clips:
+                for view, (value, accuracy) in self._compute[name](clips, self.loss).items():
+                    add(name, view, value)
+                    terms[f"accuracy/{view}"] = accuracy
+            if self.queue is not None and keep:
+                self.queue.add(clips.h, clips.videos_B)
         if self.of_pairs and len(outputs) > 1:
             h = {view: gather_with_gradient(instance_features(z)) for view, (z, _) in outputs.items()}
             for a, b in combinations(h, 2):
                 for name in self.of_pairs:
-                    value = self._pair(name, h[a], h[b])
-                    parts.append(prod(getattr(self.loss, key) for key in TERMS[name].weight) * value)
-                    terms[f"{name}/{a}-{b}"] = value.detach()
+                    add(name, f"{a}-{b}", self._compute[name](h[a], h[b], self.loss))
         return LossTerms(torch.stack(parts).sum(), terms)
 
-    def _of_clips(
-        self, outputs: dict[str, tuple[Tensor, Tensor]], videos: Sequence[str], mining: bool, keep: bool
-    ) -> Iterator[tuple[str, str, Tensor, Tensor]]:
-        """Term, view, loss and accuracy of what compares whole clips."""
+    def _clips(self, outputs: dict[str, tuple[Tensor, Tensor]], videos: Sequence[str], mining: bool) -> Clips:
+        """One vector per clip and view, with the numbers of their videos."""
         h = {view: clip_features(z) for view, (z, _) in outputs.items()}
         first_BD = next(iter(h.values()))
-        videos_B = _numbers(videos, len(first_BD)).to(first_BD.device)
-        tau = self.loss.contrast_temperature
-        if "nce" in self.of_clips:
-            for view, h_BD in h.items():
-                yield "nce", view, *nce_loss(h_BD, videos_B, tau)
-        if "coclr" in self.of_clips:
-            nearest = self.loss.nearest if mining else 0
-            for view, values in coclr_loss(h, videos_B, self.queue, tau, nearest).items():
-                yield "coclr", view, *values
-            if self.queue is not None and keep:
-                self.queue.add(h, videos_B)
-
-    def _pair(self, name: str, ha_MD: Tensor, hb_MD: Tensor) -> Tensor:
-        """A term between two views, without its weight."""
-        loss = self.loss
-        if name == "sync":
-            return sync_loss(ha_MD, hb_MD, loss.sync)
-        if name == "sim" and loss.sim == "hinge":
-            return sim_loss(ha_MD, hb_MD, loss.margin)
-        return infonce_loss(ha_MD, hb_MD, loss.contrast_temperature)
+        return Clips(h, _numbers(videos, len(first_BD)).to(first_BD.device), self.queue, mining)
 
 
 def _numbers(videos: Sequence[str], clips: int) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cocon.config.schema import Loss
 from cocon.distributed import gather_with_gradient, rank_and_world_size
 from cocon.losses.cross_entropy import matching_cross_entropy
 
@@ -43,3 +44,8 @@ def cpc_loss(p_BPDSS: Tensor, z_BPDSS: Tensor, temperature: float) -> tuple[Tens
 
 def _rows(x_BPDSS: Tensor) -> Tensor:
     return x_BPDSS.permute(0, 1, 3, 4, 2).flatten(0, 3)
+
+
+def cpc_term(z_BNDSS: Tensor, p_BPDSS: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """L_cpc of one view and its accuracy, as a term of kind ``PREDICTIONS``; targets are the last blocks."""
+    return cpc_loss(p_BPDSS, z_BNDSS[:, z_BNDSS.shape[1] - p_BPDSS.shape[1] :], loss.temperature)

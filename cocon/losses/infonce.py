@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cocon.config.schema import Loss
 from cocon.losses.cross_entropy import matching_cross_entropy
 from cocon.losses.instances import check_instances
 
@@ -30,3 +31,8 @@ def infonce_loss(ha_MD: Tensor, hb_MD: Tensor, temperature: float) -> Tensor:
     there, _ = matching_cross_entropy(ha_MD, hb_MD, temperature)
     back, _ = matching_cross_entropy(hb_MD, ha_MD, temperature)
     return 0.5 * (there + back)
+
+
+def cmc_term(ha_MD: Tensor, hb_MD: Tensor, loss: Loss) -> Tensor:
+    """L_cmc as a term of kind ``PAIRS``."""
+    return infonce_loss(ha_MD, hb_MD, loss.contrast_temperature)

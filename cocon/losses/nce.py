@@ -7,21 +7,11 @@ Chen et al. 2020, arXiv 2002.05709, equation 1.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from cocon.config.schema import Loss
 from cocon.distributed import gather_with_gradient, rank_and_world_size
-from cocon.losses.instances import instance_features
-
-
-def clip_features(z_BNDSS: Tensor) -> Tensor:
-    """One vector per clip (B, D): the mean of its N instances, L2-normalised.
-
-    Raises:
-        ValueError: if the input is not 5-dimensional.
-    """
-    h_MD = instance_features(z_BNDSS)
-    return F.normalize(h_MD.unflatten(0, z_BNDSS.shape[:2]).mean(1), dim=1)
+from cocon.losses.clips import Clips
 
 
 def nce_loss(h_BD: Tensor, videos_B: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -83,3 +73,8 @@ def multi_instance_loss(
     hits_R = positive_RC.gather(1, scores_RC.argmax(1, keepdim=True))
     loss = (scores_RC.logsumexp(1) - positives_RC.logsumexp(1)).mean()
     return loss, hits_R.to(loss.dtype).mean()
+
+
+def nce_term(clips: Clips, loss: Loss) -> dict[str, tuple[Tensor, Tensor]]:
+    """L_nce and its accuracy in every view, as a term of kind ``CLIPS``."""
+    return {view: nce_loss(h_BD, clips.videos_B, loss.contrast_temperature) for view, h_BD in clips.h.items()}

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cocon.config.schema import Loss
+from cocon.losses.infonce import infonce_loss
 from cocon.losses.instances import check_instances
 
 
@@ -35,3 +37,10 @@ def sim_loss(ha_MD: Tensor, hb_MD: Tensor, margin: float = 1.0) -> Tensor:
     too_near = cosines.sub(1 - margin).relu()
     different = (too_near.sum() - too_near.diagonal().sum()) / (instances * (instances - 1))
     return 0.5 * (1 - same).mean() + 0.5 * different
+
+
+def sim_term(ha_MD: Tensor, hb_MD: Tensor, loss: Loss) -> Tensor:
+    """L_sim of the kind that is configured, as a term of kind ``PAIRS``."""
+    if loss.sim == "hinge":
+        return sim_loss(ha_MD, hb_MD, loss.margin)
+    return infonce_loss(ha_MD, hb_MD, loss.contrast_temperature)

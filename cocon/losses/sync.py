@@ -9,6 +9,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from cocon.config.schema import Loss
 from cocon.losses.instances import check_instances
 
 
@@ -32,3 +33,8 @@ def sync_loss(ha_MD: Tensor, hb_MD: Tensor, kind: Literal["l1", "squared"] = "l1
     if kind == "squared":
         return difference.square().mean()
     raise ValueError(f"kind must be 'l1' or 'squared', not {kind!r}")
+
+
+def sync_term(ha_MD: Tensor, hb_MD: Tensor, loss: Loss) -> Tensor:
+    """L_sync as a term of kind ``PAIRS``."""
+    return sync_loss(ha_MD, hb_MD, loss.sync)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from cocon.config.schema import Network
 from cocon.encoders import ENCODERS
+from cocon.imports import imported
 
 
 class Encoder(nn.Module, ABC):
@@ -56,5 +56,4 @@ def build_encoder(channels: int, network: Network) -> Encoder:
 
 def encoder_class(name: str) -> Any:
     """The class of a name in :data:`cocon.encoders.ENCODERS`, a subclass of :class:`Encoder`."""
-    module, _, of_class = ENCODERS[name].path.rpartition(".")
-    return getattr(importlib.import_module(module), of_class)
+    return imported(ENCODERS[name].path)

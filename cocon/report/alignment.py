@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from cocon.report.heatmap import shaded
 from cocon.report.inputs import UNREADABLE, Inputs, Section, reason
-from cocon.report.pictures import fit, grey_to_rgb, jpeg_uri
+from cocon.report.pictures import fit, grey_to_rgb, jpeg_uri, shown_by
 from cocon.report.sheets import spaced
 
 _STRIP = 9
@@ -121,9 +121,10 @@ def _pair(inputs: Inputs, first: str, second: str, features: dict[str, dict[str,
 
 
 def _video(inputs: Inputs, video_id: str) -> Video:
-    shards = next((inputs.shards[view] for view in ("rgb", "mask") if view in inputs.shards), None)
+    view = shown_by(inputs.shards)
     pictures = []
-    if shards is not None:
+    if view is not None:
+        shards = inputs.shards[view]
         last = shards.videos[video_id].frames - 1
         frames = sorted({round(index * last / (_STRIP - 1)) for index in range(_STRIP)})
         for frame_HWC in shards.read(video_id, frames):

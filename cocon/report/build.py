@@ -27,6 +27,7 @@ from cocon.report import (
 )
 from cocon.report.charts import marker_path
 from cocon.report.inputs import Inputs, Section
+from cocon.report.style import style_sheet
 
 _SECTIONS = (
     headline.section,
@@ -77,7 +78,7 @@ def render(inputs: Inputs) -> str:
         sections=build_sections(inputs),
         script=Markup(script),
         script_hash=digest,
-        style=Markup((assets / "report.css").read_text(encoding="utf-8")),
+        style=Markup(style_sheet()),
     )
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from cocon.errors import ShardError
 from cocon.files import atomic_path
 from cocon.report.flow_colour import colour_of_flow, pixels_of_stored
-from cocon.report.pictures import PERSONS, draw_skeleton, numbers_of_persons
+from cocon.report.pictures import PERSONS, draw_skeleton, grey_to_rgb, numbers_of_persons
 from cocon.shards import Shard
 from cocon.shards.heatmaps import render_heatmaps
-from cocon.views import VIEWS
+from cocon.views import COCO_KEYPOINTS, PHOTOGRAPH, VIEWS
 
 _GAP, _BAR = 2, 16
 _PERSON = np.array([255, 80, 60], np.float32)
@@ -25,8 +25,9 @@ def write_sheet(
     """Draw the views of a video that stand in some of these shards, and write them as PNG.
 
     Flow is painted by its direction and speed (the fastest motion is the purest colour); masks are laid over
-    rgb in red; of poses, the heatmaps and the keypoints' skeletons are laid over rgb. Where a frame of the
-    video has several persons, each has a colour of their own, which goes with the person from frame to frame.
+    rgb in red; of poses, the heatmaps and the keypoints' skeletons are laid over rgb; other views are grey.
+    Where a frame of the video has several persons, each has a colour of their own, which goes with the person
+    from frame to frame.
 
     Args:
         paths: shards.
@@ -46,13 +47,13 @@ def write_sheet(
     info = next(iter(shards.values())).videos[video_id]
     width = max(1, round(height * info.width / info.height))
     size = (width, height)
-    if "rgb" in shards:
-        below = [_scaled(frame, size) for frame in shards["rgb"].read(video_id, frames)]
+    if PHOTOGRAPH in shards:
+        below = [_scaled(frame, size) for frame in shards[PHOTOGRAPH].read(video_id, frames)]
     else:
         below = [np.full((height, width, 3), 60, np.uint8)] * len(frames)
     rows = [_header(frames, width)]
     for view in (view for view in VIEWS if view in shards):
-        pictures = below if view == "rgb" else _painted(shards[view], video_id, frames, below, size)
+        pictures = below if view == PHOTOGRAPH else _painted(shards[view], video_id, frames, below, size)
         rows.append(_labelled(view, pictures))
     sheet = np.concatenate(rows)
     written, data = cv2.imencode(".png", sheet[..., ::-1])
@@ -81,19 +82,21 @@ def _shards_of(paths: Sequence[Path], video_id: str) -> dict[str, Shard]:
 def _painted(
     shard: Shard, video_id: str, frames: list[int], below: list[np.ndarray], size: tuple[int, int]
 ) -> list[np.ndarray]:
-    stored_THWC = shard.read(video_id, frames)
-    if shard.view == "flow":
+    stored_THWC, drawing = shard.read(video_id, frames), VIEWS[shard.view].drawing
+    if drawing == "vectors":
         bound = float(shard.parameters["bound"])
         flow_THW2 = pixels_of_stored(stored_THWC, bound)
         speed = float(np.quantile(np.hypot(flow_THW2[..., 0], flow_THW2[..., 1]), 0.995))
         # The smallest step that eight bits can tell from rest keeps a still video white.
         scale = max(speed, 4 * bound / 127)
         return [_scaled(colour_of_flow(flow_HW2, scale), size) for flow_HW2 in flow_THW2]
-    if shard.view == "mask":
+    if drawing == "silhouette":
         return [
             _mixed(rgb, _PERSON, _scaled(mask, size)[..., None])
             for rgb, mask in zip(below, stored_THWC, strict=True)
         ]
+    if drawing != "heatmaps":
+        return [_scaled(grey_to_rgb(frame), size) for frame in stored_THWC]
     persons = shard.keypoints(video_id)
     numbers = numbers_of_persons(persons)
     if numbers:
@@ -115,8 +118,8 @@ def _colours_of_joints() -> np.ndarray:
     """(17, 3), hues that are evenly spaced, so that neighbouring joints differ."""
     import cv2
 
-    hsv = np.full((1, VIEWS["pose"].channels, 3), 255, np.uint8)
-    hsv[0, :, 0] = np.linspace(0, 180, VIEWS["pose"].channels, endpoint=False)
+    hsv = np.full((1, len(COCO_KEYPOINTS), 3), 255, np.uint8)
+    hsv[0, :, 0] = np.linspace(0, 180, len(COCO_KEYPOINTS), endpoint=False)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]
 
 

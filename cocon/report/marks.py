@@ -11,8 +11,11 @@ _STYLES = {RANDOM: ("dot-random hollow", "circle"), STAGE1: ("dot-stage1", "squa
     for place, name in enumerate(PRESETS)
 }
 _SHOWN = "cocon"
+#: --class-1 to --class-11 of report.css; --class-0 has the colour of _SHOWN
+_CLASSES = 11
 _COLOURS = {_SHOWN: "heat"} | {
-    name: f"class-{place}" for place, name in enumerate((name for name in PRESETS if name != _SHOWN), start=1)
+    name: f"class-{1 + place % _CLASSES}"
+    for place, name in enumerate(name for name in PRESETS if name != _SHOWN)
 }
 
 MARKERS: dict[str, str] = dict((*_STYLES.values(), _OTHER))

@@ -17,6 +17,7 @@ from cocon.report.charts import HEIGHT, WIDTH, Axes, Series, plot
 from cocon.report.inputs import order_pretrainings
 from cocon.report.marks import colour_of, mark_of
 from cocon.report.neighbour_curves import Curve, Log, curves_of, read_log
+from cocon.report.style import light_colours
 from cocon.terminal import printable
 
 _TITLE = "Same class among the 5 nearest videos"
@@ -124,11 +125,9 @@ def _class_of(pretraining: str) -> str:
 
 def _style(curves: Sequence[Curve]) -> str:
     """The style sheet, with the light colours of the report written out: viewers know no variables."""
-    assets = Path(__file__).with_name("assets")
-    light = (assets / "report.css").read_text(encoding="utf-8").partition("}")[0]
-    colours = dict(re.findall(r"--([\w-]+): ([^;]+);", light))
+    colours = light_colours()
     used = dict.fromkeys(colour_of(curve.pretraining) for curve in curves)
-    sheet = (assets / "figure.css").read_text(encoding="utf-8")
+    sheet = Path(__file__).with_name("assets").joinpath("figure.css").read_text(encoding="utf-8")
     sheet += "".join(f".of-{name} {{ color: var(--{name}); }}\n" for name in used)
     return re.sub(r"var\(--([\w-]+)\)", lambda found: colours[found[1]], sheet)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cocon.report.inputs import ENSEMBLE, UNREADABLE, Inputs, Section, reason
-from cocon.report.pictures import fit, grey_to_rgb, jpeg_uri
+from cocon.report.pictures import fit, grey_to_rgb, jpeg_uri, shown_by
 from cocon.report.sheets import spaced
 
 _QUERIES = 8
@@ -78,7 +78,8 @@ class Thumbnails:
 
     def __init__(self, inputs: Inputs) -> None:
         self.uris: list[str] = []
-        self._shards = next((inputs.shards[view] for view in ("rgb", "mask") if view in inputs.shards), None)
+        view = shown_by(inputs.shards)
+        self._shards = inputs.shards[view] if view else None
         self._table = inputs.tables[self._shards.view] if self._shards else {}
         self._place: dict[str, int | None] = {}
 

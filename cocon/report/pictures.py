@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from cocon.tracks import Tracks
+from cocon.views import VIEWS
 
 Colour = tuple[int, int, int]
 
@@ -49,9 +50,18 @@ def resize(image_HWC: np.ndarray, height: int, width: int, interpolation: int) -
     return scaled.reshape(height, width, image_HWC.shape[2])
 
 
-def grey_to_rgb(image_HW1: np.ndarray) -> np.ndarray:
-    """One channel to three equal ones."""
-    return np.repeat(image_HW1, 3, axis=2)
+def grey_to_rgb(image_HWC: np.ndarray) -> np.ndarray:
+    """Three equal channels: the mean of all."""
+    if image_HWC.shape[2] > 1:
+        image_HWC = image_HWC.mean(axis=2, keepdims=True).round().astype(np.uint8)
+    return np.repeat(image_HWC, 3, axis=2)
+
+
+def shown_by(views: Iterable[str]) -> str | None:
+    """The view that single frames of a video are shown by; None if no view is a plain picture."""
+    kinds = ("photograph", "silhouette", "grey")
+    candidates = [view for view in views if VIEWS[view].drawing in kinds]
+    return min(candidates, key=lambda view: kinds.index(VIEWS[view].drawing), default=None)
 
 
 def numbers_of_persons(persons: Sequence[np.ndarray]) -> list[np.ndarray] | None:

@@ -10,6 +10,7 @@ import numpy as np
 from cocon.report.flow_colour import colour_of_flow, pixels_of_stored, wheel_picture
 from cocon.report.inputs import UNREADABLE, Inputs, Section, reason
 from cocon.report.pictures import draw_skeleton, fit, grey_to_rgb, jpeg_uri, numbers_of_persons, png_uri
+from cocon.views import PHOTOGRAPH, VIEWS
 
 _SHEETS = 6
 _FRAMES = 8
@@ -42,6 +43,10 @@ class Sheets(Section):
     views: list[str] = field(default_factory=list)
     wheel: str = ""
 
+    def drawn_as(self, drawing: str) -> list[str]:
+        """The views that are drawn in this way; see :class:`cocon.views.View`."""
+        return [view for view in self.views if VIEWS[view].drawing == drawing]
+
 
 def section(inputs: Inputs) -> Sheets:
     """Draw one video of each of the first classes, evenly chosen, from the test videos where known."""
@@ -58,7 +63,7 @@ def section(inputs: Inputs) -> Sheets:
             page.missing.append(f"The video {video_id} cannot be shown ({reason(error)}).")
     if not page.sheets:
         page.missing.append("No video has frames in all of these views.")
-    if "flow" in page.views and page.sheets:
+    if page.sheets and page.drawn_as("vectors"):
         page.wheel = png_uri(wheel_picture(160))
     return page
 
@@ -99,22 +104,20 @@ def _sheet(inputs: Inputs, video_id: str, views: list[str]) -> Sheet:
     pictures: dict[str, list[str]] = {}
     scale, apart = None, False
     rgb = (
-        [fit(frame, _HEIGHT) for frame in inputs.shards["rgb"].read(video_id, frames)]
-        if "rgb" in views
+        [fit(frame, _HEIGHT) for frame in inputs.shards[PHOTOGRAPH].read(video_id, frames)]
+        if PHOTOGRAPH in views
         else None
     )
     for view in views:
-        if view == "rgb" and rgb is not None:
+        drawing = VIEWS[view].drawing
+        if view == PHOTOGRAPH and rgb is not None:
             drawn = rgb
-        elif view == "flow":
-            drawn, scale = _flow(inputs, video_id, frames)
-        elif view == "pose":
-            drawn, apart = _pose(inputs, video_id, frames, rgb)
+        elif drawing == "vectors":
+            drawn, scale = _vectors(inputs, view, video_id, frames)
+        elif drawing == "heatmaps":
+            drawn, apart = _persons(inputs, view, video_id, frames, rgb)
         else:
-            drawn = [
-                fit(grey_to_rgb(frame[..., :1]), _HEIGHT)
-                for frame in inputs.shards[view].read(video_id, frames)
-            ]
+            drawn = [fit(grey_to_rgb(frame), _HEIGHT) for frame in inputs.shards[view].read(video_id, frames)]
         pictures[view] = [jpeg_uri(picture) for picture in drawn]
     fps = source.fps or 1.0
     return Sheet(
@@ -123,8 +126,8 @@ def _sheet(inputs: Inputs, video_id: str, views: list[str]) -> Sheet:
     )  # fmt: skip
 
 
-def _flow(inputs: Inputs, video_id: str, frames: list[int]) -> tuple[list[np.ndarray], float]:
-    shards = inputs.shards["flow"]
+def _vectors(inputs: Inputs, view: str, video_id: str, frames: list[int]) -> tuple[list[np.ndarray], float]:
+    shards = inputs.shards[view]
     bound = float(shards.shards[0].parameters.get("bound", 20.0))
     flow_THW2 = pixels_of_stored(shards.read(video_id, frames), bound)
     speed_THW = np.hypot(flow_THW2[..., 0], flow_THW2[..., 1])
@@ -133,10 +136,10 @@ def _flow(inputs: Inputs, video_id: str, frames: list[int]) -> tuple[list[np.nda
     return [fit(colour_of_flow(flow_HW2, scale), _HEIGHT) for flow_HW2 in flow_THW2], scale
 
 
-def _pose(
-    inputs: Inputs, video_id: str, frames: list[int], rgb: list[np.ndarray] | None
+def _persons(
+    inputs: Inputs, view: str, video_id: str, frames: list[int], rgb: list[np.ndarray] | None
 ) -> tuple[list[np.ndarray], bool]:
-    shards, row = inputs.shards["pose"], inputs.tables["pose"][video_id]
+    shards, row = inputs.shards[view], inputs.tables[view][video_id]
     persons = shards.keypoints(video_id)
     numbers = numbers_of_persons(persons)
     if rgb is None:

@@ -17,7 +17,7 @@ from cocon.data.clips import ClipDataset, Clips
 from cocon.data.loader import check_shared_memory
 from cocon.data.network_input import to_network_input
 from cocon.distributed import alone
-from cocon.losses.coclr import ClipQueue
+from cocon.losses.clips import ClipQueue
 from cocon.losses.cocon import CoConLoss
 from cocon.models.network import ViewNetwork
 from cocon.pretrainings import PRESETS
@@ -217,7 +217,7 @@ class Trainer(Loop[Clips]):
 
 def _queue(networks: Mapping[str, ViewNetwork], settings: Pretraining, preset: str) -> ClipQueue | None:
     """What a preset remembers of past batches."""
-    if "coclr" not in PRESETS[preset].terms:
+    if not PRESETS[preset].queues:
         return None
     features = next(iter(networks.values())).settings.features
     return ClipQueue(networks, features, settings.loss.queue)

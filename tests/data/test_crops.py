@@ -11,7 +11,7 @@ from cocon.data.crops import (
     content_map,
     crop_at,
     crop_size,
-    rescale_flow,
+    rescale_vectors,
     resized_crop_at,
     scaled,
 )
@@ -91,4 +91,4 @@ def test_flow_stretches_with_its_picture() -> None:
     flow = np.array([128, 128, 138, 118, 250, 6], np.uint8).reshape(1, 1, 3, 2)
     crop = Crop(0, 0, height=40, width=10)
     expected = [128, 128, 128 + 20, 128 - 5, 255, 128 - 61]  # u doubles, v halves; bytes end at 255
-    assert rescale_flow(flow, crop, 20).ravel().tolist() == expected
+    assert rescale_vectors(flow, "flow", crop, 20).ravel().tolist() == expected

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cocon.config.schema import Loss
+from cocon.losses.clips import clip_features
 from cocon.losses.cocon import CoConLoss
-from cocon.losses.nce import clip_features, nce_loss
+from cocon.losses.nce import nce_loss
 
 SETTINGS = Loss(contrast_temperature=0.3)
 VIDEOS = ["a", "b", "a", "b", "c", "c"]

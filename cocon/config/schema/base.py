@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-ViewName = Literal["rgb", "flow", "mask", "pose"]
+from cocon.views import VIEWS
+
+if TYPE_CHECKING:
+    ViewName = str
+else:
+    ViewName = Literal[tuple(VIEWS)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]

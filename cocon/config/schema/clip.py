@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from cocon.config.schema.base import PositiveInt, Section, ViewName
+from cocon.views import VIEWS
 
 
 class Clip(Section):
@@ -20,7 +21,7 @@ class Clip(Section):
         3, description="the last blocks of a clip, which are predicted from the others (Rai et al. 2021)"
     )
     crop: dict[ViewName, PositiveInt] = Field(
-        {"rgb": 128, "flow": 128, "mask": 64, "pose": 64},
+        {view.name: view.crop for view in VIEWS.values()},
         description="side of the square that the network sees, px, by view (Rai et al. 2021)",
     )
 

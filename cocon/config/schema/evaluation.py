@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     PretrainingName = str
 else:
     PretrainingName = Literal[tuple(PRETRAININGS)]
+from cocon.views import VIEWS
 
 
 class Relations(Section):
@@ -73,7 +74,7 @@ class Evaluation(Section):
     )
     relations: Relations = Relations()
     ensemble: dict[ViewName, PositiveFloat] = Field(
-        {"rgb": 2.0, "flow": 2.0, "mask": 1.0, "pose": 1.0},
+        {view.name: view.weight for view in VIEWS.values()},
         description="weights of the views in the late fusion, relative to each other",
     )
     bootstrap: PositiveInt = Field(1000, description="resamples of the bootstrap for the 95 % interval")

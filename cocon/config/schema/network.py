@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from cocon.config.schema.base import Fraction, PositiveInt, Section, ViewName
 from cocon.encoders import ENCODERS, SHAPE, EncoderEntry
 
-#: each has an entry in cocon/encoders.py
-EncoderName = Literal["resnet2d3d", "r2plus1d_18", "s3d"]
+if TYPE_CHECKING:
+    EncoderName = str
+else:
+    EncoderName = Literal[tuple(ENCODERS)]
 Layers = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
 
 
@@ -30,8 +32,10 @@ class Network(Section):
 
     encoder: EncoderName = Field(
         "resnet2d3d",
-        description="resnet2d3d: 2D3D-ResNet (Han et al. 2019), the paper's; r2plus1d_18: R(2+1)D-18 (Tran "
-        "et al. 2018); s3d: S3D (Xie et al. 2018); see docs/method.md",
+        description="; ".join(
+            f"{name}: {entry.title} ({entry.source.partition(',')[0]})" for name, entry in ENCODERS.items()
+        )
+        + "; see docs/method.md",
     )
     layers: Layers = Field(
         (2, 2, 2, 2),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from cocon.config.schema.base import Fraction, PositiveFloat, PositiveInt, Range, Section, ViewName
 from cocon.config.schema.training import Epochs, LearningRate, Length, Probing, Training
 from cocon.pretrainings import PRESETS, STAGE1, WITHOUT_STAGE1, keys_read
+from cocon.views import VIEWS, View
 
 
 class Loss(Section):
@@ -59,7 +60,19 @@ class Loss(Section):
         return {key: f"sim is {self.sim}" for key in values if key not in read}
 
 
-class Augmentation(Section):
+def _flip(view: View) -> Any:
+    """The key for the flips of a view."""
+    text = f"probability of a horizontal flip of {view.name}{view.flip_note}"
+    return (Fraction, Field(view.flip, description=text))
+
+
+#: one key for each view
+_Flips = create_model(
+    "_Flips", __base__=Section, **{f"{view.name}_flip": _flip(view) for view in VIEWS.values()}
+)
+
+
+class Augmentation(_Flips):
     """Augmentation in pretraining; the crop is random in any case."""
 
     resized_crop: tuple[ViewName, ...] = Field(
@@ -71,13 +84,6 @@ class Augmentation(Section):
     )
     crop_aspect: Range = Field(
         (3 / 4, 4 / 3), description="width / height of a resized crop, lowest and highest"
-    )
-
-    rgb_flip: Fraction = Field(0.5, description="probability of a horizontal flip of rgb")
-    flow_flip: Fraction = Field(0.0, description="the same probability for flow; u changes its sign")
-    mask_flip: Fraction = Field(0.0, description="the same probability for mask")
-    pose_flip: Fraction = Field(
-        0.0, description="the same probability for pose; left and right change places"
     )
     grey: Fraction = Field(0.5, description="probability per frame that rgb loses its colour")
     brightness: float = Field(
@@ -97,6 +103,11 @@ class Augmentation(Section):
         "off, 3: the authors' code",
     )
     shared_crop: bool = Field(False, description="one crop for all views of a clip, drawn once")
+
+    @property
+    def flips(self) -> dict[str, float]:
+        """Probability of a horizontal flip, by view."""
+        return {view: getattr(self, f"{view}_flip") for view in VIEWS}
 
     @property
     def idle(self) -> dict[str, str]:

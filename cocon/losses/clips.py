@@ -1,0 +1,86 @@
+"""What terms of kind ``CLIPS`` are computed of: one vector per clip and view, and a queue of past ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cocon.distributed import gather_with_gradient
+from cocon.losses.instances import instance_features
+
+_EMPTY = -1  # no video's number
+
+
+def clip_features(z_BNDSS: Tensor) -> Tensor:
+    """One vector per clip (B, D): the mean of its N instances, L2-normalised.
+
+    Raises:
+        ValueError: if the input is not 5-dimensional.
+    """
+    h_MD = instance_features(z_BNDSS)
+    return F.normalize(h_MD.unflatten(0, z_BNDSS.shape[:2]).mean(1), dim=1)
+
+
+class ClipQueue(nn.Module):
+    """The newest clips of past batches, of all processes: their vectors in every view, and their videos.
+
+    Its buffers are part of a checkpoint. It is the same in every process.
+
+    Args:
+        views: names of the views.
+        features: D, length of a vector.
+        size: clips that it holds.
+    """
+
+    videos_Q: Tensor
+
+    def __init__(self, views: Iterable[str], features: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("videos_Q", torch.full((size,), _EMPTY))
+        for view in views:
+            self.register_buffer(view, torch.zeros(size, features))
+
+    def of(self, view: str) -> Tensor:
+        """The vectors of a view (Q, D), the newest first; rows of no clip are zero."""
+        return self.get_buffer(view)
+
+    def filled(self) -> Tensor:
+        """Which rows hold a clip, (Q,)."""
+        return self.videos_Q != _EMPTY
+
+    @torch.no_grad()
+    def add(self, h: Mapping[str, Tensor], videos_B: Tensor) -> None:
+        """Put the clips of a batch, gathered from all processes, before those that are there.
+
+        Args:
+            h: vectors (B, D) of this process by view.
+            videos_B: numbers of their videos, not negative.
+        """
+        _push(self.videos_Q, gather_with_gradient(videos_B))
+        for view, h_BD in h.items():
+            _push(self.of(view), gather_with_gradient(h_BD.detach()))
+
+
+def _push(rows: Tensor, new: Tensor) -> None:
+    rows.copy_(torch.cat([new, rows])[: len(rows)])
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips of a batch.
+
+    Attributes:
+        h: one vector per clip (B, D) by view, L2-normalised.
+        videos_B: ``int64``, equal for clips of one video in any process and batch.
+        queue: clips of past batches; None: there are none.
+        mining: whether other views are asked for positives.
+    """
+
+    h: Mapping[str, Tensor]
+    videos_B: Tensor
+    queue: ClipQueue | None = None
+    mining: bool = True
