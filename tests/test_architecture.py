@@ -18,6 +18,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.assets",
     "cocon.boundary",
     "cocon.config.schema",
+    "cocon.datasets.registry",
     "cocon.config.load",
     "cocon.download",
     "cocon.errors",

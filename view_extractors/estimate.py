@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from cocon.datasets import registry
 from cocon.errors import CoConError
 from cocon.terminal import say
 from cocon.video import VideoError, open_video
@@ -53,13 +54,14 @@ class Amount:
     source: str
 
 
-DATASETS = {
-    "ucf101": Amount(13_320, 2_500_000, (240, 320), "mpeg4", "the published data set"),
-    "hmdb51": Amount(6_766, 630_000, (240, 320), "mpeg4", "the published data set"),
-    "kinetics400": Amount(
-        240_000, 65_000_000, (256, 340), "libx264", "the published data set, as far as it can still be had"
-    ),
-}
+def published() -> dict[str, Amount]:
+    """By kind, the data sets whose extent is known before any file is there."""
+    extents = {kind: registry.source(kind).official.extent for kind in registry.SOURCES}
+    return {
+        kind: Amount(extent.videos, extent.frames, extent.size, extent.codec, extent.source)
+        for kind, extent in extents.items()
+        if extent
+    }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--json", action="store_true", help="print JSON instead of a table")
     what = parser.add_argument_group("videos").add_argument
-    what("--dataset", choices=sorted(DATASETS), help="a published data set")
+    what("--dataset", choices=sorted(published()), help="a published data set")
     what("--manifest", type=Path, help="CSV table with the columns id and path; its videos are measured")
     what("--videos", type=int, metavar="N", help="number of videos, together with --frames")
     what("--frames", type=int, metavar="F", help="total number of frames")
@@ -138,7 +140,7 @@ def _amount(options: argparse.Namespace) -> tuple[Amount, list[Path]]:
         amount, samples = _of_manifest(options.manifest)
         return amount, options.sample or samples
     if options.dataset:
-        amount = DATASETS[options.dataset]
+        amount = published()[options.dataset]
     else:
         amount = Amount(options.videos, options.frames, (256, 340), "libx264", "the command line")
     if options.size:

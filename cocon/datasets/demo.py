@@ -12,6 +12,7 @@ from typing import Any
 
 from cocon.config.schema import FIRST_VALIDATION_SUBJECT, DemoDataset
 from cocon.datasets.manifest import TEST, TRAIN, VALIDATION, Video
+from cocon.datasets.source import Source
 from cocon.errors import DatasetError
 from cocon.files import file_lock, fingerprint, write_csv
 from cocon.renderer.progress import in_processes, progress_of
@@ -66,7 +67,7 @@ def render(settings: DemoDataset, processes: int = 1) -> None:
     if settings.size % 2:
         raise DatasetError(f"size {settings.size} is odd", "H.264 needs an even number of pixels")
     videos = list_videos(settings)
-    what = settings.model_dump(mode="json", include=set(DemoDataset.__annotations__) - {"root", "kind"})
+    what = settings.model_dump(mode="json", include=set(settings.rendered_as()) - {"root"})
     # Unfinished work of another version of the renderer is not taken over.
     key = fingerprint([STAGES["render"], what])
     work = settings.root.parent / f".{settings.root.name}-{key}"
@@ -138,3 +139,6 @@ def _make(task: tuple[str, dict[str, Any], Path, int]) -> str:
     truth.save(work / f"{video_id}.npz")
     write_video(work / f"{video_id}.mp4", frames)
     return video_id
+
+
+SOURCE = Source("the embedded demo", list_videos)

@@ -13,7 +13,7 @@ from typing import Any
 from cocon.datasets import registry
 from cocon.datasets.manifest import TEST, TRAIN, Facts, Video
 from cocon.datasets.probe import MISSING, REPAIRED, SKIPPED
-from cocon.datasets.sources import Official, official
+from cocon.datasets.source import Official
 from cocon.datasets.splits import evaluated_splits, pretraining_splits, pretraining_videos
 from cocon.errors import DatasetError
 
@@ -46,10 +46,10 @@ def find(
         facts: of their files, by id; what was not read is not judged.
         min_frames: a shorter video is named.
     """
-    published = official(settings.kind)
+    published = registry.source(settings.kind).official
     yield from against_official(videos, published)
     yield from labels(settings, videos)
-    if settings.kind == "folder":
+    if settings.own:
         yield from pretrained(settings, videos)
         yield from divided_groups(settings, videos)
     if getattr(settings, "folds", None):
@@ -60,7 +60,7 @@ def find(
     if short:
         named = _named(f"{video.id} ({facts[video.id].frames})" for video in short)
         yield Finding(f"{_count(short)} fewer than {min_frames} frames: {named}", serious=False)
-    folder = settings.root / "videos" if settings.kind == "demo" else settings.videos
+    folder = settings.root / "videos" if settings.rendered else settings.videos
     yield from in_the_folder(videos, folder)
 
 

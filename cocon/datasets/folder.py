@@ -16,10 +16,11 @@ from pathlib import Path, PurePosixPath
 from cocon.config.schema import FolderDataset
 from cocon.datasets.folds import LEAVE_ONE_GROUP_OUT, folds_of
 from cocon.datasets.manifest import ROLES, TEST, TRAIN, UNUSED, Video
+from cocon.datasets.source import Source
 from cocon.errors import DatasetError
 from cocon.tables import open_table
 
-ADVICE = "put the files below {videos}, or correct the column 'video' of the table"
+_ADVICE = "put the files below {videos}, or correct the column 'video' of the table"
 COLUMNS = ("video", "label", "split")
 _ROLE_OF_WORD = {role: role for role in ROLES} | {"val": "validation", "valid": "validation", "none": UNUSED}
 _NUMBERED = re.compile(r"split[\s_-]*(\d+)")
@@ -183,3 +184,6 @@ def _in_folds(settings: FolderDataset, videos: Sequence[Video], columns: Sequenc
         return TEST if video.label else UNUSED
 
     return [replace(video, splits={fold: role(video, fold) for fold in folds}) for video in videos]
+
+
+SOURCE = Source("your own videos", list_videos, _ADVICE)

@@ -17,7 +17,9 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 from cocon.datasets.archives import Member, Place, check_reader, is_archive, not_there, unpack
-from cocon.datasets.sources import Archive, Part, archive_folder, public_source
+from cocon.datasets.availability import archive_folder, download_of
+from cocon.datasets.registry import source
+from cocon.datasets.source import Archive, Part
 from cocon.download import download
 from cocon.errors import AssetError, DatasetError
 from cocon.files import atomic_path, file_lock, read_json, write_json
@@ -42,7 +44,8 @@ def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[
         DatasetError: no source has an archive, one is not the pinned one, the disk is too small, two files
             of one name differ, or more videos are missing than the data set is known to lack.
     """
-    kind = public_source(settings.kind)
+    known = source(settings.kind)
+    download_of(settings.kind)
     own = own or settings.from_archives
     store = archive_folder(settings)
     store.mkdir(parents=True, exist_ok=True)
@@ -53,9 +56,9 @@ def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[
         raise DatasetError(
             f"another `cocon data get` is using {store}", "wait until it has finished"
         ) from None
-    videos = kind.list_videos(settings)
+    videos = known.list_videos(settings)
     missing = [video.path for video in videos if not video.path.is_file()]
-    if len(missing) > kind.OFFICIAL.may_lack * len(videos):
+    if len(missing) > known.official.may_lack * len(videos):
         raise DatasetError(
             f"{len(missing):,} of {len(videos):,} listed videos were in no archive, for example {missing[0]}",
             f"remove *.json from {store} to have the archives unpacked again, or give others with --from",
@@ -65,11 +68,11 @@ def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[
 
 def _take_published(settings: Any, store: Path, keep: bool) -> list[dict[str, Any]]:
     """Lists first: they decide what is wanted of the archives."""
-    kind = public_source(settings.kind)
+    download = download_of(settings.kind)
     lists = _Taking(_list_place(settings))
-    receipts = [_receive(part, store, lists, keep) for part in kind.LISTS]
-    parts = kind.list_parts(lambda archive: _obtain((archive,), store)[0])
-    videos = _Taking(_video_place(settings), _is_replacement(settings))
+    receipts = [_receive(part, store, lists, keep) for part in download.lists]
+    parts = download.parts(lambda archive: _obtain((archive,), store)[0])
+    videos = _Taking(_video_place(settings), download_of(settings.kind).is_replacement)
     receipts += [_receive(part, store, videos, keep) for part in parts]
     for pair in videos.conflicts:
         say(f"two files with the same name differ, the first is taken: {pair}")
@@ -81,7 +84,7 @@ def _take_own(settings: Any, paths: Sequence[Path]) -> list[dict[str, Any]]:
     files = {file: file.relative_to(path.parent) for path in paths for file in _files(path)}
     taken = dict.fromkeys(sorted(files), 0)
     for wanted in (_list_place, _video_place):
-        taking = _Taking(wanted(settings), _is_replacement(settings))
+        taking = _Taking(wanted(settings), download_of(settings.kind).is_replacement)
         # First what lies in its place, archives last: whatever is taken can then be compared with.
         for file in sorted(taken, key=lambda file: (is_archive(file.name), taking.is_elsewhere(file))):
             taken[file] += taking.take(file, files[file])
@@ -106,12 +109,12 @@ def _files(path: Path) -> Iterator[Path]:
 
 
 def _list_place(settings: Any) -> Place:
-    pattern = public_source(settings.kind).LIST_NAME
+    pattern = download_of(settings.kind).list_name
     return lambda name: settings.lists / name.name if pattern.fullmatch(name.name) else None
 
 
 def _video_place(settings: Any) -> Place:
-    wanted = {video.path.name: video.path for video in public_source(settings.kind).list_videos(settings)}
+    wanted = {video.path.name: video.path for video in source(settings.kind).list_videos(settings)}
     return lambda name: wanted.get(name.name)
 
 
@@ -178,13 +181,6 @@ def _need_room(folder: Path, size: int, what: str) -> None:
             f"{what} needs {size / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free",
             "free some space, or set 'archives:' and 'videos:' of this data set to another disk",
         )
-
-
-def _is_replacement(settings: Any) -> Callable[[PurePath], bool]:
-    known: Callable[[PurePath], bool] = getattr(
-        public_source(settings.kind), "is_replacement", lambda path: False
-    )
-    return known
 
 
 class _Taking:

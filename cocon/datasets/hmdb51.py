@@ -7,26 +7,32 @@ from pathlib import Path
 
 from cocon.config.schema import Hmdb51Dataset
 from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
-from cocon.datasets.sources import Archive, Official, Part
+from cocon.datasets.source import Archive, Download, Extent, Official, Part, Source
 from cocon.download import Pin
 from cocon.errors import DatasetError
 from cocon.tables import read_text
 
 SPLITS = ("1", "2", "3")
 ROLE_OF_FLAG = {"0": UNUSED, "1": TRAIN, "2": TEST}
-ADVICE = (
+_ADVICE = (
     "get them with `snakemake --cores 1 get_{name}` (2 GB), or put your hmdb51_org.rar into {archives} "
     "first, or the folders of the classes into {videos}; docs/datasets.md says more"
 )
-OFFICIAL = Official(6_766, 51, dict.fromkeys(SPLITS, (3570, 1530)), per_class=(70, 30))
-LIST_NAME = re.compile(r"\w+_test_split[123]\.txt")
+_OFFICIAL = Official(
+    6_766,
+    51,
+    dict.fromkeys(SPLITS, (3570, 1530)),
+    per_class=(70, 30),
+    extent=Extent(6_766, 3_570, 1_530, 630_000, (240, 320), "mpeg4"),
+)
+_LIST_NAME = re.compile(r"\w+_test_split[123]\.txt")
 # The authors' account, then their own server, which has lost its files. The hashes are those that torchvision
 # checks; nobody publishes the sizes.
 _MIRRORS = (
     "https://huggingface.co/datasets/Serrelab/hmdb51/resolve/main",
     "https://serre-lab.clps.brown.edu/wp-content/uploads/2013/10",
 )
-LISTS: tuple[Part, ...] = (
+_LISTS: tuple[Part, ...] = (
     (
         Archive(
             "test_train_splits.rar",
@@ -101,3 +107,6 @@ def list_videos(settings: Hmdb51Dataset) -> list[Video]:
 def film_of(name: str, label: str) -> str:
     """The film that a clip was cut from: what stands before ``_<label>_`` in its name."""
     return name.rpartition(f"_{label}_")[0] or name
+
+
+SOURCE = Source("HMDB51", list_videos, _ADVICE, _OFFICIAL, Download(_LIST_NAME, _LISTS, list_parts))

@@ -11,22 +11,36 @@ from pathlib import Path, PurePath
 
 from cocon.config.schema import Kinetics400Dataset
 from cocon.datasets.manifest import TEST, TRAIN, Video
-from cocon.datasets.sources import Archive, Official, Part
+from cocon.datasets.source import Archive, Download, Extent, Official, Part, Source
 from cocon.errors import DatasetError
 from cocon.tables import open_table, read_text
 
-ADVICE = (
+_ADVICE = (
     "get them with `snakemake --cores 1 get_{name}` (more than 100 GB), or put the clips anywhere below "
     "{videos}; a file is known by its name, <youtube id>_<start>_<end>.mp4 with six-digit seconds; "
     "docs/datasets.md says more"
 )
 #: Kay et al. name 400 classes; how many clips are left depends on when they were collected
-OFFICIAL = Official(0, 400, may_lack=0.1)
-LIST_NAME = re.compile(r"(train|val)\.csv")
+_OFFICIAL = Official(
+    0,
+    400,
+    may_lack=0.1,
+    # 50 clips per class for validation (Kay et al. 2017, arXiv 1705.06950)
+    extent=Extent(
+        240_000,
+        220_000,
+        20_000,
+        65_000_000,
+        (256, 340),
+        "libx264",
+        "the published data set, as far as it can be had",
+    ),
+)
+_LIST_NAME = re.compile(r"(train|val)\.csv")
 # The copy of the Common Visual Data Foundation. Neither sizes nor hashes are published: the checksum inside
 # every gzip file is what damage is noticed by.
 _CVDF = "https://s3.amazonaws.com/kinetics/400"
-LISTS: tuple[Part, ...] = tuple(
+_LISTS: tuple[Part, ...] = tuple(
     (Archive(f"{name}.csv", (f"{_CVDF}/annotations/{name}.csv",)),) for name in ("train", "val")
 )
 _REPLACEMENTS = Archive(
@@ -143,3 +157,8 @@ def _rows(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
         cells = itemgetter(*(header.index(column) for column in COLUMNS))
         for line, row in rows:
             yield line, cells(row)
+
+
+SOURCE = Source(
+    "Kinetics-400", list_videos, _ADVICE, _OFFICIAL, Download(_LIST_NAME, _LISTS, list_parts, is_replacement)
+)

@@ -1,22 +1,18 @@
-"""Every kind of data set by name. A new one is a module, a line here and a class in the schema."""
+"""Every kind of data set by name.
+
+A new one is a module with its ``SOURCE``, a line here, and a class in the schema.
+"""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from cocon.datasets.checks import check_classes, check_ids, check_same_classes
 from cocon.datasets.manifest import VALIDATION, Video, no_collection
+from cocon.datasets.source import Source
 from cocon.datasets.splits import evaluated_splits, tested_instead
-
-
-class Source(Protocol):
-    """What the module of a data set offers; ``settings`` is its section of the configuration."""
-
-    def list_videos(self, settings: Any) -> list[Video]:
-        """All videos of the official lists (or of the table), whether their files exist or not."""
-
+from cocon.imports import imported
 
 SOURCES = {
     "demo": "cocon.datasets.demo",
@@ -28,9 +24,9 @@ SOURCES = {
 
 
 def source(kind: str) -> Source:
-    """The module of a kind of data set."""
-    module: Any = importlib.import_module(SOURCES[kind])
-    return module
+    """What is known of a kind of data set; its module is imported when it is asked for."""
+    found: Source = imported(f"{SOURCES[kind]}:SOURCE")
+    return found
 
 
 def list_videos(settings: Any) -> list[Video]:

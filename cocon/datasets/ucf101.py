@@ -7,21 +7,26 @@ from pathlib import Path
 
 from cocon.config.schema import Ucf101Dataset
 from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
-from cocon.datasets.sources import Archive, Official, Part
+from cocon.datasets.source import Archive, Download, Extent, Official, Part, Source
 from cocon.download import Pin
 from cocon.errors import DatasetError
 from cocon.tables import read_text
 
 SPLITS = ("1", "2", "3")
-ADVICE = (
+_ADVICE = (
     "get them with `snakemake --cores 1 get_{name}` (7 GB), or put your UCF101.rar into {archives} first, "
     "or the folders of the classes into {videos}; docs/datasets.md says more"
 )
-OFFICIAL = Official(13_320, 101, {"1": (9537, 3783), "2": (9586, 3734), "3": (9624, 3696)})
-LIST_NAME = re.compile(r"classInd\.txt|(train|test)list0[123]\.txt")
+_OFFICIAL = Official(
+    13_320,
+    101,
+    {"1": (9537, 3783), "2": (9586, 3734), "3": (9624, 3696)},
+    extent=Extent(13_320, 9_537, 3_783, 2_500_000, (240, 320), "mpeg4"),
+)
+_LIST_NAME = re.compile(r"classInd\.txt|(train|test)list0[123]\.txt")
 _CRCV = "https://www.crcv.ucf.edu"
 # Sizes and hashes: those that torchvision and TensorFlow Datasets check, and the server's own Content-Length.
-LISTS: tuple[Part, ...] = (
+_LISTS: tuple[Part, ...] = (
     (
         Archive(
             "UCF101TrainTestSplits-RecognitionTask.zip",
@@ -92,3 +97,6 @@ def _video(folder: Path, name: str, splits: dict[str, str]) -> Video:
     if match is None:
         raise DatasetError(f"'{name}' in the split lists is not of the form Class/v_Class_g01_c01.avi")
     return Video(name.removesuffix(".avi"), folder / name, label, f"{label}_{match['group']}", splits)
+
+
+SOURCE = Source("UCF101", list_videos, _ADVICE, _OFFICIAL, Download(_LIST_NAME, _LISTS, list_parts))

@@ -14,13 +14,12 @@ from typing import Any
 from pydantic import Field
 
 from cocon.config.schema import EncoderName, Layers, PositiveInt, Section
+from cocon.datasets.registry import source
 from cocon.evaluation.ensemble import VIEW
 from cocon.evaluation.metrics import Result
-from cocon.evaluation.published import SOURCES, Published, published
+from cocon.evaluation.published import SOURCES, TESTED_ON, Published, published
 from cocon.evaluation.summary import aligned
 
-#: by our kind of data set, the name that published figures have for it
-_NAMES = {"ucf101": "UCF101", "hmdb51": "HMDB51", "kinetics400": "Kinetics-400"}
 #: by published model, the pretraining of ours that is the same
 _OURS = {"random initialisation": "random", "DPC": "stage1", "CPC": "cpc", "CoCon": "cocon"}
 #: by layers, the networks of published figures: encoder resnet2d3d, width 64, 256 features
@@ -91,7 +90,7 @@ def wanted(setting: Setting) -> list[tuple[str, str]]:
 def whole_table(cells: Sequence[Cell]) -> list[Cell]:
     """Every published figure of fine-tuning on UCF101 and HMDB51, with our cell where there is one."""
     ours = {cell.published: cell for cell in cells}
-    figures = [figure for kind in ("ucf101", "hmdb51") for figure in published(kind, "finetune")]
+    figures = [figure for kind in TESTED_ON for figure in published(kind, "finetune")]
     return [ours.get(figure, Cell(figure)) for figure in figures]
 
 
@@ -105,7 +104,7 @@ def format_cells(cells: Sequence[Cell]) -> str:
         name = figure.model + (f" ({figure.note})" if figure.note else "")
         table.append(
             [
-                _NAMES[figure.dataset],
+                source(figure.dataset).title,
                 name,
                 figure.judged,
                 figure.network,
@@ -141,7 +140,7 @@ def _is_ours(figure: Published, result: Result, setting: Setting) -> bool:
 def _agrees(figure: Published, setting: Setting) -> bool:
     return (
         figure.network == setting.network
-        and figure.pretrained_on in ("", _NAMES.get(setting.pretrained_on))
+        and figure.pretrained_on in ("", source(setting.pretrained_on).title)
         and figure.views in (1, setting.views)
     )
 

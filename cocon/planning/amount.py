@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from cocon.config.schema import Dataset
 from cocon.datasets.manifest import TEST, TRAIN, Video
-from cocon.datasets.registry import list_videos
+from cocon.datasets.registry import list_videos, source
 from cocon.datasets.splits import evaluated_splits, pretraining_splits, role_in
 from cocon.errors import DatasetError
 
@@ -42,31 +42,33 @@ class Roles:
     trainings: int = 1
 
 
-#: UCF101: its first list; HMDB51: any list; Kinetics-400: what can still be had, 50 clips per class of it for
-#: validation (Kay et al. 2017, arXiv 1705.06950)
-PUBLISHED = {
-    "ucf101": Roles(13_320, 9_537, 13_320, 9_537, 3_783, 101, "the published data set"),
-    "hmdb51": Roles(6_766, 3_570, 6_766, 3_570, 1_530, 51, "the published data set"),
-    "kinetics400": Roles(
-        240_000, 220_000, 240_000, 220_000, 20_000, 400, "the published data set, as far as it can be had"
-    ),
-}
-
-
 def roles_of(name: str, settings: Dataset) -> tuple[Roles, list[Video]]:
     """The numbers of a data set and its videos: from its lists, or, before there are any, as published.
 
     Raises:
-        DatasetError: there are no lists, and the data set is not a public one.
+        DatasetError: there are no lists, and it is not known how large the data set is.
     """
     try:
         videos = list_videos(settings)
     except DatasetError:
-        if settings.kind not in PUBLISHED:
+        official = source(settings.kind).official
+        if (extent := official.extent) is None:
             raise
-        published, splits = PUBLISHED[settings.kind], settings.splits
+        splits = settings.splits
         trainings = len(set(map(settings.pretrained_on, splits)))
-        return replace(published, splits=len(splits), listed=len(splits), trainings=trainings), []
+        roles = Roles(
+            videos=extent.videos,
+            pretrained=extent.train,
+            labelled=extent.videos,
+            train=extent.train,
+            test=extent.test,
+            classes=official.classes,
+            source=extent.source,
+            splits=len(splits),
+            listed=len(splits),
+            trainings=trainings,
+        )
+        return roles, []
     splits, pretrained_on = evaluated_splits(settings, videos), pretraining_splits(settings, videos)
     return count(videos, splits, pretrained_on, f"the lists of {name}"), videos
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import cocon
 from cocon.config.load import dump_settings
-from cocon.config.schema import Config, Dataset
+from cocon.config.schema import Config, Dataset, DemoDataset
 from cocon.datasets.checks import without_file
 from cocon.datasets.manifest import Video
+from cocon.datasets.registry import source
 from cocon.errors import CoConError
 from cocon.workflow.dependencies import passes
 
@@ -92,13 +93,13 @@ def _amount(dataset: Dataset, videos: Sequence[Video], present: Sequence[Video],
             writer.writerow(("id", "path"))
             writer.writerows((video.id, video.path.absolute()) for video in present)
         return ["--manifest", str(table)]
-    if dataset.kind == "demo":
+    if isinstance(dataset, DemoDataset):
         size, frames = f"{dataset.size}x{dataset.size}", dataset.frames * len(videos)
         return ["--videos", str(len(videos)), "--frames", str(frames), "--size", size]
-    if dataset.kind == "folder":
+    if source(dataset.kind).official.extent is None:
         raise CoConError(
             f"none of the {len(videos)} videos exists, so their length is unknown",
-            f"put them below {dataset.videos}; a few are enough for a plan",
+            "put some of them there; a few are enough for a plan",
         )
     return ["--dataset", dataset.kind]
 

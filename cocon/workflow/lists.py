@@ -17,9 +17,9 @@ from pathlib import Path
 
 from cocon.config.schema import EACH, Config, Dataset
 from cocon.data.selection import check_batches
+from cocon.datasets.availability import check_videos
 from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
 from cocon.datasets.registry import check_labels, list_videos
-from cocon.datasets.sources import check_videos
 from cocon.datasets.splits import (
     ANY,
     evaluated_splits,

@@ -236,7 +236,7 @@ def test_official_lists_have_the_published_figures(shared_data: Path, kind: str,
     common = {"recipe": "r", "shards": 1, "splits": ("1", "2", "3"), "videos": Path("v")}
     settings = section(kind=kind, lists=shared_data / "splits" / kind, **common)
     videos = list_videos(settings)
-    official = source(kind).OFFICIAL  # type: ignore[attr-defined]
+    official = source(kind).official
     assert list(against_official(videos, official)) == []
     sentences = " ".join(finding.sentence for finding in against_official(videos[1:], official))
     assert f"published are {official.videos:,}" in sentences

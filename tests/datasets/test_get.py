@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from cocon.datasets import get as module
 from cocon.datasets import hmdb51, kinetics400, ucf101
 from cocon.datasets.get import get
 from cocon.datasets.registry import list_videos
-from cocon.datasets.sources import Archive
+from cocon.datasets.source import Archive, Part
 from cocon.download import Pin
 from cocon.errors import DatasetError
 from cocon.files import read_json
@@ -87,6 +87,20 @@ def served(archive: Archive, server: FileServer, content: bytes | None) -> Archi
     return replace(archive, urls=(url,), pin=Pin(len(content), hashlib.sha256(content).hexdigest()))
 
 
+def replace_lists(monkeypatch: pytest.MonkeyPatch, module: ModuleType, lists: tuple[Part, ...]) -> None:
+    """The lists of a data set come from elsewhere."""
+    download = replace(module.SOURCE.download, lists=lists)
+    monkeypatch.setattr(module, "SOURCE", replace(module.SOURCE, download=download))
+
+
+def serve_lists(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, server: FileServer, content: bytes
+) -> None:
+    """The lists of a data set come from the server."""
+    archive = module.SOURCE.download.lists[0][0]
+    replace_lists(monkeypatch, module, ((served(archive, server, content),),))
+
+
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -104,7 +118,7 @@ def settings_of(section: type, kind: str, folder: Path) -> Any:
 def hmdb(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hmdb51Dataset:
     """HMDB51 in miniature on the server."""
     videos, lists = hmdb_archives()
-    monkeypatch.setattr(hmdb51, "LISTS", ((served(hmdb51.LISTS[0][0], server, lists),),))
+    serve_lists(monkeypatch, hmdb51, server, lists)
     monkeypatch.setattr(hmdb51, "_VIDEOS", (served(hmdb51._VIDEOS[0], server, videos),))
     return settings_of(Hmdb51Dataset, "hmdb51", tmp_path)
 
@@ -206,7 +220,7 @@ def test_without_libarchive_ucf101_comes_as_the_zip(
     as_zip = zipped({f"UCF101/{name.partition('/')[2]}": content_of(name) for name in UCF_NAMES})
     first, second = ucf101._VIDEOS
     alternatives = (served(first, server, b"a rar"), served(second, server, as_zip))
-    monkeypatch.setattr(ucf101, "LISTS", ((served(ucf101.LISTS[0][0], server, ucf_lists()),),))
+    serve_lists(monkeypatch, ucf101, server, ucf_lists())
     monkeypatch.setattr(ucf101, "_VIDEOS", alternatives)
     monkeypatch.setitem(sys.modules, "libarchive", None)
     assert get(settings_of(Ucf101Dataset, "ucf101", tmp_path))["videos"] == 2
@@ -248,7 +262,7 @@ def test_ucf101_is_a_rar_or_else_the_flat_zip_of_a_mirror(
         served(first, server, as_rar if first_server_works else None),
         served(second, server, as_zip),
     )
-    monkeypatch.setattr(ucf101, "LISTS", ((served(ucf101.LISTS[0][0], server, ucf_lists()),),))
+    serve_lists(monkeypatch, ucf101, server, ucf_lists())
     monkeypatch.setattr(ucf101, "_VIDEOS", alternatives)
     settings = settings_of(Ucf101Dataset, "ucf101", tmp_path)
     receipt = get(settings)
@@ -272,7 +286,7 @@ def test_kinetics400_is_many_tars_of_which_videos_are_missing(
     server.add("/replacement_for_corrupted_k400.tgz", tarred(replaced))
     monkeypatch.setattr(kinetics400, "_CVDF", base)
     lists = tuple((Archive(f"{n}.csv", (f"{base}/annotations/{n}.csv",)),) for n in ("train", "val"))
-    monkeypatch.setattr(kinetics400, "LISTS", lists)
+    replace_lists(monkeypatch, kinetics400, lists)
     name = "replacement_for_corrupted_k400.tgz"
     monkeypatch.setattr(kinetics400, "_REPLACEMENTS", Archive(name, (f"{base}/{name}",)))
     settings = settings_of(Kinetics400Dataset, "kinetics400", tmp_path)

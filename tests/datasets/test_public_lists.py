@@ -7,9 +7,9 @@ import pytest
 
 from cocon.config.schema import Hmdb51Dataset, Kinetics400Dataset, Ucf101Dataset
 from cocon.datasets import hmdb51
+from cocon.datasets.availability import advice, check_videos
 from cocon.datasets.checks import check_files
 from cocon.datasets.registry import list_videos
-from cocon.datasets.sources import advice, check_videos
 from cocon.errors import DatasetError
 
 COMMON = {"recipe": "r", "shards": 1}

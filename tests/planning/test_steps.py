@@ -9,7 +9,7 @@ import pytest
 from cocon.config.schema import Config
 from cocon.datasets.manifest import Video
 from cocon.errors import ConfigError, DatasetError
-from cocon.planning.amount import PUBLISHED, Roles, count, roles_of
+from cocon.planning.amount import Roles, count, roles_of
 from cocon.planning.extraction import ExtractionCosts, ViewCost
 from cocon.planning.rates import Rate, Rates
 from cocon.planning.report import document_of, tables
@@ -158,7 +158,10 @@ def test_folds_are_planned_with_their_pretrainings(tmp_path: Path) -> None:
 def test_before_the_lists_are_there_a_public_data_set_has_its_published_numbers(tmp_path: Path) -> None:
     public = {"kind": "kinetics400", "recipe": "r", "shards": 2, "videos": tmp_path, "lists": tmp_path}
     known = Config.model_validate({"datasets": {"k": public}, "recipes": {"r": {}}})
-    assert roles_of("k", known.datasets["k"]) == (PUBLISHED["kinetics400"], [])
+    expected = Roles(
+        240_000, 220_000, 240_000, 220_000, 20_000, 400, "the published data set, as far as it can be had"
+    )
+    assert roles_of("k", known.datasets["k"]) == (expected, [])
     with pytest.raises(DatasetError):
         roles_of("mine", config(table=str(tmp_path / "none.csv")).datasets["mine"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -30,6 +30,16 @@ Folds = Annotated[int | Literal["leave_one_group_out"], BeforeValidator(_folds)]
 
 
 class _Dataset(Section):
+    """What all kinds have in common.
+
+    Attributes:
+        rendered: whether its videos are made on the spot.
+        published: whether others have published it, with official lists.
+    """
+
+    rendered: ClassVar[bool] = False
+    published: ClassVar[bool] = False
+
     recipe: str = Field(
         examples=["r18_128"],
         description="name of the recipe, under recipes, that this data set is processed with",
@@ -65,6 +75,11 @@ class _Dataset(Section):
     )
 
     @property
+    def own(self) -> bool:
+        """Whether its videos and their table are a user's."""
+        return not (self.rendered or self.published)
+
+    @property
     def idle(self) -> dict[str, str]:
         """What is decided by the data set that the encoders come from."""
         return {"pretrain_split": f"pretrain_on is {self.pretrain_on}"} if self.pretrain_on else {}
@@ -81,6 +96,8 @@ class _Dataset(Section):
 
 class DemoDataset(_Dataset):
     """Rendered human actions: made on the spot, nothing to download."""
+
+    rendered: ClassVar[bool] = True
 
     kind: Literal["demo"] = Field(description="rendered people doing ten actions")
     root: Place = Field(Path("data/demo"), description="where the videos and their truth are rendered to")
@@ -109,10 +126,13 @@ class DemoDataset(_Dataset):
 
     def rendered_as(self) -> dict[str, Any]:
         """The keys that say which videos there are and what they show."""
-        return self.model_dump(include=set(DemoDataset.__annotations__) - {"kind", "compare_backends"})
+        own = set(DemoDataset.model_fields) - set(_Dataset.model_fields)
+        return self.model_dump(include=own - {"kind", "compare_backends"})
 
 
 class _PublicDataset(_Dataset):
+    published: ClassVar[bool] = True
+
     archives: Path | None = Field(
         None, description="where get_<name> puts its archives, or finds yours; null: next to the videos"
     )
