@@ -30,7 +30,13 @@ STAGES: dict[str, int] = {
     "scores": 1,
     "backends": 2,
 }
-"""By stage."""
+"""By stage; a protocol that reads features is one."""
+
+
+def version_of(protocol: str) -> int:
+    """The version of a protocol that reads features; 1 until its first change gives it an entry."""
+    return STAGES.get(protocol, 1)
+
 
 EXTRACTION: dict[str, int] = {
     "rgb": 1,

@@ -26,6 +26,21 @@ def add_shards(parser: argparse.ArgumentParser, *, required: bool = True, help: 
     )
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """``--device`` and ``--threads``, of commands that run networks."""
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, help="threads of this process")
+
+
+def add_inference(parser: argparse.ArgumentParser) -> None:
+    """The same, with ``--batch-size`` and ``--workers``, of commands that only run them."""
+    parser.add_argument("--batch-size", type=int, default=16, help="windows per forward pass")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="data worker processes; 0: load in this process"
+    )
+    add_device(parser)
+
+
 def add_configuration(parser: argparse.ArgumentParser) -> None:
     """``--config`` and ``--configfile``."""
     parser.add_argument("--config", type=Path, default=_CONFIG, metavar="FILE", help="default: %(default)s")

@@ -7,34 +7,36 @@ from pathlib import Path
 
 from cocon.config.load import parse_settings
 from cocon.errors import ConfigError
-from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.run import evaluate_ensemble
 from cocon.evaluation.settings import EnsembleSettings
 from cocon.files import output_file
+from cocon.protocols import PROTOCOLS
 
 HELP = "late fusion of the views' scores"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "--protocol", required=True, choices=list(PROTOCOLS), help="pretraining whose results are fused"
-    )
+    parser.add_argument("--protocol", required=True, choices=list(PROTOCOLS), help="whose results are fused")
     parser.add_argument(
         "--inputs",
         required=True,
         nargs="+",
         metavar="VIEW=FILE",
-        help="the .npz of scores per view; for retrieval the .h5 of features",
+        help="per view the .npz of scores; of a protocol that joins features, as retrieval, the .h5 of these",
     )
     parser.add_argument(
         "--output", required=True, type=output_file, help=".json of metrics; scores are written next to it"
     )
-    parser.add_argument("--settings", default="{}", help="ensemble, retrieval, bootstrap: JSON or a file")
-    parser.add_argument("--manifest", type=Path, help="table of the videos (retrieval only)")
-    parser.add_argument("--split", help="name of the split (retrieval only)")
-    parser.add_argument("--name", default="", help="name of the row, default: the protocol (retrieval only)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (retrieval only)")
+    parser.add_argument(
+        "--settings", default="{}", help="JSON or a file: ensemble, bootstrap, <the protocol>"
+    )
+    parser.add_argument("--manifest", type=Path, help="table of the videos (joined features only)")
+    parser.add_argument("--split", help="name of the split (joined features only)")
+    parser.add_argument(
+        "--name", default="", help="name of the row; default: the protocol (joined features only)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (joined features only)")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cocon.commands.arguments import add_shards
+from cocon.commands.arguments import add_inference, add_shards
 from cocon.config.load import parse_settings
 from cocon.files import output_file
 from cocon.views import VIEWS
@@ -25,10 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--checkpoint", type=Path, required=True, help="the encoder, <view>.safetensors")
     add("--output", type=output_file, required=True, help="the .h5 file of features")
     add("--settings", default="{}", help="JSON or a file: clip")
-    add("--batch-size", type=int, default=16, help="windows per forward pass")
-    add("--workers", type=int, default=0, help="data worker processes; 0: load in this process")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    add("--threads", type=int, help="threads of this process")
+    add_inference(parser)
 
 
 def run(args: argparse.Namespace) -> None:

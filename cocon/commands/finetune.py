@@ -1,9 +1,7 @@
 """``cocon finetune``: fine-tune encoder and aggregator with labels, and test the classifier.
 
-``--preset linear_sgd`` trains a linear layer only. Scores (.npz), log (.log.jsonl) and the classifier
-(.safetensors) are written next to the metrics.
-
-The same command resumes an interrupted run.
+Scores (.npz), log (.log.jsonl) and the classifier (.safetensors) are written next to the metrics. The same
+command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -11,10 +9,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cocon.commands.arguments import add_shards
+from cocon.commands.arguments import add_device, add_shards
 from cocon.config.load import parse_settings
-from cocon.config.schema import FRAME_PROTOCOLS
 from cocon.files import output_file, output_folder
+from cocon.protocols import FRAMES, PROTOCOLS, described, that_read
 from cocon.views import VIEWS
 
 HELP = "fine-tune an encoder with labels and test it"
@@ -35,17 +33,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=".json of metrics; the other files are written next to it",
     )
     add("--state", type=output_folder, required=True, help="folder for unfinished runs")
-    add("--preset", default="finetune", choices=FRAME_PROTOCOLS, help="the protocol")
+    add("--preset", default="finetune", choices=that_read(FRAMES), help=described(FRAMES))
     add("--name", default="", help="name of the row in the table; default: the preset")
     add("--settings", default="{}", help="JSON or a file: <the preset>, clip, bootstrap")
     add("--seed", type=int, default=0)
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    add("--threads", type=int, help="threads of this process")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Train and test; write metrics, scores and log."""
-    from cocon.evaluation.finetune import FinetuneJob, finetune
+    from cocon.evaluation.finetune import FinetuneJob
     from cocon.evaluation.settings import FinetuneSettings
     from cocon.training.devices import world
 
@@ -64,4 +61,4 @@ def run(args: argparse.Namespace) -> None:
         protocol=args.name,
     )
     with world(args.device, args.threads) as process:
-        finetune(job, process.device)
+        PROTOCOLS[args.preset].load()(job, process.device)

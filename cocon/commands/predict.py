@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cocon.commands.arguments import add_shards
+from cocon.commands.arguments import add_inference, add_shards
 from cocon.commands.ensemble import parse_inputs
 from cocon.config.load import parse_settings
 from cocon.evaluation.settings import EnsembleSettings
@@ -31,10 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shards(parser)
     add("--output", type=output_file, required=True, help="the .csv to write")
     add("--settings", default="{}", help="ensemble, the weights of the views: JSON or a file")
-    add("--batch-size", type=int, default=16, help="windows per forward pass")
-    add("--workers", type=int, default=0, help="data worker processes; 0: load in this process")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    add("--threads", type=int, help="threads of this process")
+    add_inference(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import mean
 
-from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.ablation import AGREEMENT, COSINE, NEAR, REFERENCES, Ablation, Cell
 from cocon.evaluation.neighbours import NEAREST
 from cocon.evaluation.paired import Comparison
 from cocon.evaluation.summary import aligned, listed_splits, rank, seen_sentence
+from cocon.protocols import PROTOCOLS
 
 _OTHER = (AGREEMENT, NEAR, COSINE)
 
@@ -109,7 +109,7 @@ def _likeness(measure: str, cells: list[Cell]) -> str:
 
 
 def _title(measure: str) -> str:
-    return PROTOCOLS[measure].title if measure in PROTOCOLS else measure
+    return PROTOCOLS[measure].heading if measure in PROTOCOLS else measure
 
 
 def _means(cell: Cell) -> str:

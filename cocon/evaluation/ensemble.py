@@ -9,13 +9,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from cocon.config.schema import Retrieval
+from cocon.config.schema import Section
 from cocon.errors import ConfigError, DatasetError
-from cocon.evaluation import retrieval
 from cocon.evaluation.features import Features
 from cocon.evaluation.metrics import Task
-from cocon.evaluation.scores import ClassScores, NeighbourScores
+from cocon.evaluation.scores import ClassScores, Scores
 from cocon.evaluation.splits import Split
+from cocon.protocols import PROTOCOLS
 
 VIEW = "ensemble"
 ValueT = TypeVar("ValueT")
@@ -44,14 +44,15 @@ def view_weights(views: Mapping[str, object], weights: Mapping[str, float]) -> d
     return chosen
 
 
-def fuse_retrieval(
+def fuse_features(
+    protocol: str,
     task: Task,
     split: Split,
     features: Mapping[str, Features],
     weights: Mapping[str, float],
-    settings: Retrieval,
-) -> NeighbourScores:
-    """Retrieval by the weighted mean of the views' cosine similarities.
+    settings: Section,
+) -> Scores:
+    """Evaluate the features of all views joined, as the protocol does it.
 
     Raises:
         ConfigError: See `view_weights`.
@@ -60,7 +61,8 @@ def fuse_retrieval(
     chosen = view_weights(features, weights)
     pretraining = _common("pretraining", {view: f.pretraining for view, f in features.items()})
     task = replace(task, pretraining=pretraining, view=VIEW)
-    return retrieval.evaluate_views(task, split, features, chosen, settings)
+    scores: Scores = PROTOCOLS[protocol].load_joined()(task, split, features, chosen, settings)
+    return scores
 
 
 def fuse_probabilities(scores: Mapping[str, ClassScores], weights: Mapping[str, float]) -> ClassScores:

@@ -81,7 +81,9 @@ class FinetuneJob:
     @property
     def schedule(self) -> Finetune:
         """The settings of the preset."""
-        return self.settings.of(self.preset)
+        section = self.settings.of(self.preset)
+        assert isinstance(section, Finetune), self.preset
+        return section
 
 
 def finetune(job: FinetuneJob, device: torch.device) -> Result:

@@ -83,7 +83,7 @@ class Result:
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
                 f"this is not a row of metrics: {_in_short(error)} while reading {_in_short(row)}",
-                "pass the .json files that `cocon linear`, `retrieval`, `finetune` and `ensemble` write",
+                "pass the .json files that `cocon evaluate`, `finetune` and `ensemble` write",
             ) from error
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 
 from cocon.config.schema import Relations, Section
 from cocon.datasets.manifest import read_manifest
 from cocon.errors import ConfigError, DatasetError
-from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.compared import Compared
-from cocon.evaluation.ensemble import VIEW, fuse_probabilities, fuse_retrieval, view_weights
+from cocon.evaluation.ensemble import VIEW, fuse_features, fuse_probabilities, view_weights
 from cocon.evaluation.features import Features, check_known, read_features
 from cocon.evaluation.metrics import Result, Task
 from cocon.evaluation.neighbours import Likeness, likeness, write_likeness
@@ -20,25 +17,13 @@ from cocon.evaluation.relations import ClassRelations, relate, write_relations
 from cocon.evaluation.scores import ClassScores, write_result
 from cocon.evaluation.settings import EnsembleSettings
 from cocon.evaluation.splits import Split, labelled_split
-from cocon.files import check_output, output_file
+from cocon.files import check_output
+from cocon.protocols import PROTOCOLS
 
 
 def dataset_name(manifest: Path) -> str:
     """The data set that a manifest belongs to: the name of its folder, as in results/demo/manifest.csv."""
     return manifest.resolve().parent.name
-
-
-def add_features_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that all protocols on cached features share."""
-    parser.add_argument("--manifest", required=True, type=Path, help="table of the videos")
-    parser.add_argument("--features", required=True, type=Path, help="what `cocon features` wrote")
-    parser.add_argument("--split", required=True, help="name of the split, for instance 1")
-    parser.add_argument(
-        "--output", required=True, type=output_file, help=".json of metrics; scores are written next to it"
-    )
-    parser.add_argument("--name", default="", help="name of the row in the table; default: the protocol")
-    parser.add_argument("--settings", default="{}", help="keys of the recipe's evaluation: JSON or a file")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
 
 
 def evaluate_features(
@@ -53,10 +38,10 @@ def evaluate_features(
     output: Path,
     name: str = "",
 ) -> Result:
-    """Judge one file of features by ``protocol`` and write ``output`` (.json and .npz).
+    """Evaluate one file of features by ``protocol`` and write ``output`` (.json and .npz).
 
     Args:
-        protocol: Name of a module of `cocon.evaluation` with ``evaluate(task, split, features, settings)``.
+        protocol: One of `PROTOCOLS` that reads features.
         manifest: Table of the videos; its folder is the name of the data set.
         features: What ``cocon features`` wrote.
         split: Name of the split.
@@ -73,7 +58,7 @@ def evaluate_features(
     table = read_features(features)
     task = Task(dataset_name(manifest), table.pretraining, table.view, name or protocol, split, seed)
     chosen = _split(manifest, split, {features: table})
-    evaluate = import_module(f"cocon.evaluation.{protocol}").evaluate
+    evaluate = PROTOCOLS[protocol].load()
     return write_result(evaluate(task, chosen, table, settings), output, bootstrap)
 
 
@@ -92,8 +77,8 @@ def evaluate_ensemble(
 
     Args:
         protocol: Whose results are fused.
-        inputs: By view, the ``.npz`` of scores; for retrieval the file of features.
-        settings: Weights, ranks and resamples.
+        inputs: By view, the ``.npz`` of scores; of a protocol that joins features the file of these.
+        settings: Weights, resamples, and the sections of protocols that join features.
         output: The ``.json`` file.
         manifest: Needed with features only; scores record what was evaluated.
         split: As ``manifest``.
@@ -105,7 +90,7 @@ def evaluate_ensemble(
         DatasetError: The inputs are missing or do not belong together.
     """
     weights = view_weights(inputs, dict(settings.ensemble.items()))
-    if PROTOCOLS[protocol].fused_from == "scores":
+    if not PROTOCOLS[protocol].joined:
         loaded = {view: ClassScores.load(path) for view, path in inputs.items()}
         _check_views({view: scores.task.view for view, scores in loaded.items()})
         return write_result(fuse_probabilities(loaded, weights), output, settings.bootstrap)
@@ -115,7 +100,7 @@ def evaluate_ensemble(
     _check_views({view: features.view for view, features in tables.items()})
     task = Task(dataset_name(manifest), "", VIEW, name or protocol, split, seed)
     chosen = _split(manifest, split, {inputs[view]: table for view, table in tables.items()})
-    scores = fuse_retrieval(task, chosen, tables, weights, settings.retrieval)
+    scores = fuse_features(protocol, task, chosen, tables, weights, settings.of(protocol))
     return write_result(scores, output, settings.bootstrap)
 
 

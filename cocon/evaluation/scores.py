@@ -250,7 +250,7 @@ def _reading(path: Path) -> AbstractContextManager[None]:
         "file of scores",
         DatasetError,
         missing="run the protocol for this view",
-        damaged="pass the .npz file that `cocon linear` or `cocon finetune` wrote for this view; "
+        damaged="pass the .npz file that `cocon evaluate` or `cocon finetune` wrote for this view; "
         "if it is one, delete it and run the protocol again",
     )
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from cocon.config.schema import (
-    Clip,
-    Evaluation,
-    Finetune,
-    FinetuneCoclr,
-    FinetuneDpc,
-    FinetuneMemdpc,
-    Linear,
-    LinearSgd,
-    PositiveInt,
-    Relations,
-    Retrieval,
-    Section,
-    ViewName,
-)
+from pydantic import Field, create_model
+
+from cocon.config.schema import Clip, Evaluation, PositiveInt, Relations, Section, ViewName
+from cocon.config.schema.protocols import sections_of
+from cocon.protocols import FEATURES, FRAMES, PROTOCOLS, that_read
 
 _DEFAULT = Evaluation()
 _BOOTSTRAP: PositiveInt = Field(_DEFAULT.bootstrap, description="resamples for the 95 % interval")
@@ -30,42 +21,47 @@ class FeaturesSettings(Section):
     clip: Clip | None = Field(None, description="what a window is; as in pretraining when left out")
 
 
-class LinearSettings(Section):
-    """Of ``cocon linear``."""
+class ProtocolSettings(Section):
+    """A section for each of several protocols; one of them counts."""
 
-    linear: Linear = Linear()
-    bootstrap: PositiveInt = _BOOTSTRAP
-
-
-class RetrievalSettings(Section):
-    """Of ``cocon retrieval``."""
-
-    retrieval: Retrieval = Retrieval()
-    bootstrap: PositiveInt = _BOOTSTRAP
-
-
-class FinetuneSettings(Section):
-    """Of ``cocon finetune``; of the presets one section counts."""
-
-    finetune: Finetune = Finetune()
-    finetune_dpc: FinetuneDpc = FinetuneDpc()
-    finetune_memdpc: FinetuneMemdpc = FinetuneMemdpc()
-    finetune_coclr: FinetuneCoclr = FinetuneCoclr()
-    linear_sgd: LinearSgd = LinearSgd()
-    clip: Clip | None = Field(None, description="what a window is; as in pretraining when left out")
-    bootstrap: PositiveInt = _BOOTSTRAP
-
-    def of(self, preset: str) -> Finetune:
-        """The section of a preset."""
-        section: Finetune = getattr(self, preset)
+    def of(self, protocol: str) -> Section:
+        """The section of a protocol."""
+        section: Section = getattr(self, protocol)
         return section
 
 
-class EnsembleSettings(Section):
-    """Of ``cocon ensemble``; ``retrieval`` matters to that protocol only."""
+if TYPE_CHECKING:
+    _OnFeatures = ProtocolSettings
+    _OnFrames = ProtocolSettings
+    _Joined = ProtocolSettings
+else:
+
+    def _with(names: Iterable[str], title: str) -> type[ProtocolSettings]:
+        sections = sections_of(names)
+        return create_model(title, __base__=ProtocolSettings, __module__=__name__, **sections)
+
+    _OnFeatures = _with(that_read(FEATURES), "OnFeatures")
+    _OnFrames = _with(that_read(FRAMES), "OnFrames")
+    _Joined = _with([name for name, protocol in PROTOCOLS.items() if protocol.joined], "Joined")
+
+
+class EvaluateSettings(_OnFeatures):
+    """Of ``cocon evaluate``; the section of the protocol counts."""
+
+    bootstrap: PositiveInt = _BOOTSTRAP
+
+
+class FinetuneSettings(_OnFrames):
+    """Of ``cocon finetune``; of the presets one section counts."""
+
+    clip: Clip | None = Field(None, description="what a window is; as in pretraining when left out")
+    bootstrap: PositiveInt = _BOOTSTRAP
+
+
+class EnsembleSettings(_Joined):
+    """Of ``cocon ensemble``; a section counts for protocols that join features."""
 
     ensemble: dict[ViewName, float] = Field(_DEFAULT.ensemble, description="weights of the late fusion")
-    retrieval: Retrieval = Retrieval()
     bootstrap: PositiveInt = _BOOTSTRAP
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from cocon.datasets.manifest import in_order
 from cocon.errors import DatasetError
-from cocon.evaluation import PROTOCOLS
 from cocon.evaluation.ensemble import VIEW
 from cocon.evaluation.metrics import Result, Task
 from cocon.files import write_csv, write_json
 from cocon.loading import as_type, read_object, reading
 from cocon.pretrainings import PRETRAININGS
+from cocon.protocols import PROTOCOLS
 from cocon.views import VIEWS
 
 _OURS = "pass a .json file that CoCon wrote; if it is one, delete it and run the evaluation again"
@@ -167,7 +167,7 @@ def _format_group(dataset: str, protocol: str, results: list[Result]) -> str:
     named = f"split {splits[0]}" if len(splits) == 1 else f"mean ± sd of splits {listed_splits(splits)}"
     counts = [max(result.n for result in results if result.task.split == split) for split in splits]
     videos = "-".join(f"{count}" for count in dict.fromkeys((min(counts), max(counts))))
-    title = PROTOCOLS[protocol].title if protocol in PROTOCOLS else protocol
+    title = PROTOCOLS[protocol].heading if protocol in PROTOCOLS else protocol
     return f"{dataset}: {title}, % ({named}, {videos} test videos)\n" + aligned(table)
 
 

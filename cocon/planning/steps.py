@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cocon.config.schema import (
-    FRAME_PROTOCOLS,
     Config,
     Finetune,
     Linear,
@@ -21,6 +20,7 @@ from cocon.planning.extraction import ExtractionCosts
 from cocon.planning.rates import Rate, Rates
 from cocon.planning.timeline import Step
 from cocon.pretrainings import RANDOM, STAGE1, WITHOUT_STAGE1
+from cocon.protocols import FEATURES, FRAMES, PROTOCOLS
 from cocon.workflow.dependencies import passes
 from cocon.workflow.running import running_settings
 
@@ -124,7 +124,7 @@ class Plan:
         if self.roles.listed == 1 or not own:
             return 1
         evaluation = self.recipe.evaluation
-        on_features = any(evaluation.kind(name) not in FRAME_PROTOCOLS for name in evaluation.protocols)
+        on_features = any(PROTOCOLS[evaluation.kind(name)].reads == FEATURES for name in evaluation.protocols)
         return 1 + self.splits + on_features
 
     def _extraction(self, after: tuple[str, ...]) -> Iterator[Step]:
@@ -233,23 +233,29 @@ class Plan:
         judged = []
         for view in views:
             ready = ("index", extracted[view], *([] if self.encoders_from else [encoder.format(view)]))
-            if kind in FRAME_PROTOCOLS:
+            if PROTOCOLS[kind].reads == FRAMES:
                 step = self._on_frames(protocol, name, view, splits, ready)
             else:
                 yield self._features(name, view, ready)
                 after = (f"features {name} {view}",)
-                step = Step(f"{protocol} {name} {view}", kind, splits, self._cheap(protocol), after=after)
+                step = Step(
+                    f"{protocol} {name} {view}",
+                    "evaluate_features",
+                    splits,
+                    self._cheap(protocol),
+                    after=after,
+                )
             judged.append(step.name)
             yield step
         if len(views) > 1:
             features = tuple(f"features {name} {view}" for view in views)
-            retrieval = kind == "retrieval"
+            joined = bool(PROTOCOLS[kind].joined)
             yield Step(
                 name=f"{protocol} {name} ensemble",
-                rule="ensemble_retrieval" if retrieval else "ensemble_scores",
+                rule="ensemble",
                 jobs=splits,
-                seconds=len(views) * self._cheap(protocol) if retrieval else 0.0,
-                after=features if retrieval else tuple(judged),
+                seconds=len(views) * self._cheap(protocol) if joined else 0.0,
+                after=features if joined else tuple(judged),
             )
 
     def _cheap(self, protocol: str) -> float:
@@ -274,7 +280,7 @@ class Plan:
 
     def _on_frames(self, protocol: str, name: str, view: str, splits: int, ready: tuple[str, ...]) -> Step:
         """Training a clip costs what it costs in stage 1, of the same networks; frozen ones are only run."""
-        section = self.recipe.evaluation.section(protocol)
+        section, kind = self.recipe.evaluation.section(protocol), self.recipe.evaluation.kind(protocol)
         assert isinstance(section, Finetune)
         trained = (self.rates.alone if section.backbone_rate else self.rates.judged)[view]
         batch = section.model_copy(update={"batch_size": min(section.batch_size, max(1, self.roles.train))})
@@ -285,7 +291,7 @@ class Plan:
             rule="finetune",
             jobs=splits,
             seconds=clips * self.seconds(trained) + tested * self.seconds(self.rates.judged[view]),
-            threads=self.config.jobs.finetune.threads,
+            threads=getattr(self.config.jobs, PROTOCOLS[kind].job).threads,
             gpus=self.gpus_per_job,
             bytes=splits * self.roles.test * self.roles.classes * _FLOAT,
             after=ready,

@@ -15,8 +15,9 @@ from cocon.evaluation.metrics import is_rank
 from cocon.evaluation.published import SOURCES, Published, published
 from cocon.evaluation.summary import listed_splits, seen_sentence
 from cocon.pretrainings import PRETRAININGS, RANDOM
+from cocon.protocols import PROTOCOLS
 from cocon.report.charts import Dot, interval_plot
-from cocon.report.inputs import ENSEMBLE, PROTOCOLS, Inputs, Section, order_pretrainings
+from cocon.report.inputs import ENSEMBLE, Inputs, Section, order_pretrainings
 from cocon.report.marks import MARKERS, mark_of
 
 
@@ -116,7 +117,7 @@ def section(inputs: Inputs) -> Headline:
     names = order_pretrainings({row["pretraining"] for row in inputs.rows})
     page.legend = [(name, *mark_of(name), _title(name)) for name in names]
     page.published = [
-        (PROTOCOLS[protocol], figure)
+        (PROTOCOLS[protocol].title, figure)
         for protocol in order
         if protocol in PROTOCOLS
         for figure in published(inputs.settings.kind, protocol)
@@ -174,8 +175,9 @@ def _table(inputs: Inputs, protocol: str) -> Table:
     }
     flat = [cell for row in cells.values() for cell in row.values()]
     chance = sum(cell.chance for cell in flat) / len(flat)
+    title = PROTOCOLS[protocol].title if protocol in PROTOCOLS else protocol
     return Table(
-        protocol, PROTOCOLS.get(protocol, protocol), pretrainings, views, cells, best, chance,
+        protocol, title, pretrainings, views, cells, best, chance,
         _plot(pretrainings, views, cells, chance),
     )  # fmt: skip
 

@@ -25,7 +25,6 @@ from cocon.shards import ShardSet, VideoInfo, membership
 from cocon.views import VIEWS
 
 ENSEMBLE = "ensemble"
-PROTOCOLS = {"linear": "Linear probe", "finetune": "Fine-tuning", "retrieval": "Retrieval"}
 
 UNREADABLE = (
     *(CoConError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cocon.report.inputs import Inputs, Section
+from cocon.pretrainings import PRETRAININGS
+from cocon.report.inputs import ENSEMBLE, Inputs, Section
+from cocon.views import VIEWS
+
+_EVALUATED = "|".join([*VIEWS, ENSEMBLE])
+#: the benchmark file of what an evaluation makes of one pretraining, with its view if it has one
+_EVALUATION = re.compile(rf"(.+?)_(?:{'|'.join(PRETRAININGS)})(?:_(?:{_EVALUATED}))?_split\w+")
 
 
 @dataclass(frozen=True)
@@ -118,8 +125,8 @@ def read_benchmarks(folder: Path) -> list[Job]:
 def stage_of(parts: tuple[str, ...]) -> str:
     """The stage that a benchmark file belongs to, from its path without the suffix.
 
-    ``extract/mask_pose_00003`` is "extract mask + pose", ``evaluation/linear_cocon_rgb_split1`` is
-    "linear"; elsewhere the folder is the stage, and pretrainings are told apart.
+    ``extract/mask_pose_00003`` is "extract mask + pose", ``evaluation/linear_sgd_cocon_rgb_split1`` is
+    "linear_sgd"; elsewhere the folder is the stage, and pretrainings are told apart.
     """
     folder, *names = parts
     if not names:
@@ -128,7 +135,8 @@ def stage_of(parts: tuple[str, ...]) -> str:
     if folder == "extract":
         return f"extract {name.rpartition('_')[0].replace('_', ' + ')}"
     if folder == "evaluation":
-        return name.partition("_")[0]
+        found = _EVALUATION.fullmatch(name)
+        return found[1] if found else name.partition("_split")[0]
     if folder == "pretrain":
         return f"pretrain {name.replace('stage1_', 'stage1, ')}"
     return folder

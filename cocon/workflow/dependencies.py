@@ -34,7 +34,8 @@ from cocon.config.schema import (
 from cocon.config.schema import Pretraining as PretrainingSection
 from cocon.encoders import SHAPE
 from cocon.pretrainings import PRESETS, WITHOUT_STAGE1, keys_read
-from cocon.versions import EXTRACTION, STAGES
+from cocon.protocols import PROTOCOLS
+from cocon.versions import EXTRACTION, STAGES, version_of
 from cocon.views import VIEWS
 from cocon.workflow.running import RUNNING
 
@@ -343,7 +344,7 @@ def protocol(recipe: Recipe, name: str, view: str, seed: int) -> Document:
     if isinstance(evaluation.section(name), Finetune):
         settings |= clip_settings(recipe.clip, [view], without={"predicted_blocks"})
         return {"version": STAGES["finetune"], "kind": kind, "settings": settings, "seed": seed}
-    return {"version": STAGES[kind], "settings": settings, "seed": seed}
+    return {"version": version_of(kind), "settings": settings, "seed": seed}
 
 
 def fusion(recipe: Recipe, name: str, views: Sequence[str], seed: int) -> Document:
@@ -355,8 +356,8 @@ def fusion(recipe: Recipe, name: str, views: Sequence[str], seed: int) -> Docume
     if weights != {view: usual.get(view) for view in views}:
         document["ensemble"] = weights
     kind = evaluation.kind(name)
-    if kind == "retrieval":
-        document |= {"retrieval": changed(evaluation.section(name), {"like"})}
+    if PROTOCOLS[kind].joined:
+        document |= {kind: changed(evaluation.section(name), {"like"})}
     settings = _filled(document, evaluation)
     return {"version": STAGES["ensemble"], "kind": kind, "settings": settings, "seed": seed}
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from cocon.config.schema import FRAME_PROTOCOLS, Config, Recipe
+from cocon.config.schema import Config, Recipe
 from cocon.datasets.splits import ANY
 from cocon.pretrainings import RANDOM, STAGE1, start_of
+from cocon.protocols import FRAMES, PROTOCOLS
 from cocon.workflow import dependencies
 from cocon.workflow.dependencies import Document, fingerprint_of, split_of_part
 from cocon.workflow.lists import VideoLists
@@ -204,7 +205,7 @@ class Documents:
         """The metrics of a view."""
         recipe, view = self._recipe(wildcards), wildcards.view
         document = dependencies.protocol(recipe, wildcards.protocol, view, self._seed(wildcards))
-        if recipe.evaluation.kind(wildcards.protocol) in FRAME_PROTOCOLS:
+        if PROTOCOLS[recipe.evaluation.kind(wildcards.protocol)].reads == FRAMES:
             table = self._table(wildcards.dataset, labels=True, split=self._split(wildcards))
             return document | {"after": self._before_evaluation(wildcards, view, table)}
         return document | {"after": self._features_and_split(wildcards, view)}
@@ -213,7 +214,7 @@ class Documents:
         """The metrics of all views together."""
         recipe, views = self._recipe(wildcards), self._views(wildcards)
         document = dependencies.fusion(recipe, wildcards.protocol, views, self._seed(wildcards))
-        if recipe.evaluation.kind(wildcards.protocol) == "retrieval":
+        if PROTOCOLS[recipe.evaluation.kind(wildcards.protocol)].joined:
             after = {view: self._features_and_split(wildcards, view) for view in views}
         else:
             after = {view: self._metrics(wildcards, view) for view in views}
@@ -396,5 +397,5 @@ class Documents:
         """How fine-tuning runs, as a part of the command's settings."""
         evaluation = self._recipe(wildcards).evaluation
         section = evaluation.section(wildcards.protocol)
-        running = running_settings(self.config.jobs.finetune, section)
-        return {evaluation.kind(wildcards.protocol): running}
+        kind = evaluation.kind(wildcards.protocol)
+        return {kind: running_settings(getattr(self.config.jobs, PROTOCOLS[kind].job), section)}

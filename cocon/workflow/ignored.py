@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cocon.config.schema import FRAME_PROTOCOLS, PROTOCOLS, Config, Section
+from cocon.config.schema import Config, Section
+from cocon.protocols import FRAMES, PROTOCOLS
 
 
 def ignored_keys(config: Config) -> Iterator[str]:
@@ -43,7 +44,7 @@ def _of_recipe(config: Config, name: str) -> Iterator[str]:
         if protocol not in used:
             place = f"{prefix}.evaluation.{'own.' * (protocol in evaluation.own)}{protocol}"
             yield f"{place} is not read: it is not among the protocols"
-    on_frames = [evaluation.kind(protocol) in FRAME_PROTOCOLS for protocol in evaluation.protocols]
+    on_frames = [PROTOCOLS[evaluation.kind(name)].reads == FRAMES for name in evaluation.protocols]
     if not any(on_frames) and "finetune_pretrainings" in evaluation.model_fields_set:
         yield f"{prefix}.evaluation.finetune_pretrainings is not read: no protocol trains on frames"
     if all(on_frames) and "pretrainings" in evaluation.model_fields_set:

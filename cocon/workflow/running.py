@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cocon.config.schema import Config, Probing, Running
+from cocon.protocols import PROTOCOLS
 
 RUNNING: frozenset[str] = frozenset({*Running.model_fields, *Probing.model_fields})
 """Keys that say how a training runs, and change nothing about its result."""
@@ -45,7 +46,8 @@ def moved_keys(config: Config) -> Iterator[str]:
         for protocol in sorted({*evaluation.model_fields_set, *evaluation.own} - {"own"}):
             section = evaluation.own.get(protocol) or getattr(evaluation, protocol)
             if isinstance(section, Running):
-                places.append((f"evaluation.{protocol}", section, "finetune"))
+                job = PROTOCOLS[evaluation.kind(protocol)].job
+                places.append((f"evaluation.{protocol}", section, job))
         for place, section, job in places:
             for key in sorted(RUNNING & section.model_fields_set):
                 yield f"recipes.{name}.{place}.{key} is now under jobs.{job}"

@@ -56,7 +56,8 @@ def test_features_serve_the_linear_probe_with_coverage(striped: Path) -> None:
     assert _features(striped) == 0
     output = striped / "linear.json"
     arguments = ["--manifest", str(striped / "manifest.csv"), "--features", str(striped / "features.h5")]
-    assert main(["linear", *arguments, "--split", "1", "--output", str(output)]) == 0
+    where = ["--split", "1", "--output", str(output)]
+    assert main(["evaluate", "--protocol", "linear", *arguments, *where]) == 0
     row = read_json(output)
     assert (row["n"], row["coverage"]) == (5, pytest.approx(5 / 6))
     assert row["top1"] > 0.5

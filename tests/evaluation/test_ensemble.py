@@ -12,7 +12,7 @@ from cocon.config.schema import Retrieval
 from cocon.datasets.manifest import Video
 from cocon.errors import ConfigError, DatasetError
 from cocon.evaluation import retrieval
-from cocon.evaluation.ensemble import fuse_probabilities, fuse_retrieval
+from cocon.evaluation.ensemble import fuse_features, fuse_probabilities
 from cocon.evaluation.features import Features
 from cocon.evaluation.metrics import Task
 from cocon.evaluation.scores import ClassScores, write_result
@@ -131,7 +131,7 @@ def test_retrieval_adds_cosines(
 ) -> None:
     split = labelled_split(make_videos(8, 20), "1")
     task = make_task("retrieval")
-    fused = fuse_retrieval(task, split, complementary, {"rgb": 2.0, "flow": 2.0}, Retrieval())
+    fused = fuse_features("retrieval", task, split, complementary, {"rgb": 2.0, "flow": 2.0}, Retrieval())
     alone = [
         retrieval.evaluate(task, split, features, Retrieval()).hits().mean()
         for features in complementary.values()
@@ -153,8 +153,8 @@ def test_retrieval_with_one_weight_is_that_view(
     make_videos: MakeVideos, make_task: MakeTask, complementary: dict[str, Features]
 ) -> None:
     split = labelled_split(make_videos(8, 20), "1")
-    fused = fuse_retrieval(
-        make_task("retrieval"), split, complementary, {"rgb": 0.0, "flow": 1.0}, Retrieval()
+    fused = fuse_features(
+        "retrieval", make_task("retrieval"), split, complementary, {"rgb": 0.0, "flow": 1.0}, Retrieval()
     )
     alone = retrieval.evaluate(make_task("retrieval"), split, complementary["flow"], Retrieval())
     np.testing.assert_array_equal(fused.neighbours, alone.neighbours)
@@ -165,7 +165,8 @@ def test_retrieval_refuses_features_of_two_pretrainings(
 ) -> None:
     views = {**complementary, "flow": replace(complementary["flow"], pretraining="random")}
     with pytest.raises(DatasetError, match="the pretraining of the views"):
-        fuse_retrieval(
+        fuse_features(
+            "retrieval",
             make_task("retrieval"),
             labelled_split(make_videos(8, 20), "1"),
             views,

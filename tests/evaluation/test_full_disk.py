@@ -49,8 +49,8 @@ def commands(root: Path, out: Path) -> dict[str, list[str]]:
     score = [f"mask={root}/linear.npz"]
     return {
         "features": ["features", *data, *video, "--output", f"{out}/features.h5"],
-        "linear": ["linear", *judge, "--output", f"{out}/linear.json"],
-        "retrieval": ["retrieval", *judge, "--output", f"{out}/retrieval.json"],
+        "linear": ["evaluate", "--protocol", "linear", *judge, "--output", f"{out}/linear.json"],
+        "retrieval": ["evaluate", "--protocol", "retrieval", *judge, "--output", f"{out}/retrieval.json"],
         "ensemble": ["ensemble", "--protocol", "linear", "--inputs", *score, "--output", f"{out}/e.json"],
         "relations": [
             *("relations", "--manifest", f"{root}/manifest.csv", "--features", f"mask={root}/features.h5"),

@@ -32,7 +32,7 @@ def folder(
 def _judge(folder: Path, protocol: str, view: str, *more: str) -> int:
     output = folder / view / f"{protocol}.json"
     paths = ["--manifest", str(folder / "manifest.csv"), "--features", str(folder / f"{view}.h5")]
-    return main([protocol, *paths, "--split", "1", "--output", str(output), *more])
+    return main(["evaluate", "--protocol", protocol, *paths, "--split", "1", "--output", str(output), *more])
 
 
 def _fuse(folder: Path, protocol: str, suffix: str, *more: str) -> int:

@@ -425,6 +425,21 @@ def test_resources_sum_by_stage_and_by_kind(inputs: Inputs) -> None:
     assert page.storage[0].per_video == pytest.approx(rgb.stat().st_size / 24)
 
 
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("linear_cocon_rgb_split1", "linear"),
+        ("linear_sgd_cmc_sync_ensemble_split1", "linear_sgd"),
+        ("finetune_dpc_cocon_nce_flow_split2", "finetune_dpc"),
+        ("my_cocon_cocon_pose_split1", "my_cocon"),
+        ("relations_cpc_sync_split1", "relations"),
+        ("frame_size_split1", "frame_size"),
+    ],
+)
+def test_evaluations_are_booked_under_their_protocol(name: str, stage: str) -> None:
+    assert resources.stage_of(("evaluation", name)) == stage
+
+
 def test_splits_with_encoders_of_their_own_count_as_well(tmp_path: Path) -> None:
     for folder, seconds in (("benchmarks", 2), ("split2/benchmarks", 3), ("split10/benchmarks", 4)):
         (tmp_path / folder / "pretrain").mkdir(parents=True)

@@ -131,13 +131,12 @@ def follows(
     jobs["pretrain_stage2"] = int(stage2)
     jobs["encoder"] = len(VIEWS) * int(stage2)
     jobs["features"] = len(found)
-    jobs["linear"] = len(everything if linear else found)
-    jobs["retrieval"] = len(everything if retrieval else found)
+    jobs["evaluate_features"] = len(everything if linear else found) + len(everything if retrieval else found)
     jobs["finetune"] = len(tuned)
     by_linear = set(PRETRAININGS) if linear or fusion else by_features
     by_tuned = set(FINETUNED) if fusion else {name for name, _ in tuned}
-    jobs["ensemble_scores"] = len(by_linear) + len(by_tuned)
-    jobs["ensemble_retrieval"] = len(set(PRETRAININGS) if retrieval or fusion else by_features)
+    by_retrieval = set(PRETRAININGS) if retrieval or fusion else by_features
+    jobs["ensemble"] = len(by_linear) + len(by_tuned) + len(by_retrieval)
     if any(jobs.values()) or summary:
         jobs.update(summary=1, page=1, eval_mine=1)
     return {name: count for name, count in jobs.items() if count}
@@ -475,7 +474,7 @@ def test_a_protocol_more_evaluates_only_that(project: Project) -> None:
     plan = project.after(
         with_key("recipes.r.evaluation.protocols", ["linear", "retrieval", "finetune", "linear_sgd"])
     )
-    assert plan == {"finetune": 8, "ensemble_scores": 2, "summary": 1, "page": 1, TARGET: 1}
+    assert plan == {"finetune": 8, "ensemble": 2, "summary": 1, "page": 1, TARGET: 1}
 
 
 def test_a_pretraining_more_trains_only_that(project: Project) -> None:
@@ -484,10 +483,8 @@ def test_a_pretraining_more_trains_only_that(project: Project) -> None:
         "pretrain_stage2": 1,
         "encoder": 4,
         "features": 4,
-        "linear": 4,
-        "retrieval": 4,
-        "ensemble_scores": 1,
-        "ensemble_retrieval": 1,
+        "evaluate_features": 4 + 4,
+        "ensemble": 2,
         "summary": 1,
         "page": 1,
         TARGET: 1,

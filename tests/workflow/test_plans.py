@@ -39,11 +39,9 @@ def whole_plan(dataset: str, shards: int, splits: int) -> dict[str, int]:
         "pretrain_stage2": 1,
         "encoder": 4,
         "features": 3 * 4,
-        "linear": 3 * 4 * splits,
-        "retrieval": 3 * 4 * splits,
+        "evaluate_features": 2 * 3 * 4 * splits,  # linear probe and retrieval
         "finetune": 2 * 4 * splits,
-        "ensemble_scores": (3 + 2) * splits,
-        "ensemble_retrieval": 3 * splits,
+        "ensemble": (2 * 3 + 2) * splits,
         "summary": 1,
         "page": 1,
         f"eval_{dataset}": 1,
@@ -177,7 +175,7 @@ def test_a_folder_of_the_users_own(workflow, tmp_path: Path) -> None:
     workflow.configure({"views": ["rgb"], "datasets": {"mine": mine}, "recipes": {"r": FEW_VIDEOS}})
     one_view = workflow.plan("eval_mine")
     assert one_view["extract"] == 1
-    assert "ensemble_scores" not in one_view
+    assert "ensemble" not in one_view
     assert "extract_persons" not in one_view
 
 
@@ -253,7 +251,7 @@ def test_a_config_typo_is_named(workflow) -> None:
 def test_the_shipped_demo(workflow, repository: Path) -> None:
     shutil.copy(repository / "config.yaml", workflow.folder)
     plan = workflow.plan("eval_demo")
-    two_encoders = {"features": 8, "linear": 8, "retrieval": 8, "ensemble_scores": 2, "ensemble_retrieval": 2}
+    two_encoders = {"features": 8, "evaluate_features": 2 * 8, "ensemble": 2 * 2}
     expected = whole_plan("demo", 4, 1) | two_encoders | {"render_demo": 1, "score_shards_demo": 1}
     for unused in ("pretrain_stage1", "finetune"):  # it trains cmc_sync, and has no fine-tuning
         del expected[unused]
@@ -419,10 +417,8 @@ def test_ablations(workflow, tmp_path: Path) -> None:
         "pretrain_stage2": 2 * 2,
         "encoder": 2 * 2 * 2,
         "features": 2 * runs,
-        "linear": 2 * runs,
-        "retrieval": 2 * runs,
-        "ensemble_scores": runs,
-        "ensemble_retrieval": runs,
+        "evaluate_features": 2 * 2 * runs,
+        "ensemble": 2 * runs,
         "relations": runs,
         "neighbours": runs,
         "frame_size": 1,
@@ -495,7 +491,7 @@ def test_the_paper_s_table_is_one_plan(workflow, repository: Path, tmp_path: Pat
         "encoder": 4 + 2 + 2,
         # Per split, cocon in all views; random networks twice; stage 1 wherever DPC's figure is published.
         "finetune": 3 * ((4 + 2) + (4 + 1) + 4 * (2 + 1)),
-        "ensemble_scores": 3 * 6,
+        "ensemble": 3 * 6,
         "paper_cells": 6,
         "reproduce_paper": 1,
     }
@@ -524,19 +520,22 @@ def test_protocols_of_the_users_own(workflow, tmp_path: Path) -> None:
     recipes = {"r": FEW_VIDEOS | {"evaluation": evaluation}}
     workflow.configure({"views": ["rgb", "flow"], "datasets": {"mine": mine}, "recipes": recipes})
     plan = workflow.plan("eval_mine")
-    found = {name: plan.get(name) for name in ("linear", "retrieval", "finetune")}
-    assert found == {"linear": None, "retrieval": 2 * 2 * 2, "finetune": 2 * 2}
-    assert (plan["ensemble_retrieval"], plan["ensemble_scores"]) == (4, 2)
+    assert (plan["evaluate_features"], plan["finetune"], plan["ensemble"]) == (2 * 2 * 2, 2 * 2, 4 + 2)
     target = "results/mine/evaluation/cocon/ensemble"
     commands = " ".join(
         workflow.run(
-            "--dry-run", "--printshellcmds", f"{target}/short_split1.json", f"{target}/near_split1.json"
+            *("--dry-run", "--printshellcmds", f"{target}/short_split1.json", f"{target}/near_split1.json"),
+            "results/mine/evaluation/cocon/rgb/near_split1.json",
         ).split()
     )
     assert "--preset finetune_dpc --name short" in commands
     assert '"epochs":3' in commands
-    assert "cocon ensemble --protocol finetune_dpc --inputs rgb=results/mine" in commands
-    assert "--split 1 --name near --settings" in commands
+    assert "cocon evaluate --protocol retrieval --manifest results/mine/manifest.csv --features" in commands
+    of_scores, of_features = sorted(re.findall(r"cocon ensemble [^>]*", commands))
+    assert "--protocol finetune_dpc --inputs rgb=results/mine/evaluation/" in of_scores
+    assert "--manifest" not in of_scores
+    assert "--protocol retrieval --inputs rgb=results/mine/features/" in of_features
+    assert "--manifest results/mine/manifest.csv --split 1 --name near --settings" in of_features
     assert workflow.plan("results/mine/evaluation/cocon/rgb/short_split1.safetensors")["finetune"] == 1
 
 

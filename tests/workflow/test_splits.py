@@ -89,8 +89,8 @@ def changed(number: int, **values: str) -> Rows:
 
 
 #: of one split: two views, and their ensemble, by linear probe and retrieval, and by fine-tuning
-RANDOM = {"linear": 2, "retrieval": 2, "ensemble_scores": 1, "ensemble_retrieval": 1}
-JUDGED = {"linear": 4, "retrieval": 4, "finetune": 2, "ensemble_scores": 3, "ensemble_retrieval": 2}
+RANDOM = {"evaluate_features": 2 + 2, "ensemble": 2}
+JUDGED = {"evaluate_features": 4 + 4, "finetune": 2, "ensemble": 5}
 TRAINED = {"pretrain_stage1": 2, "pretrain_stage2": 1, "encoder": 2}
 END = {"summary": 1, "page": 1, TARGET: 1}
 
@@ -266,8 +266,8 @@ def test_an_ablation_is_of_all_splits_and_seeds(tmp_path: Path) -> None:
     assert (
         "results/mine/seed1/evaluation/{random}/{rgb,flow,ensemble}/{linear,retrieval}_split2.json" in shown
     )
-    assert (second["pretrain_stage2"], second["linear"], second["frame_size"]) == (2 * 2, 3 * 2 * 2, 1)
-    assert (together["pretrain_stage2"], together["linear"]) == (2 * 2, 3 * 2 * trained)
+    assert (second["pretrain_stage2"], second["evaluate_features"], second["frame_size"]) == (4, 3 * 2 * 4, 1)
+    assert (together["pretrain_stage2"], together["evaluate_features"]) == (2 * 2, 2 * 3 * 2 * trained)
 
 
 def test_an_ablation_of_a_split_that_is_not_there(tmp_path: Path) -> None:

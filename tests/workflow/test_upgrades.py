@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -51,14 +52,15 @@ TARGETS = ("eval_demo", "ablation_few", "export_demo", "score_demo")
 
 
 def records(planner: Planner) -> dict[str, dict[str, list[str]]]:
-    """What Snakemake keeps of each rule's first job, by rule: what a result is compared with."""
+    """What Snakemake keeps of the first job of each rule and protocol: what a result is compared with."""
     found: dict[str, dict[str, list[str]]] = {}
     folder = planner.folder / ".snakemake" / "metadata"
     by_output = {base64.b64decode(path.name).decode(): path for path in folder.iterdir() if path.is_file()}
     for output, path in sorted(by_output.items()):
         record = json.loads(path.read_text())
         kept = {"output": output, "params": record["params"], "input": record["input"][:6]}
-        found.setdefault(record["rule"], kept)
+        protocol = re.fullmatch(r".*/evaluation/\w+/\w+/(\w+)_split1\.\w+", output)
+        found.setdefault(f"{record['rule']}, {protocol[1]}" if protocol else record["rule"], kept)
     return found
 
 
@@ -136,7 +138,7 @@ def test_results_of_version_0_1_0_are_taken_over(finished: Planner, tmp_path: Pa
         changed = copy.deepcopy(DOCUMENT)
         changed["recipes"]["r"]["evaluation"]["linear"]["max_iterations"] = 200
         old.configure(changed)
-        assert old.plan("eval_demo")["linear"] == 12
+        assert old.plan("eval_demo")["evaluate_features"] == 12
     finally:
         old.close()
 

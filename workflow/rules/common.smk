@@ -9,11 +9,12 @@ from snakemake.logging import logger
 
 from cocon.config.layers import merged
 from cocon.machine.host import gpu_count, keep_to_ourselves, put_commands_on_path
-from cocon.config.schema import FRAME_PROTOCOLS, PROTOCOLS, may_use_gpu
+from cocon.config.schema import may_use_gpu
 from cocon.config.load import load_config
 from cocon.errors import CoConError
 from cocon.patterns import expanded
 from cocon.pretrainings import PRESETS, PRETRAININGS
+from cocon.protocols import FEATURES, FRAMES, PROTOCOLS, that_read
 from cocon.machine.slurm import cancel_orphans
 from cocon.workflow import dependencies
 from cocon.workflow.dependencies import canonical
@@ -496,6 +497,17 @@ def scores_of_views(wildcards):
     folder = PATHS.evaluation(wildcards.dataset, wildcards.run, wildcards.pretraining)
     name = f"{wildcards.protocol}_split{wildcards.split}.npz"
     return [f"{folder}/{view}/{name}" for view in views_of(wildcards)]
+
+
+def fused_of_views(wildcards):
+    """What the ensemble of a protocol is made of: the views' features, or their scores."""
+    joined = PROTOCOLS[protocol_kind(wildcards)].joined
+    return features_of_views(wildcards) if joined else scores_of_views(wildcards)
+
+
+def manifest_of_joined(wildcards):
+    """The labels of joined features; scores have them."""
+    return manifest_of(wildcards) if PROTOCOLS[protocol_kind(wildcards)].joined else []
 
 
 def by_view(wildcards, input):

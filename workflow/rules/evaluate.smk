@@ -41,7 +41,7 @@ rule features:
         " --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
-rule linear:
+rule evaluate_features:
     input:
         manifest=manifest_of,
         features=f"{RUN}features/{{pretraining}}/{{view}}.h5",
@@ -53,7 +53,7 @@ rule linear:
     benchmark:
         f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
     wildcard_constraints:
-        protocol=protocols_like("linear"),
+        protocol=protocols_like(*that_read(FEATURES)),
     conda:
         beside_snakemake
     resources:
@@ -61,42 +61,13 @@ rule linear:
         runtime=growing(60),
     params:
         depends=tracked(DOCUMENTS.protocol),
+        kind=untracked(protocol_kind),
         settings=settings_in(DOCUMENTS.protocol),
         seed=untracked(seed_of),
     message:
-        "Linear probe of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
+        "{wildcards.protocol} of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
-        "cocon linear --manifest {input.manifest:q} --features {input.features:q} --split {wildcards.split:q}"
-        " --name {wildcards.protocol} --settings {params.settings:q} --seed {params.seed}"
-        " --output {output.metrics:q} > {log:q} 2>&1"
-
-
-rule retrieval:
-    input:
-        manifest=manifest_of,
-        features=f"{RUN}features/{{pretraining}}/{{view}}.h5",
-    output:
-        metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
-        scores=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.npz",
-    log:
-        f"{RUN}logs/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.log",
-    benchmark:
-        f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
-    wildcard_constraints:
-        protocol=protocols_like("retrieval"),
-    conda:
-        beside_snakemake
-    resources:
-        mem_mb=growing(4000),
-        runtime=growing(60),
-    params:
-        depends=tracked(DOCUMENTS.protocol),
-        settings=settings_in(DOCUMENTS.protocol),
-        seed=untracked(seed_of),
-    message:
-        "Retrieval by {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
-    shell:
-        "cocon retrieval --manifest {input.manifest:q} --features {input.features:q}"
+        "cocon evaluate --protocol {params.kind} --manifest {input.manifest:q} --features {input.features:q}"
         " --split {wildcards.split:q} --name {wildcards.protocol} --settings {params.settings:q}"
         " --seed {params.seed} --output {output.metrics:q} > {log:q} 2>&1"
 
@@ -115,7 +86,7 @@ rule finetune:
     benchmark:
         f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
     wildcard_constraints:
-        protocol=protocols_like(*FRAME_PROTOCOLS),
+        protocol=protocols_like(*that_read(FRAMES)),
     conda:
         beside_snakemake
     threads: job("finetune", "threads")
@@ -147,9 +118,11 @@ rule finetune:
         " --output {output.metrics:q} > {log:q} 2>&1"
 
 
-rule ensemble_scores:
+# Of scores, or of features joined and the labels of their videos: as the protocol has it.
+rule ensemble:
     input:
-        views=scores_of_views,
+        views=fused_of_views,
+        manifest=manifest_of_joined,
     output:
         metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
@@ -157,39 +130,6 @@ rule ensemble_scores:
         f"{RUN}logs/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.log",
     benchmark:
         f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
-    wildcard_constraints:
-        protocol=protocols_like("linear", *FRAME_PROTOCOLS),
-    conda:
-        beside_snakemake
-    resources:
-        mem_mb=growing(2000),
-        runtime=growing(10),
-    params:
-        depends=tracked(DOCUMENTS.fusion),
-        inputs=by_view,
-        kind=untracked(protocol_kind),
-        settings=settings_in(DOCUMENTS.fusion),
-        seed=untracked(seed_of),
-    message:
-        "Fusing the views of {wildcards.pretraining}: {wildcards.protocol} on {wildcards.dataset}"
-    shell:
-        "cocon ensemble --protocol {params.kind} --inputs {params.inputs:q}"
-        " --settings {params.settings:q} --seed {params.seed} --output {output.metrics:q} > {log:q} 2>&1"
-
-
-rule ensemble_retrieval:
-    input:
-        views=features_of_views,
-        manifest=manifest_of,
-    output:
-        metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
-        scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
-    log:
-        f"{RUN}logs/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.log",
-    benchmark:
-        f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_ensemble_split{{split}}.tsv"
-    wildcard_constraints:
-        protocol=protocols_like("retrieval"),
     conda:
         beside_snakemake
     resources:
@@ -198,12 +138,14 @@ rule ensemble_retrieval:
     params:
         depends=tracked(DOCUMENTS.fusion),
         inputs=by_view,
+        manifest=option("--manifest", "manifest"),
+        kind=untracked(protocol_kind),
         settings=settings_in(DOCUMENTS.fusion),
         seed=untracked(seed_of),
     message:
-        "Fusing the views of {wildcards.pretraining}: retrieval on {wildcards.dataset}"
+        "Fusing the views of {wildcards.pretraining}: {wildcards.protocol} on {wildcards.dataset}"
     shell:
-        "cocon ensemble --protocol retrieval --inputs {params.inputs:q} --manifest {input.manifest:q}"
+        "cocon ensemble --protocol {params.kind} --inputs {params.inputs:q} {params.manifest:q}"
         " --split {wildcards.split:q} --name {wildcards.protocol} --settings {params.settings:q}"
         " --seed {params.seed} --output {output.metrics:q} > {log:q} 2>&1"
 

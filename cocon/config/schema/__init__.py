@@ -41,8 +41,6 @@ from cocon.config.schema.persons import (
 )
 from cocon.config.schema.pretraining import Augmentation, FirstStage, Loss, Pretraining, Stage
 from cocon.config.schema.protocols import (
-    FRAME_PROTOCOLS,
-    PROTOCOLS,
     Finetune,
     FinetuneCoclr,
     FinetuneDpc,
@@ -59,10 +57,8 @@ __all__ = [
     "COMMON",
     "EACH",
     "FIRST_VALIDATION_SUBJECT",
-    "FRAME_PROTOCOLS",
     "GPU_BACKENDS",
     "GPU_ON_REQUEST",
-    "PROTOCOLS",
     "Ablation",
     "Augmentation",
     "Clip",

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
 from cocon.config.schema.base import Name, PositiveFloat, PositiveInt, Section, ViewName
-from cocon.config.schema.protocols import (
-    FRAME_PROTOCOLS,
-    PROTOCOLS,
-    Finetune,
-    FinetuneCoclr,
-    FinetuneDpc,
-    FinetuneMemdpc,
-    Linear,
-    LinearSgd,
-    OwnProtocol,
-    Retrieval,
-)
+from cocon.config.schema.protocols import OwnProtocol, sections_of
 from cocon.pretrainings import PRESETS, PRETRAININGS, main_of
+from cocon.protocols import FRAMES, PROTOCOLS
+from cocon.views import VIEWS
 
 if TYPE_CHECKING:
     PretrainingName = str
+    BuiltIn = Section
 else:
     PretrainingName = Literal[tuple(PRETRAININGS)]
-from cocon.views import VIEWS
+    BuiltIn = create_model(
+        "BuiltIn",
+        __base__=Section,
+        __doc__="A section for each protocol of :data:`cocon.protocols.PROTOCOLS`.",
+        __module__=__name__,
+        **sections_of(PROTOCOLS),
+    )
+
+
+_NAMES = ", ".join(PROTOCOLS)
 
 
 class Relations(Section):
@@ -45,7 +46,7 @@ class Relations(Section):
         return self
 
 
-class Evaluation(Section):
+class Evaluation(BuiltIn):
     """Which encoders are evaluated, how, and with what weights the views are fused."""
 
     pretrainings: tuple[PretrainingName, ...] = Field(
@@ -53,21 +54,13 @@ class Evaluation(Section):
     )
     protocols: tuple[str, ...] = Field(
         ("linear", "retrieval", "finetune"),
-        description="ways to evaluate, see docs/evaluation.md: linear, linear_sgd, retrieval, finetune, "
-        "finetune_dpc, finetune_memdpc, finetune_coclr, and the names under own",
+        description=f"ways to evaluate, see docs/evaluation.md: {_NAMES}, and the names under own",
     )
     finetune_pretrainings: tuple[PretrainingName, ...] = Field(
         ("random", "cocon"),
         description="encoders that the protocols which train on frames (linear_sgd, finetune...) evaluate; "
         "they take long",
     )
-    linear: Linear = Linear()
-    retrieval: Retrieval = Retrieval()
-    finetune: Finetune = Finetune()
-    finetune_dpc: FinetuneDpc = FinetuneDpc()
-    finetune_memdpc: FinetuneMemdpc = FinetuneMemdpc()
-    finetune_coclr: FinetuneCoclr = FinetuneCoclr()
-    linear_sgd: LinearSgd = LinearSgd()
     own: dict[Name, OwnProtocol] = Field(
         {},
         description="your own protocols by name: `like` one of the above, and what differs from its defaults",
@@ -101,7 +94,7 @@ class Evaluation(Section):
 
     def judged_by(self, protocol: str) -> tuple[PretrainingName, ...]:
         """The encoders that a protocol judges."""
-        on_frames = self.kind(protocol) in FRAME_PROTOCOLS
+        on_frames = PROTOCOLS[self.kind(protocol)].reads == FRAMES
         return self.finetune_pretrainings if on_frames else self.pretrainings
 
     def section(self, protocol: str) -> Section:

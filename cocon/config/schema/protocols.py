@@ -1,7 +1,8 @@
-"""The protocols that encoders are evaluated by: one section each, in one table."""
+"""The settings of the protocols that encoders are evaluated by: a section each, see cocon/protocols.py."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,6 +11,7 @@ from pydantic import Field, create_model
 
 from cocon.config.schema.base import Fraction, PositiveFloat, PositiveInt, Section
 from cocon.config.schema.training import Epochs, LearningRate, Length, Training, WeightDecay
+from cocon.protocols import PROTOCOLS
 
 
 class Linear(Section):
@@ -128,19 +130,17 @@ class LinearSgd(Finetune):
     dropout: Dropout = 0.0
 
 
-#: the settings of every protocol, by its name
-SECTIONS: dict[str, type[Section]] = {
-    "linear": Linear,
-    "linear_sgd": LinearSgd,
-    "retrieval": Retrieval,
-    "finetune": Finetune,
-    "finetune_dpc": FinetuneDpc,
-    "finetune_memdpc": FinetuneMemdpc,
-    "finetune_coclr": FinetuneCoclr,
-}
-#: ways to judge an encoder; those in FRAME_PROTOCOLS train on frames, the others on cached features
-PROTOCOLS: tuple[str, ...] = tuple(SECTIONS)
-FRAME_PROTOCOLS: tuple[str, ...] = tuple(name for name in PROTOCOLS if issubclass(SECTIONS[name], Finetune))
+#: the settings of every protocol, by its name; the table of protocols has the names of the classes above
+SECTIONS: dict[str, type[Section]] = {name: globals()[entry.section] for name, entry in PROTOCOLS.items()}
+
+
+def sections_of(names: Iterable[str]) -> dict[str, tuple[type[Section], Section]]:
+    """Keys of a section that has those of some protocols within it, for ``create_model``.
+
+    A section comes after the one that it is derived from, so that the manual can refer to that one.
+    """
+    ordered = sorted(names, key=lambda name: len(SECTIONS[name].__mro__))
+    return {name: (SECTIONS[name], SECTIONS[name]()) for name in ordered}
 
 
 class Own(Section):
@@ -169,5 +169,5 @@ if TYPE_CHECKING:
     Protocol = str
     OwnProtocol = Own
 else:
-    Protocol = Literal[PROTOCOLS]
+    Protocol = Literal[tuple(PROTOCOLS)]
     OwnProtocol = Annotated[reduce(or_, map(_own, PROTOCOLS)), Field(discriminator="like")]
