@@ -28,16 +28,16 @@ from cocon import assets
 from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.errors import CoConError
 from cocon.video import open_video
-from view_extractors import stages
 from view_extractors.base import Extractor, Output, Resources
 from view_extractors.flow.dis import Dis
-from view_extractors.inputs import from_names
+from view_extractors.mask.selfie import SelfieMask
+from view_extractors.pipeline import stages
+from view_extractors.pipeline.inputs import from_names
+from view_extractors.pipeline.progress import STAGES
+from view_extractors.pipeline.rendered import write_sample
+from view_extractors.pipeline.run import extract
 from view_extractors.pose.movenet import MoveNetPose
-from view_extractors.progress import STAGES
-from view_extractors.rendered import write_sample
-from view_extractors.rgb import Rgb
-from view_extractors.run import extract
-from view_extractors.segmentation.selfie import SelfieMask
+from view_extractors.rgb.decode import Rgb
 
 Load = Callable[[], list[Extractor]]
 FOLDERS = ("ucf101", "hmdb51", "kinetics400")

@@ -37,7 +37,7 @@ from cocon.config.schema import Extraction
 from cocon.shards import Shard
 from view_extractors.base import Output
 from view_extractors.registry import extractor_class
-from view_extractors.run import extract
+from view_extractors.pipeline.run import extract
 settings = Extraction.model_validate({"flow": {"backend": "farneback"}})
 outputs = []
 for view in ("rgb", "flow", "mask", "pose"):

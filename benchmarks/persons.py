@@ -35,8 +35,8 @@ from cocon.report.contact_sheet import write_sheet
 from cocon.shards import Shard
 from view_extractors.arguments import extractor_of
 from view_extractors.base import Output, Resources
+from view_extractors.pipeline.run import extract
 from view_extractors.registry import to_install
-from view_extractors.run import extract
 
 DATA = Path(os.environ.get("COCON_SHARED_DATA", "../shared/data")) / "sets" / "ut_interaction"
 PAIRS = (("selfie", "movenet"), ("blazepose", "blazepose"), ("torchvision", "torchvision"))

@@ -40,9 +40,9 @@ from cocon.shards import Shard
 from cocon.shards.codecs import encode
 from cocon.training.devices import keep_freed_memory
 from view_extractors.base import Output
+from view_extractors.pipeline.rendered import write_sample
+from view_extractors.pipeline.run import extract
 from view_extractors.registry import extractor_class
-from view_extractors.rendered import write_sample
-from view_extractors.run import extract
 
 CLIP = np.arange(40) * 3
 CHANNELS = {"rgb": 3, "flow": 2, "mask": 1, "pose": 17}

@@ -23,7 +23,7 @@ from cocon.boundary import explain
 from cocon.installation import EXTRA_OF, PKG_RESOURCES, MissingPackageError, failed_import, how_to_install
 from cocon.training.provenance import provenance
 from view_extractors.base import Resources
-from view_extractors.devices import uses_gpu
+from view_extractors.networks.devices import uses_gpu
 
 #: the extras' packages, by the names that they are imported with
 HEAVY = sorted(package for package, extra in EXTRA_OF.items() if extra)
@@ -46,9 +46,9 @@ ON_GPU = {
     "view_extractors.flow.tvl1.kernels",
     "view_extractors.flow.tvl1.on_gpu",
     "view_extractors.flow.tvl1.storing",
-    "view_extractors.movenet_torch",
-    "view_extractors.tflite",
-    "view_extractors.tflite_operators",
+    "view_extractors.networks.movenet_torch",
+    "view_extractors.networks.tflite",
+    "view_extractors.networks.tflite_operators",
 }
 
 

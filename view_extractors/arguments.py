@@ -8,7 +8,7 @@ import os
 from cocon.config.load import parse_settings
 from cocon.errors import CoConError
 from view_extractors.base import Extractor, Resources
-from view_extractors.overview import section_of
+from view_extractors.pipeline.overview import section_of
 from view_extractors.registry import EXTRACTORS, extractor_class
 
 

@@ -19,14 +19,15 @@ from cocon.errors import CoConError
 from cocon.files import output_file, write_json
 from cocon.shards import shard_of
 from cocon.terminal import printable, say
-from view_extractors import comparison, estimate
 from view_extractors.arguments import add_machine_arguments, extractor_of, resources_of
 from view_extractors.base import Output
-from view_extractors.console import ConsoleProgress
-from view_extractors.inputs import from_manifest, from_names
-from view_extractors.overview import VIEWS, backends_table, settings_help, views_in_short
+from view_extractors.pipeline import estimate
+from view_extractors.pipeline.console import ConsoleProgress
+from view_extractors.pipeline.inputs import from_manifest, from_names
+from view_extractors.pipeline.overview import VIEWS, backends_table, settings_help, views_in_short
+from view_extractors.pipeline.run import extract
 from view_extractors.registry import EXTRACTORS
-from view_extractors.run import extract
+from view_extractors.scoring import comparison
 
 _EXAMPLES = """examples:
   view-extractors flow my.mp4 --output flow.h5
@@ -189,7 +190,7 @@ def _backends(options: argparse.Namespace) -> None:
 
 
 def _score(options: argparse.Namespace) -> None:
-    from view_extractors.scoring import score, table
+    from view_extractors.scoring.score import score, table
 
     figures = score(options.shards, options.truth, options.shard_count)
     say(table(figures))

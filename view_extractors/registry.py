@@ -12,7 +12,7 @@ from cocon.installation import PKG_RESOURCES, how_to_install
 from view_extractors.base import Extractor
 
 EXTRACTORS: dict[str, dict[str, str]] = {
-    "rgb": {"decode": "view_extractors.rgb:Rgb"},
+    "rgb": {"decode": "view_extractors.rgb.decode:Rgb"},
     "flow": {
         "tvl1": "view_extractors.flow.tvl1.extractor:Tvl1",
         "tvl1_opencv": "view_extractors.flow.tvl1_opencv:Tvl1OpenCv",
@@ -21,10 +21,10 @@ EXTRACTORS: dict[str, dict[str, str]] = {
         "raft": "view_extractors.flow.raft:Raft",
     },
     "mask": {
-        "selfie": "view_extractors.segmentation.selfie:SelfieMask",
-        "blazepose": "view_extractors.segmentation.blazepose:BlazePoseMask",
-        "torchvision": "view_extractors.segmentation.torchvision:MaskRcnnMask",
-        "detectron2": "view_extractors.segmentation.detectron2:Detectron2Mask",
+        "selfie": "view_extractors.mask.selfie:SelfieMask",
+        "blazepose": "view_extractors.mask.blazepose:BlazePoseMask",
+        "torchvision": "view_extractors.mask.torchvision:MaskRcnnMask",
+        "detectron2": "view_extractors.mask.detectron2:Detectron2Mask",
     },
     "pose": {
         "movenet": "view_extractors.pose.movenet:MoveNetPose",

@@ -15,8 +15,8 @@ from cocon.config.schema import RgbExtraction
 from cocon.datasets.probe import MISSING, glance, probe
 from cocon.shards import Shard
 from view_extractors.base import Output
-from view_extractors.rgb import Rgb
-from view_extractors.run import extract
+from view_extractors.pipeline.run import extract
+from view_extractors.rgb.decode import Rgb
 
 
 def row_of(path: Path, folder: Path) -> tuple[str, int]:

@@ -26,8 +26,8 @@ from cocon.config.schema import RgbExtraction
 from cocon.video import VideoError, decode, open_video
 from cocon.video.times import Times
 from view_extractors.base import Output, Resources
-from view_extractors.rgb import Rgb
-from view_extractors.run import extract
+from view_extractors.pipeline.run import extract
+from view_extractors.rgb.decode import Rgb
 
 #: mean difference per pixel that coding may make
 CODING = 6

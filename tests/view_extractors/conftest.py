@@ -78,7 +78,7 @@ def movenet_weights() -> None:
 def blazepose_weights() -> None:
     """Skips when the weights of BlazePose cannot be had."""
     from view_extractors.base import Resources
-    from view_extractors.blazepose import BlazePose
+    from view_extractors.networks.blazepose import BlazePose
 
     try:
         BlazePose(None, Resources())

@@ -18,11 +18,11 @@ from cocon.config.schema import RgbExtraction
 from cocon.errors import ShardError
 from cocon.shards import Shard
 from cocon.shards.verify import verify
-from view_extractors import stages
 from view_extractors.base import Output
 from view_extractors.cli import main
-from view_extractors.rgb import Rgb
-from view_extractors.run import extract
+from view_extractors.pipeline import stages
+from view_extractors.pipeline.run import extract
+from view_extractors.rgb.decode import Rgb
 
 #: many TV-L1 iterations on large frames: seconds for the long video, nothing for the short ones
 SLOW = '{"backend": "tvl1_opencv", "short_side": 24}'

@@ -12,7 +12,7 @@ from cocon.errors import CoConError
 from cocon.shards import Shard, shard_of
 from view_extractors import cli, registry
 from view_extractors.cli import main
-from view_extractors.overview import default_backend, section_of
+from view_extractors.pipeline.overview import default_backend, section_of
 from view_extractors.registry import EXTRACTORS
 
 SMALL = '{"short_side": 24, "compute_short_side": 24}'

@@ -12,10 +12,10 @@ from cocon.shards import Shard
 from cocon.video import decode, open_video
 from view_extractors.base import Output
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
+from view_extractors.mask.blazepose import BlazePoseMask
+from view_extractors.pipeline.run import extract
 from view_extractors.pose.blazepose import BlazePosePose
-from view_extractors.rgb import Rgb
-from view_extractors.run import extract
-from view_extractors.segmentation.blazepose import BlazePoseMask
+from view_extractors.rgb.decode import Rgb
 
 CARTWHEEL = "hmdb51/cartwheel/hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi"
 CLIPS = {

@@ -37,4 +37,4 @@ def test_neither_torch_nor_a_pose_network_is_loaded_for_flow():
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
     )
-    assert not {"torch", "ai_edge_litert", "view_extractors.blazepose"} & set(result.stdout.split())
+    assert not {"torch", "ai_edge_litert", "view_extractors.networks.blazepose"} & set(result.stdout.split())

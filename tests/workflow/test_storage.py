@@ -13,7 +13,7 @@ server = pytest.importorskip("moto.server", reason="needs a server for S3: make 
 boto3 = pytest.importorskip("boto3", reason="needs a client for S3: make test-s3")
 pytest.importorskip("snakemake_storage_plugin_s3", reason="needs the storage plugin: make test-s3")
 
-from view_extractors.rendered import write_sample  # noqa: E402
+from view_extractors.pipeline.rendered import write_sample  # noqa: E402
 
 pytestmark = pytest.mark.s3
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from view_extractors.base import Resources
-from view_extractors.devices import at_once, torch_device, torchvision_models, upload
 from view_extractors.flow.base import FlowExtractor
-from view_extractors.weights import WEIGHTS, load_weights
+from view_extractors.networks.devices import at_once, torch_device, torchvision_models, upload
+from view_extractors.networks.weights import WEIGHTS, load_weights
 
 #: the network's features are at an eighth of the size, and its pyramid wants 16 of them per side
 _STRIDE = 8

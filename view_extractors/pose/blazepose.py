@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from view_extractors.blazepose import BlazePose, Person
-from view_extractors.persons import Pose
+from view_extractors.networks.blazepose import BlazePose, Person
+from view_extractors.pose.persons import Pose
 
 
 class BlazePosePose(Pose):

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from view_extractors.detectron2 import Detectron2Network
-from view_extractors.persons import PersonPose, Persons, keypoint_certainty
+from view_extractors.networks.detectron2 import Detectron2Network
+from view_extractors.networks.persons import Persons
+from view_extractors.pose.persons import PersonPose, keypoint_certainty
 
 
 class Detectron2KeypointRcnn(Detectron2Network):

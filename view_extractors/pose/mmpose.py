@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from view_extractors.persons import PersonPose
-from view_extractors.rtmpose import RtmPose
+from view_extractors.networks.rtmpose import RtmPose
+from view_extractors.pose.persons import PersonPose
 
 
 class MmposePose(PersonPose):

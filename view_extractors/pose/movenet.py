@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from view_extractors.movenet import MoveNet
-from view_extractors.persons import PersonPose
+from view_extractors.networks.movenet import MoveNet
+from view_extractors.pose.persons import PersonPose
 
 
 class MoveNetPose(PersonPose):

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from view_extractors.persons import PersonPose, Persons, keypoint_certainty
-from view_extractors.rcnn import Rcnn
+from view_extractors.networks.persons import Persons
+from view_extractors.networks.rcnn import Rcnn
+from view_extractors.pose.persons import PersonPose, keypoint_certainty
 
 if TYPE_CHECKING:
     import torch

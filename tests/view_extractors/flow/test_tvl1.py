@@ -22,8 +22,8 @@ from view_extractors.flow.tvl1.iteration import iterate
 from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu
 from view_extractors.flow.tvl1.scheme import Scheme, scheme_of
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
+from view_extractors.pipeline.run import extract
 from view_extractors.registry import extractor_class
-from view_extractors.run import extract
 
 PRESETS = ("exact", "fast")
 FEW = Tvl1PresetParameters(scales=3, warps=2, iterations=6, epsilon=0)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from view_extractors.base import Resources
-from view_extractors.devices import torch_device, uses_gpu
 from view_extractors.flow.base import FlowExtractor
 from view_extractors.flow.tvl1 import cpu
 from view_extractors.flow.tvl1.scheme import scheme_of
+from view_extractors.networks.devices import torch_device, uses_gpu
 
 if TYPE_CHECKING:
     from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu

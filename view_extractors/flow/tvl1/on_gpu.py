@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from cocon.terminal import say
-from view_extractors.devices import at_once
 from view_extractors.flow.tvl1 import batched
 from view_extractors.flow.tvl1.scheme import Scheme
 from view_extractors.flow.tvl1.storing import stored_bytes
+from view_extractors.networks.devices import at_once
 
 #: pixels of all pairs that are worked on at once, at most: enough to keep a large GPU busy
 _PIXELS = 1 << 24

@@ -1,0 +1,1 @@
+"""Networks that views share, their weights, and what runs them."""

@@ -1,0 +1,126 @@
+"""RTMPose: 17 keypoints of every person in a frame, top-down.
+
+Jiang et al., "RTMPose: Real-time multi-person pose estimation based on MMPose" (2023), as MMPose has it, with
+its published weights, which learned from seven data sets. A detector finds the persons; each is cut out as
+256 x 192 pixels, and for each keypoint the network gives one score per half pixel along x and one along y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from cocon.config.schema import MmposeParameters
+from view_extractors.base import Network, Resources
+from view_extractors.networks.devices import at_once, torch_device
+from view_extractors.networks.openmmlab import OpenMMLabNetwork, import_packages
+from view_extractors.networks.persons import Persons
+from view_extractors.networks.rtmdet import Boxes, Rtmdet
+
+if TYPE_CHECKING:
+    import torch
+
+#: width and height of the crop, px
+CROP_PX = (192, 256)
+#: the crop is larger than the person's box by this factor
+MARGIN = 1.25
+#: scores per px of the crop
+BINS_PER_PX = 2
+#: memory that one crop takes on its way through the network
+_BYTES = 60 << 20
+
+
+class RtmPose(Network):
+    """The detector and the pose network.
+
+    Raises:
+        CoConError: mmpose is not installed, or the weights cannot be had.
+    """
+
+    weights = "OpenMMLab: RTMPose body7 2023-05-04, RTMDet COCO 2022"
+
+    def __init__(self, options: MmposeParameters, resources: Resources) -> None:
+        import_packages()
+        self._options = options
+        self._device = torch_device(resources)
+        size = options.model.removeprefix("rtmpose-")
+        config = f"body_2d_keypoint/rtmpose/body8/rtmpose-{size}_8xb256-420e_body8-256x192.py"
+        self._network = OpenMMLabNetwork("mmpose", config, options.model, self._device)
+        self._detector: Rtmdet | None = None
+        if options.detector != "frame":
+            size = options.detector.removeprefix("rtmdet-")
+            self._detector = Rtmdet(size, options.detection_score, options.persons, self._device)
+
+    def start(self) -> None:
+        """Every frame stands for itself."""
+
+    def infer(self, frames: Sequence[np.ndarray]) -> list[Persons]:
+        """The persons in RGB frames of one size, with keypoints."""
+        found = list(self._detector(frames) if self._detector else map(whole_frame, frames))
+        maps = [[crop_to_frame(box) for box in boxes.boxes_P4] for boxes in found]
+        crops = [cut(frame, m) for frame, of_frame in zip(frames, maps, strict=True) for m in of_frame]
+        keypoints = iter(self._keypoints(crops))
+        return [
+            self._persons(boxes, [in_frame(next(keypoints), m) for m in of_frame])
+            for boxes, of_frame in zip(found, maps, strict=True)
+        ]
+
+    def _keypoints(self, crops: Sequence[np.ndarray]) -> Iterable[np.ndarray]:
+        """Per crop (17, 3): x, y in pixels of the crop, and a score."""
+        import torch
+
+        step = at_once(self._device, _BYTES)
+        for start in range(0, len(crops), step):
+            with torch.inference_mode():
+                input_BCHW = self._network.normalise(np.stack(crops[start : start + step]))
+                module = self._network.module
+                yield from read_bins(*module.head(module.backbone(input_BCHW))).cpu().numpy()  # type: ignore[operator]
+
+    def _persons(self, boxes: Boxes, keypoints: Sequence[np.ndarray]) -> Persons:
+        keypoints_PJ3 = np.array(keypoints, np.float32).reshape(-1, 17, 3)
+        sure_P = keypoints_PJ3[:, :, 2].mean(axis=1) >= self._options.score
+        return Persons(boxes.boxes_P4[sure_P], boxes.scores_P[sure_P], keypoints_PJ3[sure_P])
+
+
+def whole_frame(frame: np.ndarray) -> Boxes:
+    """One person who fills the frame."""
+    height, width = frame.shape[:2]
+    return Boxes(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32))
+
+
+def crop_to_frame(box_4: np.ndarray) -> np.ndarray:
+    """The 2 x 3 map from pixel indices of the crop to those of the frame.
+
+    The crop's middle is the box's middle, taken as a pixel index: so the networks were trained.
+    """
+    size_2 = MARGIN * (box_4[2:] - box_4[:2])
+    scale = max(*(size_2 / CROP_PX), 1e-6)
+    shift_2 = (box_4[:2] + box_4[2:]) / 2 - scale * np.array(CROP_PX) / 2
+    return np.column_stack([scale * np.eye(2), shift_2])
+
+
+def cut(frame: np.ndarray, to_frame: np.ndarray) -> np.ndarray:
+    """The crop, ``uint8`` (256, 192, 3); black outside the frame."""
+    return cv2.warpAffine(frame, to_frame, CROP_PX, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def read_bins(x_BJW: torch.Tensor, y_BJH: torch.Tensor) -> torch.Tensor:
+    """Keypoints (B, J, 3) from the scores along x and y: the places of the maxima, and the lower of both.
+
+    Coordinates are pixel indices of the crop; scores are cut off at 0 and 1.
+    """
+    import torch
+
+    x_score_BJ, x_BJ = x_BJW.max(dim=-1)
+    y_score_BJ, y_BJ = y_BJH.max(dim=-1)
+    score_BJ = x_score_BJ.minimum(y_score_BJ).clamp(0, 1)
+    return torch.stack([x_BJ / BINS_PER_PX, y_BJ / BINS_PER_PX, score_BJ], dim=-1)
+
+
+def in_frame(keypoints_J3: np.ndarray, to_frame: np.ndarray) -> np.ndarray:
+    """Keypoints of a crop as px of the frame, with the corner of the first pixel at (0, 0)."""
+    points_J2 = keypoints_J3[:, :2] @ to_frame[:, :2].T + to_frame[:, 2] + 0.5
+    return np.column_stack([points_J2, keypoints_J3[:, 2]])

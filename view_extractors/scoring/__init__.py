@@ -1,0 +1,1 @@
+"""Scores of views against the truth of rendered videos."""
