@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cocon.backends import BACKENDS
 from cocon.report.contact_sheet import write_sheet
 from cocon.shards import Shard
 from view_extractors.arguments import extractor_of
@@ -105,7 +106,7 @@ def main() -> None:
     print(f"{len(videos)} clips\n{'mask':<12} {'pose':<12}  none    one    two  apart  covered     ms")
     with tempfile.TemporaryDirectory() as folder:
         for mask_name, pose_name in PAIRS:
-            if advice := to_install(pose_name) or to_install(mask_name):
+            if advice := to_install(BACKENDS["pose"][pose_name]) or to_install(BACKENDS["mask"][mask_name]):
                 print(f"{mask_name:<12} {pose_name:<12}  not installed: {advice}")
                 continue
             mask, pose, ms = measured(mask_name, pose_name, videos, Path(folder))

@@ -7,6 +7,8 @@ configuration count as well: a changed default changes results without a trace i
 
 from __future__ import annotations
 
+from cocon.backends import BACKENDS
+
 STAGES: dict[str, int] = {
     "get": 1,
     "render": 2,
@@ -38,18 +40,13 @@ def version_of(protocol: str) -> int:
     return STAGES.get(protocol, 1)
 
 
+_RAISED = {"detectron2": 2}
+"""By backend, where it is not 1. Decoding belongs to all of them."""
+
 EXTRACTION: dict[str, int] = {
-    "rgb": 1,
-    "tvl1": 1,
-    "tvl1_opencv": 1,
-    "dis": 1,
-    "farneback": 1,
-    "raft": 1,
-    "movenet": 1,
-    "selfie": 1,
-    "blazepose": 1,
-    "torchvision": 1,
-    "detectron2": 2,
-    "mmpose": 1,
+    key: _RAISED.get(name, 1)
+    for view, backends in BACKENDS.items()
+    for name in backends
+    for key in ((name, view) if len(backends) == 1 else (name,))
 }
-"""By backend; ``rgb`` for the view that has none. Decoding belongs to all of them."""
+"""By backend, and by view for the views that have only one, whose settings need not name it."""

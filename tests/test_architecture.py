@@ -16,6 +16,7 @@ import yaml
 ALLOWED_BY_EXTRACTORS = {
     "cocon.__version__",
     "cocon.assets",
+    "cocon.backends",
     "cocon.boundary",
     "cocon.config.schema",
     "cocon.datasets.registry",

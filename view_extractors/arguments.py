@@ -8,8 +8,7 @@ import os
 from cocon.config.load import parse_settings
 from cocon.errors import CoConError
 from view_extractors.base import Extractor, Resources
-from view_extractors.pipeline.overview import section_of
-from view_extractors.registry import EXTRACTORS, extractor_class
+from view_extractors.registry import backends_of, extractor_class, section_of
 
 
 def available_cores() -> int:
@@ -57,7 +56,6 @@ def resources_of(options: argparse.Namespace) -> Resources:
 
 def extractor_of(view: str, settings: str) -> Extractor:
     """The extractor of a view with settings as they were typed."""
-    if view not in EXTRACTORS:
-        raise CoConError(f"there is no view '{view}'", f"choose one of {', '.join(EXTRACTORS)}")
+    backends_of(view)  # refuses what is no view
     section = parse_settings(settings, section_of(view))
     return extractor_class(view, getattr(section, "backend", None))(section)

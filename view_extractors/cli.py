@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from cocon import __version__
+from cocon.backends import BACKENDS
 from cocon.boundary import run
 from cocon.config.schema import Extraction
 from cocon.errors import CoConError
@@ -24,9 +25,8 @@ from view_extractors.base import Output
 from view_extractors.pipeline import estimate
 from view_extractors.pipeline.console import ConsoleProgress
 from view_extractors.pipeline.inputs import from_manifest, from_names
-from view_extractors.pipeline.overview import VIEWS, backends_table, settings_help, views_in_short
+from view_extractors.pipeline.overview import backends_table, description, settings_help, views_in_short
 from view_extractors.pipeline.run import extract
-from view_extractors.registry import EXTRACTORS
 from view_extractors.scoring import comparison
 
 _EXAMPLES = """examples:
@@ -62,9 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"view-extractors {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
-    for view in EXTRACTORS:
-        text = f"{VIEWS[view]}, into a shard"
-        epilog = "\n".join([settings_help(view), "", _EXIT])
+    for view in BACKENDS:
+        text, epilog = description(view), "\n".join([settings_help(view), "", _EXIT])
         _add_view(commands.add_parser(view, help=text, description=text, epilog=epilog), view)
     estimate.add_arguments(commands.add_parser("estimate", help=estimate.HELP, description=estimate.__doc__))
     backends = commands.add_parser("backends", help="list backends, and how to install the missing ones")

@@ -18,12 +18,12 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from cocon.backends import backend_named
 from cocon.config.layers import merged
 from cocon.config.schema import (
     Augmentation,
     Clip,
     Evaluation,
-    Extraction,
     Finetune,
     Loss,
     Network,
@@ -114,17 +114,22 @@ def table(videos: str) -> Document:
 def passes(recipe: Recipe, views: Sequence[str]) -> list[tuple[str, ...]]:
     """The views that a job extracts together: mask and pose, if their backends share a network."""
     together = ("pose", "mask")
-    if set(together) <= set(views) and _share_a_network(recipe.extraction):
+    if set(together) <= set(views) and _share_a_network(recipe, together):
         return [*((view,) for view in views if view not in together), together]
     return [(view,) for view in views]
 
 
-def _share_a_network(extraction: Extraction) -> bool:
-    """Whether mask and pose come from one look at the frames."""
-    mask, pose = extraction.mask, extraction.pose
-    return (mask.backend, pose.backend) == ("blazepose", "blazepose") or (
-        (mask.backend, pose.backend) == ("selfie", "movenet") and mask.selfie.movenet == pose.movenet
-    )
+def _share_a_network(recipe: Recipe, views: Sequence[str]) -> bool:
+    """Whether views come from one look at the frames: by one network, with equal settings of it."""
+    first, *others = (_network(recipe, view) for view in views)
+    return first is not None and all(other == first for other in others)
+
+
+def _network(recipe: Recipe, view: str) -> tuple[str, Any] | None:
+    """The network that views can share, and its settings: in its section, or in the backend's."""
+    entry = backend_named(view, backend_of(recipe, view))
+    own = getattr(getattr(recipe.extraction, view), entry.name, None)
+    return (entry.network, getattr(own, entry.network, own)) if entry.network else None
 
 
 def source(dataset: BaseModel) -> Document:

@@ -4,16 +4,17 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cocon.backends import BACKENDS
 from cocon.errors import CoConError
 from cocon.shards import Shard, shard_of
-from view_extractors import cli, registry
+from view_extractors import cli
 from view_extractors.cli import main
-from view_extractors.pipeline.overview import default_backend, section_of
-from view_extractors.registry import EXTRACTORS
+from view_extractors.registry import default_backend, section_of
 
 SMALL = '{"short_side": 24, "compute_short_side": 24}'
 
@@ -60,13 +61,13 @@ def test_help_names_every_view_backend_and_exit_status(capsys):
     with pytest.raises(SystemExit):
         run("--help")
     text = capsys.readouterr().out
-    for view, backends in EXTRACTORS.items():
-        assert re.search(rf"^  {view} .*{'.*'.join(map(re.escape, backends))}", text, re.M)
+    for view, backends in BACKENDS.items():
+        assert re.search(rf"^  {view} .*\n +{'.*'.join(map(re.escape, backends))}", text, re.M)
     assert "view-extractors flow videos/ --output flow.h5" in text
     assert re.findall(r"^  (\d+) ", text, re.M) == ["0", "1", "2", "130", "141", "143"]
 
 
-@pytest.mark.parametrize("view", EXTRACTORS)
+@pytest.mark.parametrize("view", BACKENDS)
 def test_help_of_a_view_lists_its_settings(capsys, view):
     with pytest.raises(SystemExit):
         run(view, "--help")
@@ -79,14 +80,15 @@ def test_help_of_a_view_lists_its_settings(capsys, view):
 
 
 def test_backends_are_listed_with_how_to_get_them(capsys, monkeypatch):
-    monkeypatch.setitem(registry.PACKAGES, "dis", ("no_such_package", "pip install it"))
+    missing = replace(BACKENDS["flow"]["dis"], package="no_such_package", advice="pip install it")
+    monkeypatch.setitem(BACKENDS["flow"], "dis", missing)
     assert run("backends") == 0
     lines = capsys.readouterr().out.splitlines()
     rows = {tuple(line.split()[:2]): line for line in lines[1:]}
-    assert set(rows) == {(view, name) for view, backends in EXTRACTORS.items() for name in backends}
+    assert set(rows) == {(view, name) for view, backends in BACKENDS.items() for name in backends}
     assert rows["rgb", "decode"].endswith("yes")
     assert rows["flow", "dis"].endswith("no: pip install it")
-    for view in EXTRACTORS:
+    for view in BACKENDS:
         assert "(default)" in rows[view, default_backend(view)]
 
 

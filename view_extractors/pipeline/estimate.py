@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from cocon.datasets import registry
+from cocon.backends import BACKENDS
 from cocon.errors import CoConError
 from cocon.terminal import say
 from cocon.video import VideoError, open_video
@@ -25,7 +26,6 @@ from view_extractors.arguments import add_machine_arguments, available_cores, ex
 from view_extractors.pipeline.console import duration
 from view_extractors.pipeline.costs import Cost, measure
 from view_extractors.pipeline.inputs import from_manifest
-from view_extractors.pipeline.overview import VIEWS
 from view_extractors.pipeline.rendered import write_sample
 
 HELP = "estimate hours and bytes of an extraction, from a short measurement on this machine"
@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``view-extractors estimate``."""
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("views", nargs="*", metavar="VIEW", help=f"the views to write: {', '.join(VIEWS)} (default: all)")
+    add("views", nargs="*", metavar="VIEW", help=f"the views to write: {', '.join(BACKENDS)} (default: all)")
     add(
         "--settings",
         nargs=2,
@@ -112,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Measure and print."""
     settings = dict(options.settings)
-    views = list(dict.fromkeys(options.views)) or list(VIEWS)
+    views = list(dict.fromkeys(options.views)) or list(BACKENDS)
     if unused := set(settings) - set(views):
         raise CoConError(f"--settings {unused.pop()}: that view is not estimated")
     extractors = [extractor_of(view, settings.get(view, "{}")) for view in views]

@@ -7,61 +7,48 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from cocon.config.schema import GPU_BACKENDS, GPU_ON_REQUEST, Extraction
-from view_extractors.registry import EXTRACTORS, to_install
-
-VIEWS = {
-    "rgb": "decoded frames",
-    "flow": "optical flow from each frame to the next",
-    "mask": "how certainly a pixel shows a person",
-    "pose": "17 COCO keypoints of every person",
-}
+from cocon.backends import BACKENDS, Backend
+from view_extractors.registry import default_backend, section_of, to_install
 
 
-def section_of(view: str) -> type[BaseModel]:
-    """The class of a view's settings, found without importing a backend."""
-    section = Extraction.model_fields[view].annotation
-    assert isinstance(section, type)
-    assert issubclass(section, BaseModel)
-    return section
-
-
-def default_backend(view: str) -> str:
-    """The backend of a view that is used unless the settings name another."""
-    field = section_of(view).model_fields.get("backend")
-    return field.default if field else next(iter(EXTRACTORS[view]))
+def description(view: str) -> str:
+    """What a view is: the first line of what the schema says about its settings."""
+    return (section_of(view).__doc__ or "").partition("\n")[0]
 
 
 def views_in_short() -> str:
-    """One line per view with the names of its backends."""
+    """Per view what it is, and the names of its backends."""
     lines = ["views and their backends (*: default, -: not installed, see view-extractors backends):"]
-    for view, backends in EXTRACTORS.items():
+    for view, backends in BACKENDS.items():
         names = [
-            f"{name}{'*' * (name == default_backend(view))}{'-' * bool(to_install(name))}"
-            for name in backends
+            f"{name}{'*' * (name == default_backend(view))}{'-' * bool(to_install(entry))}"
+            for name, entry in backends.items()
         ]
-        lines.append(f"  {view:<6} {VIEWS[view]:<42} {', '.join(names)}")
+        lines += [f"  {view:<6} {description(view)}", f"  {'':<6} {', '.join(names)}"]
     return "\n".join(lines)
 
 
 def backends_table() -> str:
-    """A line per view and backend: where it runs, and whether it is installed or how to get it."""
-    rows = [("view", "backend", "runs on", "installed")]
-    has_torch = importlib.util.find_spec("torch")
-    for view, backends in EXTRACTORS.items():
-        for name in backends:
+    """A line per backend: view, method, where it runs, whether it is installed or how to get it."""
+    rows = [("view", "backend", "method", "runs on", "installed")]
+    for view, backends in BACKENDS.items():
+        for name, entry in backends.items():
             default = " (default)" if name == default_backend(view) else ""
-            advice = to_install(name)
-            runs_on = "CPU"
-            if name in GPU_BACKENDS:
-                runs_on = "GPU or CPU" if has_torch or advice else "CPU; GPU with torch"
-            elif name in GPU_ON_REQUEST:
-                runs_on = "CPU; GPU with --device cuda"
-            rows.append((view, name + default, runs_on, f"no: {advice}" if advice else "yes"))
+            advice = to_install(entry)
+            installed = f"no: {advice}" if advice else "yes"
+            rows.append((view, name + default, entry.title, _runs_on(entry, bool(advice)), installed))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
+
+
+def _runs_on(entry: Backend, missing: bool) -> str:
+    if entry.gpu == "never":
+        return "CPU"
+    if entry.gpu == "cuda":
+        return "CPU; GPU with --device cuda"
+    return "GPU or CPU" if missing or importlib.util.find_spec("torch") else "CPU; GPU with torch"
 
 
 def settings_help(view: str) -> str:

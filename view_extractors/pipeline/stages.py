@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from cocon.config.schema import may_use_gpu
+from cocon.backends import BACKENDS
 from cocon.shards import ShardWriter
 from cocon.shards.spool import VideoSpool
 from cocon.shards.writer import MISSING
@@ -271,7 +271,8 @@ class Stages:
 
 def on_gpu(extractor: Extractor, resources: Resources) -> bool:
     """Whether an extractor's inference runs on a GPU."""
-    return may_use_gpu(extractor.backend, resources.device) and uses_gpu(resources)
+    entry = BACKENDS.get(extractor.view, {}).get(extractor.backend)
+    return entry is not None and entry.may_use_gpu(resources.device) and uses_gpu(resources)
 
 
 NetworkKey = tuple[type[Network], BaseModel | None]

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from cocon.backends import BACKENDS
 from cocon.errors import AssetError, CoConError
 from cocon.files import output_file, write_json
 from cocon.shards import Shard
@@ -22,7 +23,7 @@ from view_extractors.arguments import add_machine_arguments, extractor_of, resou
 from view_extractors.base import Output, Resources
 from view_extractors.pipeline.inputs import from_manifest, from_names
 from view_extractors.pipeline.run import extract
-from view_extractors.registry import EXTRACTORS, to_install
+from view_extractors.registry import to_install
 from view_extractors.scoring.score import MEASURES, MEASURES_OF_SEVERAL, Figures, of_several, score
 
 HELP = "score every installed backend against the truth of the demo"
@@ -130,8 +131,8 @@ def compare(
         several: videos with several persons in a frame.
     """
     for view in views:
-        for backend in EXTRACTORS[view]:
-            advice = to_install(backend)
+        for backend, entry in BACKENDS[view].items():
+            advice = to_install(entry)
             if advice:
                 yield Comparison(view, backend, absent=f"not installed: {advice}")
                 continue

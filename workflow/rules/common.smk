@@ -9,7 +9,7 @@ from snakemake.logging import logger
 
 from cocon.config.layers import merged
 from cocon.machine.host import gpu_count, keep_to_ourselves, put_commands_on_path
-from cocon.config.schema import may_use_gpu
+from cocon.backends import backend_named
 from cocon.config.load import load_config
 from cocon.errors import CoConError
 from cocon.patterns import expanded
@@ -125,7 +125,7 @@ def slurm_options(nodes, gpus_per_node):
 
 def extraction_gpus(wildcards):
     """GPUs of the job that extracts a view, or mask and pose together."""
-    return gpus()(wildcards) if may_use_gpu(backend_of(wildcards), CONFIG.device) else 0
+    return gpus()(wildcards) if backend_entry(wildcards).may_use_gpu(CONFIG.device) else 0
 
 
 # ---- Parameters. One of each job is tracked, a document of cocon.workflow.dependencies. Snakemake does not
@@ -216,6 +216,11 @@ def backend_of(wildcards):
     return dependencies.backend_of(recipe_of(wildcards), getattr(wildcards, "view", "pose"))
 
 
+def backend_entry(wildcards):
+    """What cocon.backends says about that backend."""
+    return backend_named(getattr(wildcards, "view", "pose"), backend_of(wildcards))
+
+
 def protocol_kind(wildcards):
     """The built-in protocol that the wildcards' protocol is, or is like."""
     return recipe_of(wildcards).evaluation.kind(wildcards.protocol)
@@ -283,9 +288,8 @@ def beside_snakemake(wildcards):
 
 def extraction_environment(wildcards):
     """The conda environment, for --sdm conda, of the job that extracts a view; none for most backends."""
-    backend = "torchvision" if backend_of(wildcards) == "raft" else backend_of(wildcards)
-    own = backend in ("torchvision", "mmpose", "detectron2")
-    return f"../envs/{backend}.yml" if own else None
+    name = backend_entry(wildcards).environment
+    return f"../envs/{name}.yml" if name else None
 
 
 def extraction_python(wildcards):

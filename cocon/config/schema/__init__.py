@@ -21,13 +21,7 @@ from cocon.config.schema.datasets import (
     Ucf101Dataset,
 )
 from cocon.config.schema.evaluation import Evaluation, Relations
-from cocon.config.schema.extraction import (
-    GPU_BACKENDS,
-    GPU_ON_REQUEST,
-    Extraction,
-    RgbExtraction,
-    may_use_gpu,
-)
+from cocon.config.schema.extraction import Extraction, RgbExtraction
 from cocon.config.schema.flow import FlowExtraction, Tvl1PresetParameters
 from cocon.config.schema.jobs import Jobs, PretrainingJob
 from cocon.config.schema.network import EncoderName, Layers, Network
@@ -57,8 +51,6 @@ __all__ = [
     "COMMON",
     "EACH",
     "FIRST_VALIDATION_SUBJECT",
-    "GPU_BACKENDS",
-    "GPU_ON_REQUEST",
     "Ablation",
     "Augmentation",
     "Clip",
@@ -106,5 +98,4 @@ __all__ = [
     "Ucf101Dataset",
     "ViewExtraction",
     "ViewName",
-    "may_use_gpu",
 ]

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from cocon.backends import BACKENDS
 from cocon.config.schema.base import Fraction, PositiveInt, Section, ViewExtraction
 from cocon.config.schema.flow import FlowExtraction
 from cocon.config.schema.persons import MaskExtraction, PoseExtraction
 
-#: backends that use a GPU where there is one
-GPU_BACKENDS = ("tvl1", "raft", "torchvision", "detectron2", "mmpose")
-#: backends that use a GPU only with the device cuda: all cores of a machine are often as fast
-GPU_ON_REQUEST = ("movenet", "selfie")
-#: backends that can live in an environment of their own
-BackendName = Literal["tvl1", "raft", "movenet", "selfie", "blazepose", "torchvision", "detectron2", "mmpose"]
+#: backends that can live in an environment of their own: those that need more than OpenCV
+_OWN = tuple(
+    dict.fromkeys(
+        entry.name
+        for backends in BACKENDS.values()
+        for entry in backends.values()
+        if entry.package or entry.gpu != "never"
+    )
+)
 MAX_FAILED_FRACTION = 0.05
 
-
-def may_use_gpu(backend: str, device: str) -> bool:
-    """Whether a backend looks for a GPU with a value of the key ``device``."""
-    return (backend in GPU_BACKENDS and device != "cpu") or (backend in GPU_ON_REQUEST and device == "cuda")
+if TYPE_CHECKING:
+    BackendName = str
+else:
+    BackendName = Literal[_OWN]
 
 
 class RgbExtraction(ViewExtraction):

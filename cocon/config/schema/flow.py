@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ConfigDict, Field
 
+from cocon.backends import BACKENDS
 from cocon.config.schema.base import PositiveFloat, PositiveInt, Section, ViewExtraction
+
+if TYPE_CHECKING:
+    FlowBackend = str
+else:
+    FlowBackend = Literal[tuple(BACKENDS["flow"])]
 
 
 class Tvl1Parameters(Section):
@@ -104,7 +110,7 @@ class RaftParameters(Section):
 class FlowExtraction(ViewExtraction):
     """Optical flow from frame i to frame i + 1, 2 channels, 8 bit, zero = 128."""
 
-    backend: Literal["tvl1", "tvl1_opencv", "dis", "farneback", "raft"] = Field(
+    backend: FlowBackend = Field(
         "tvl1", description="the method, see docs/backends.md; each has a section of its name"
     )
     short_side: PositiveInt = Field(150, description="stored size of the shorter side, px")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from cocon.backends import BACKENDS
 from cocon.config.schema.base import Fraction, PositiveFloat, PositiveInt, Section, ViewExtraction
+
+if TYPE_CHECKING:
+    MaskBackend = str
+    PoseBackend = str
+else:
+    MaskBackend = Literal[tuple(BACKENDS["mask"])]
+    PoseBackend = Literal[tuple(BACKENDS["pose"])]
 
 
 class RcnnParameters(Section):
@@ -64,7 +72,7 @@ class SelfieParameters(Section):
 class MaskExtraction(ViewExtraction):
     """Confidence that a pixel shows a person, 1 channel."""
 
-    backend: Literal["selfie", "blazepose", "torchvision", "detectron2"] = Field(
+    backend: MaskBackend = Field(
         "selfie", description="the network, see docs/backends.md; each with options has a section of its name"
     )
     short_side: PositiveInt = Field(75, description="stored size of the shorter side, px")
@@ -103,7 +111,7 @@ class OneEuroParameters(Section):
 class PoseExtraction(ViewExtraction):
     """Persons x 17 COCO keypoints; the reader renders them as 17 heatmaps."""
 
-    backend: Literal["movenet", "blazepose", "torchvision", "detectron2", "mmpose"] = Field(
+    backend: PoseBackend = Field(
         "movenet",
         description="the network, see docs/backends.md; each with options has a section of its name",
     )

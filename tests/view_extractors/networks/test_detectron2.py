@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from cocon.backends import BACKENDS
 from cocon.config.schema import MaskExtraction, PoseExtraction
 from cocon.errors import CoConError
 from cocon.shards.codecs import decode
@@ -214,13 +215,13 @@ def test_without_pkg_resources_it_is_not_called_installed(installed, monkeypatch
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: found[name] if name in found else real(name)
     )
-    assert to_install("detectron2") == "pip install 'setuptools<82'"
+    assert to_install(BACKENDS["pose"]["detectron2"]) == "pip install 'setuptools<82'"
     zoo = installed / "detectron2" / "model_zoo" / "model_zoo.py"
     zoo.write_text("import os\n")
-    assert to_install("detectron2") == "", "later versions do without it"
+    assert to_install(BACKENDS["pose"]["detectron2"]) == "", "later versions do without it"
     zoo.write_text("import pkg_resources\n")
     found["pkg_resources"] = real("detectron2")
-    assert to_install("detectron2") == ""
+    assert to_install(BACKENDS["pose"]["detectron2"]) == ""
 
 
 def test_the_stand_in_sees_bgr(built):

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cocon.backends import BACKENDS
 from cocon.config.schema import MaskExtraction, PoseExtraction
 from cocon.errors import AssetError
 from cocon.files import write_csv
@@ -41,10 +43,16 @@ def known(tmp_path, moving, write_video):
     return tmp_path
 
 
+def only(monkeypatch, view, name):
+    """One backend of the view: a class of this module."""
+    entry = replace(BACKENDS[view]["blazepose"], path=f"{__name__}:{name}")
+    monkeypatch.setitem(BACKENDS, view, {"blazepose": entry})
+
+
 @pytest.fixture
 def two_methods(monkeypatch):
-    methods = {name: f"view_extractors.flow.{name}:{name.title()}" for name in ("dis", "farneback")}
-    monkeypatch.setitem(comparison.EXTRACTORS, "flow", methods)
+    methods = {name: BACKENDS["flow"][name] for name in ("dis", "farneback")}
+    monkeypatch.setitem(BACKENDS, "flow", methods)
 
 
 def test_every_backend_is_measured_against_the_truth(known, two_methods, capsys):
@@ -69,7 +77,7 @@ def test_a_backend_that_cannot_run_is_named_and_the_others_go_on(known, two_meth
 
     monkeypatch.setattr(Dis, "prepare", fail)
     monkeypatch.setattr(
-        comparison, "to_install", lambda name: "pip install it" if name == "farneback" else ""
+        comparison, "to_install", lambda entry: "pip install it" if entry.name == "farneback" else ""
     )
     rows = list(compare(Known({"a": known / "a.mp4"}, known / "truth"), ["flow"], Resources()))
     assert [row.absent for row in rows] == ["the weights are nowhere", "not installed: pip install it"]
@@ -130,8 +138,8 @@ def two_persons(known, moving, write_video):
 
 def test_videos_of_two_persons_have_a_table_of_their_own(known, two_persons, monkeypatch, capsys):
     for view, name in (("pose", "Poses"), ("mask", "Masks")):
-        monkeypatch.setitem(comparison.EXTRACTORS, view, {"blazepose": f"{__name__}:{name}"})
-    monkeypatch.setattr(comparison, "to_install", lambda name: "")
+        only(monkeypatch, view, name)
+    monkeypatch.setattr(comparison, "to_install", lambda entry: "")
     with np.load(known / "truth" / "a.npz") as stored:
         one = {key: stored[key] for key in stored.files}
     for name in ("a", "b"):
@@ -159,8 +167,8 @@ def test_videos_of_two_persons_have_a_table_of_their_own(known, two_persons, mon
 
 
 def test_a_truth_in_the_wrong_place_is_named(known, two_persons, monkeypatch, capsys):
-    monkeypatch.setitem(comparison.EXTRACTORS, "mask", {"blazepose": f"{__name__}:Masks"})
-    monkeypatch.setattr(comparison, "to_install", lambda name: "")
+    only(monkeypatch, "mask", "Masks")
+    monkeypatch.setattr(comparison, "to_install", lambda entry: "")
     write_csv(
         known / "two.csv", [{"id": "pair", "path": two_persons / "videos" / "pair.mp4"}], ["id", "path"]
     )
