@@ -131,8 +131,10 @@ def test_a_view_without_any_extra(repository: Path, tmp_path: Path) -> None:
     assert cocon(["shards", "show", "flow.h5", "--video", "my"]) == 0
     """
     output = run_without_extras(code, tmp_path, repository)
-    assert re.search(r"^flow +tvl1 \(default\) +CPU; GPU with torch +yes$", output, re.M)
-    assert re.search(r"^flow +raft +GPU or CPU +no: pip install -e '\.\[torchvision\]'", output, re.M)
+    assert re.search(r"^flow +tvl1 \(default\) +TV-L1, .* +CPU; GPU with torch +yes$", output, re.M)
+    assert re.search(
+        r"^flow +raft +RAFT .* +GPU or CPU +no: pip install -e '\.\[torchvision\]'", output, re.M
+    )
     assert "whole  flow.h5: 1 videos (1 ok)" in output
     assert cv2.imread(str(tmp_path / "sheet.png")) is not None
 
