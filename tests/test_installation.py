@@ -43,7 +43,8 @@ OTHERS = {"llvmlite", "triton", "detectron2", "mmengine"}
 ON_GPU = {
     "view_extractors.flow.tvl1.batched",
     "view_extractors.flow.tvl1.fused",
-    "view_extractors.flow.tvl1.kernels",
+    "view_extractors.flow.tvl1.kernels.iteration",
+    "view_extractors.flow.tvl1.kernels.warping",
     "view_extractors.flow.tvl1.on_gpu",
     "view_extractors.flow.tvl1.storing",
     "view_extractors.networks.movenet_torch",

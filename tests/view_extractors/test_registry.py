@@ -19,7 +19,7 @@ from cocon.versions import EXTRACTION
 from cocon.views import VIEWS
 from cocon.workflow.dependencies import backend_of, passes
 from view_extractors.base import Resources
-from view_extractors.pipeline import stages
+from view_extractors.pipeline import inference
 from view_extractors.registry import default_backend, extractor_class, section_of
 
 ENTRIES = [entry for backends in BACKENDS.values() for entry in backends.values()]
@@ -69,7 +69,7 @@ def test_jobs_extract_together_what_shares_a_network(mask: str, pose: str, chang
         {"extraction": {"mask": {"backend": mask}, "pose": {"backend": pose, **changes}}}
     )
     keys = [
-        stages.network_key(extractor_class(view, name)(getattr(recipe.extraction, view)))
+        inference.network_key(extractor_class(view, name)(getattr(recipe.extraction, view)))
         for view, name in (("mask", mask), ("pose", pose))
     ]
     together = keys[0] is not None and keys[0] == keys[1]
@@ -86,11 +86,11 @@ def test_jobs_extract_together_what_shares_a_network(mask: str, pose: str, chang
     ],
 )
 def test_which_device_gives_a_backend_the_gpu(monkeypatch, view, backend, by_device):
-    monkeypatch.setattr(stages, "uses_gpu", lambda resources: True)
+    monkeypatch.setattr(inference, "uses_gpu", lambda resources: True)
     extractor = extractor_class(view, backend)(section_of(view)())
     for device, expected in by_device.items():
         assert BACKENDS[view][backend].may_use_gpu(device) == expected
-        assert stages.on_gpu(extractor, Resources(device=device)) == expected
+        assert inference.on_gpu(extractor, Resources(device=device)) == expected
 
 
 def test_an_interpreter_can_be_given_for_what_needs_a_package_or_a_gpu():

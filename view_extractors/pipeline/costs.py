@@ -15,7 +15,7 @@ import numpy as np
 
 from cocon.video import open_video
 from view_extractors.base import Extractor, Network, Resources
-from view_extractors.pipeline.stages import network_key, on_gpu
+from view_extractors.pipeline.inference import network_key, on_gpu
 
 #: seconds that the measurement of one view may take, but for its first batch
 _PATIENCE = 3.0

@@ -22,7 +22,8 @@ pytest.importorskip("triton", reason="Triton is not installed; make test-backend
 
 from cocon.config.schema import Tvl1PresetParameters
 from tests.view_extractors.conftest import texture
-from view_extractors.flow.tvl1 import batched, cpu, fused, kernels
+from view_extractors.flow.tvl1 import batched, cpu, fused
+from view_extractors.flow.tvl1.kernels import iteration, warping
 from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu
 from view_extractors.flow.tvl1.scheme import scheme_of
 
@@ -68,14 +69,14 @@ def close(found: torch.Tensor, wanted: torch.Tensor, atol: float = 1e-4) -> None
     [((3, 5), 4), ((14, 60), 4), ((5, 58), 3), ((4, 62), 1), ((1, 7), 2), ((6, 1), 4)],
 )
 def test_iterations_are_those_of_torch(size, depth, monkeypatch):
-    monkeypatch.setattr(kernels, "_ROWS", 5)
+    monkeypatch.setattr(iteration, "_ROWS", 5)
     scheme = scheme_of(TINY)
     flow, dual, data = random_state(2, *size)
     before = flow + 0.1
     new_flow, new_dual = torch.full_like(flow, -99), torch.full_like(dual, -99)
-    changes = flow.new_empty(1, kernels.programs(*size, depth))
+    changes = flow.new_empty(1, iteration.programs(*size, depth))
     numbers = (scheme.theta, scheme.rate, depth)
-    kernels.iterate(pairs_of(1), (flow, dual), data, (new_flow, new_dual), before, changes, *numbers)
+    iteration.iterate(pairs_of(1), (flow, dual), data, (new_flow, new_dual), before, changes, *numbers)
     parts = (data[:, :1], data[:, 1:3], data[:, 3:])
     wanted_flow, wanted_dual = batched.iterate(flow, dual, parts, scheme, depth)
     close(new_flow[1], wanted_flow[1])
@@ -92,7 +93,7 @@ def test_linearisation_is_that_of_torch(size, median):
     flow = 3 * random_state(3, *size)[0]
     first, second = pictures[:-1].contiguous(), batched.with_gradient(pictures[1:]).contiguous()
     filtered, data = torch.full_like(flow, -99), torch.full((3, 4, *size), -99.0, device=DEVICE)
-    kernels.linearise(pairs_of(2, 0), flow, filtered, first, second, data, 0.045, median)
+    warping.linearise(pairs_of(2, 0), flow, filtered, first, second, data, 0.045, median)
     wanted = batched.median_filter(flow, 3 if median else 1)
     rho, normal, bound = batched.linearise(first, second, wanted, 0.045)
     for pair in (0, 2):
@@ -115,23 +116,23 @@ def test_median_network_sorts_every_order_of_zeros_and_ones():
     filtered = torch.empty_like(flow)
     data = torch.empty(1, 4, *plane.shape, device=DEVICE)
     planes = (picture, batched.with_gradient(picture), data)
-    kernels.linearise(pairs_of(0), flow, filtered, *planes, 0.045, True)
+    warping.linearise(pairs_of(0), flow, filtered, *planes, 0.045, True)
     np.testing.assert_array_equal(filtered[0, 0].cpu(), cv2.medianBlur(plane, 3))
 
 
 def test_a_pair_moves_by_its_root_mean_square():
     changes = torch.zeros(3, 300, device=DEVICE)
     changes[0, 299], changes[1, 0], changes[2] = 24.9, 25.1, 1
-    np.testing.assert_array_equal(kernels.still_moving(changes, 100, 0.5).cpu(), [0, 1, 1])
+    np.testing.assert_array_equal(iteration.still_moving(changes, 100, 0.5).cpu(), [0, 1, 1])
 
 
 @pytest.mark.parametrize("iterations", [1, 4, 5, 15, 20, 31, 49])
 def test_iterations_are_split_into_few_even_launches(iterations):
-    depths = kernels.depths(iterations)
+    depths = iteration.depths(iterations)
     assert sum(depths) == iterations
-    assert len(depths) == -(-iterations // kernels.DEPTH)
+    assert len(depths) == -(-iterations // iteration.DEPTH)
     assert max(depths) - min(depths) <= 1
-    assert max(depths) <= kernels.DEPTH
+    assert max(depths) <= iteration.DEPTH
 
 
 # --------------------------------------------------------------------------------------------- end to end
@@ -206,8 +207,8 @@ class Operations(TorchDispatchMode):
 def test_launches_of_a_batch(preset, most, monkeypatch):
     """At most one per four iterations and two per warp, whatever the number of pairs."""
     count: Counter = Counter()
-    for name in ("_iterate", "_linearise", "_moves"):
-        monkeypatch.setattr(kernels, name, Launches(count, name))
+    for module, name in ((iteration, "_iterate"), (warping, "_linearise"), (iteration, "_moves")):
+        monkeypatch.setattr(module, name, Launches(count, name))
     scheme = scheme_of(Tvl1PresetParameters(preset=preset))
     levels = range(len(scheme.sizes(240, 320)))
     pictures = torch.zeros(4, 240, 320)
@@ -226,7 +227,8 @@ import torch
 from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 from cocon.config.schema import Tvl1PresetParameters
-from view_extractors.flow.tvl1 import batched, fused, kernels
+from view_extractors.flow.tvl1 import batched, fused
+from view_extractors.flow.tvl1.kernels import iteration, warping
 from view_extractors.flow.tvl1.scheme import scheme_of
 
 class NoGpu:
@@ -234,8 +236,8 @@ class NoGpu:
     get_current_target = staticmethod(lambda: GPUTarget("cuda", 90, 32))
 
 class Compiled:
-    def __init__(self, name):
-        self.name, self.kernel = name, getattr(kernels, name)
+    def __init__(self, module, name):
+        self.name, self.kernel = name, getattr(module, name)
 
     def __getitem__(self, grid):
         def compile(*arguments, **options):
@@ -247,8 +249,8 @@ class Compiled:
 
 driver.set_active(NoGpu())
 variants = {}
-for name in ("_iterate", "_linearise", "_moves"):
-    setattr(kernels, name, Compiled(name))
+for module, name in ((iteration, "_iterate"), (warping, "_linearise"), (iteration, "_moves")):
+    setattr(module, name, Compiled(module, name))
 for preset in ("exact", "fast"):
     for size in ((60, 80), (33, 97), (16, 1), (1, 1)):
         scheme = scheme_of(Tvl1PresetParameters(preset=preset, warps=2))

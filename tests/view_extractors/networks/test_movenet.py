@@ -11,8 +11,8 @@ from cocon.video import decode as frames_of
 from view_extractors.base import Output, Resources
 from view_extractors.mask.selfie import SelfieMask
 from view_extractors.networks.movenet import MoveNet, picture_of, read, scaled
+from view_extractors.pipeline.inference import network_key
 from view_extractors.pipeline.run import extract
-from view_extractors.pipeline.stages import network_key
 from view_extractors.pose.movenet import MoveNetPose
 
 TWO_PERSONS = "sets/ut_interaction/hand_shaking/set1_seq01_clip04_hand_shaking.avi"

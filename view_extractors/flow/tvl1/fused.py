@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from view_extractors.flow.tvl1 import batched, kernels
+from view_extractors.flow.tvl1 import batched
+from view_extractors.flow.tvl1.kernels import iteration, warping
 from view_extractors.flow.tvl1.scheme import Scheme
 
 
@@ -35,7 +36,7 @@ class _Level:
         self._flow, self._dual = flow.contiguous(), dual.contiguous()
         self._filtered, self._spare = torch.empty_like(self._flow), torch.empty_like(self._flow)
         self._spare_dual, self._data = torch.empty_like(self._dual), torch.empty_like(self._dual)
-        self._depths = kernels.depths(scheme.iterations_at(number))
+        self._depths = iteration.depths(scheme.iterations_at(number))
         self._pairs = torch.arange(len(flow), dtype=torch.int32, device=flow.device)
         self._done: tuple[Tensor, Tensor] | None = None
 
@@ -45,15 +46,15 @@ class _Level:
         flow = batched.median_filter(before, 5) if scheme.median_filter == 5 else before
         weight, median = scheme.lambda_ * scheme.theta, scheme.median_filter == 3
         planes = (self._first, self._second, self._data)
-        kernels.linearise(pairs, flow.contiguous(), self._filtered, *planes, weight, median)
+        warping.linearise(pairs, flow.contiguous(), self._filtered, *planes, weight, median)
         now, other = (self._filtered, self._dual), (self._spare, self._spare_dual)
         size = before.shape[2:]
-        parts = kernels.programs(size[0], size[1], self._depths[-1])
+        parts = iteration.programs(size[0], size[1], self._depths[-1])
         self._changes = before.new_empty(len(pairs), parts) if measured else None
         for index, depth in enumerate(self._depths):
             changes = self._changes if index == len(self._depths) - 1 else None
             numbers = (scheme.theta, scheme.rate, depth)
-            kernels.iterate(pairs, now, self._data, other, before, changes, *numbers)
+            iteration.iterate(pairs, now, self._data, other, before, changes, *numbers)
             now, other = other, now
         (self._flow, self._dual), (self._spare, self._spare_dual) = now, other
         self._filtered = before
@@ -62,7 +63,7 @@ class _Level:
         """Part with the pairs whose flow has stayed; whether any others are left."""
         assert self._changes is not None
         pixels = self._first[0].numel()
-        moves = kernels.still_moving(self._changes, pixels, self._scheme.epsilon).bool()
+        moves = iteration.still_moving(self._changes, pixels, self._scheme.epsilon).bool()
         count = int(moves.sum())
         if count == len(moves):
             return True
