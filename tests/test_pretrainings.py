@@ -89,7 +89,7 @@ from cocon.patterns import expanded
 from cocon.report.headline import _title
 from cocon.report.inputs import order_pretrainings
 from cocon.report.marks import colour_of, mark_of
-from cocon.workflow.dependencies import loss_settings
+from cocon.config.selection import loss_settings
 from cocon.workflow.paths import Paths
 
 demo = {"kind": "demo", "recipe": "r", "shards": 1}

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cocon.config.schema import Clip, Finetune
+from cocon.config.selection import clip_settings, training_settings
 from cocon.data.crops import centre_crop, crop_size
 from cocon.datasets.manifest import read_manifest
 from cocon.evaluation.classifier_file import ClassifierInfo, save_classifier
@@ -38,7 +39,6 @@ from cocon.training.loggers import Loggers, Run
 from cocon.training.seeds import derived_seed
 from cocon.training.state import RunState
 from cocon.versions import STAGES
-from cocon.workflow.dependencies import clip_settings, training_settings
 
 
 @dataclass(frozen=True)

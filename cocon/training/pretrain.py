@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cocon.config.schema import Stage
+from cocon.config.selection import pooling, pretraining_settings
 from cocon.data.batches import steps_per_epoch
 from cocon.data.clips import ClipDataset
 from cocon.data.crops import centre_crop, crop_size
@@ -32,7 +33,6 @@ from cocon.training.settings import PretrainSettings
 from cocon.training.state import RunState
 from cocon.training.trainer import Trainer
 from cocon.versions import STAGES
-from cocon.workflow.dependencies import pooling, pretraining_settings
 
 
 @dataclass(frozen=True)

@@ -13,54 +13,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel
 
 from cocon.backends import backend_named
 from cocon.config.layers import merged
 from cocon.config.schema import (
-    Augmentation,
     Clip,
     Evaluation,
     Finetune,
-    Loss,
-    Network,
     PretrainingJob,
     Recipe,
     ViewExtraction,
 )
-from cocon.config.schema import Pretraining as PretrainingSection
-from cocon.encoders import SHAPE
-from cocon.pretrainings import PRESETS, WITHOUT_STAGE1, keys_read
+from cocon.config.selection import (
+    Document,
+    changed,
+    clip_settings,
+    network_settings,
+    pooling,
+    pretraining_settings,
+    training_settings,
+)
+from cocon.pretrainings import PRESETS
 from cocon.protocols import PROTOCOLS
 from cocon.versions import EXTRACTION, STAGES, version_of
 from cocon.views import VIEWS
-from cocon.workflow.running import RUNNING
-
-Document = dict[str, Any]
 
 _FIRST_BACKENDS = {"flow": "tvl1", "mask": "blazepose", "pose": "blazepose"}
 _SOURCE = {"kind", "videos", "lists", "archives", "from_archives"}
 _NOT_RENDERED = {"kind", "recipe", "shards", "splits", "views", "shards_of", "pretrain_on", "pretrain_split"}
 _NOT_RENDERED |= {"track_videos", "card_accuracies", "compare_backends", "evaluate_on", "root"}
-
-
-class Learning(Protocol):
-    """The sections that pretraining depends on: of a recipe, or of ``cocon pretrain --settings``."""
-
-    @property
-    def clip(self) -> Clip:
-        """What the network sees."""
-
-    @property
-    def network(self) -> Network:
-        """What it is."""
-
-    @property
-    def pretraining(self) -> PretrainingSection:
-        """How it is trained."""
 
 
 def canonical(document: Mapping[str, Any]) -> str:
@@ -71,11 +56,6 @@ def canonical(document: Mapping[str, Any]) -> str:
 def fingerprint_of(document: Mapping[str, Any]) -> str:
     """16 hexadecimal digits that identify a document."""
     return hashlib.sha256(canonical(document).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def changed(section: BaseModel, without: Collection[str] = ()) -> Document:
-    """The keys of a section that differ from their defaults."""
-    return section.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=set(without))
 
 
 # ------------------------------------------------------------------------------------------ videos
@@ -182,84 +162,6 @@ def backend_of(recipe: Recipe, view: str) -> str:
 # ---------------------------------------------------------------------------------------- encoders
 
 
-def clip_settings(clip: Clip, views: Sequence[str], without: Collection[str] = ()) -> Document:
-    """The section ``clip``, with the crops of these views only."""
-    document = changed(clip, {"crop", *without})
-    usual: dict[str, int] = dict(Clip().crop.items())
-    crops: dict[str, int] = {view: size for view, size in clip.crop.items() if view in views}
-    if any(size != usual.get(view) for view, size in crops.items()) or len(crops) < len(views):
-        document["crop"] = crops
-    return {"clip": document} if document else {}
-
-
-def network_settings(network: Network, views: Sequence[str]) -> Document:
-    """The section ``network``, with what belongs to these views only."""
-    if len(views) == 1:
-        document = changed(network.of(views[0]))
-    else:
-        document = changed(network, {"encoder", *SHAPE, "views"})
-        own = {view: changed(network.of(view)) for view in views}
-        shapes = {
-            view: {key: value for key, value in keys.items() if key in ("encoder", *SHAPE)}
-            for view, keys in own.items()
-        }
-        if shapes := {view: shape for view, shape in shapes.items() if shape}:
-            document["views"] = shapes
-    return {"network": document} if document else {}
-
-
-def loss_settings(loss: Loss, preset: str, views: Sequence[str]) -> Document:
-    """The keys of the loss that the terms of a preset read."""
-    read = keys_read(preset, loss.model_dump(), together=len(views) > 1)
-    return {key: value for key, value in changed(loss).items() if key in read}
-
-
-def augmentation_settings(augmentation: Augmentation, views: Sequence[str]) -> Document:
-    """The keys of the augmentation that act on these views."""
-    idle = {f"{view}_flip" for view in VIEWS if view not in views}
-    resized = [view for view in augmentation.resized_crop if view in views]
-    if "rgb" not in views:
-        idle |= {"grey", "brightness", "contrast", "saturation", "hue"}
-    if not resized:
-        idle |= {"crop_area", "crop_aspect"}
-    if not any(VIEWS[view].sparse for view in views):
-        idle |= {"crop_candidates"}
-    document = changed(augmentation, {*idle, *augmentation.idle, "resized_crop"})
-    return document | ({"resized_crop": resized} if resized else {})
-
-
-def pretraining_settings(
-    learning: Learning, stage: str, preset: str, views: Sequence[str], processes: int = 1
-) -> Document:
-    """Sections ``clip``, ``network`` and ``pretraining`` of one stage, with what it reads of them.
-
-    Args:
-        learning: the sections.
-        stage: ``stage1`` or ``stage2``.
-        preset: terms of the loss.
-        views: that are trained together.
-        processes: that train together.
-    """
-    settings = learning.pretraining
-    idle = {*RUNNING, *settings.idle, "stage1", "stage2", "loss", "augmentation"}
-    if processes == 1:
-        idle |= {"sync_batch_norm"}
-    document = changed(settings, idle)
-    parts = {stage: changed(getattr(settings, stage))}
-    if stage == "stage2" and preset in WITHOUT_STAGE1:
-        parts["stage1"] = {
-            key: v for key, v in changed(settings.stage1).items() if key in ("epochs", "steps")
-        }
-    parts["loss"] = loss_settings(settings.loss, preset, views)
-    parts["augmentation"] = augmentation_settings(settings.augmentation, views)
-    document |= {name: part for name, part in parts.items() if part}
-    return {
-        **clip_settings(learning.clip, views),
-        **network_settings(learning.network, views),
-        **({"pretraining": document} if document else {}),
-    }
-
-
 def pretraining(
     recipe: Recipe,
     stage: str,
@@ -281,20 +183,6 @@ def pretraining(
     }
     document |= {"processes": job.processes} if job.processes > 1 else {}
     return document | pooling(recipe, preset, views)
-
-
-def pooling(learning: Learning, preset: str, views: Sequence[str]) -> Document:
-    """How the loss pools maps of locations, where it is not as it has always been; empty otherwise.
-
-    Maps of all sizes but these were averaged as a whole at first.
-    """
-    sizes = {
-        learning.network.of(view).entry.locations(size)
-        for view, size in learning.clip.crop.items()
-        if view in views
-    }
-    compares = len(views) > 1 and set(PRESETS[preset].terms) != {"cpc"}
-    return {"pooling": 2} if compares and not sizes <= {1, 2, 3, 4, 7} else {}
 
 
 def initialisation(recipe: Recipe, view: str, seed: int) -> Document:
@@ -327,11 +215,6 @@ def protocol_settings(evaluation: Evaluation, protocol: str) -> Document:
     else:
         document = changed(section, {"like"})
     return _filled({evaluation.kind(protocol): document}, evaluation)
-
-
-def training_settings(section: Finetune) -> Document:
-    """The keys of fine-tuning that decide what is learned; how it is tested is none of them."""
-    return changed(section, {*RUNNING, "like", "test_crops", *section.idle})
 
 
 def _filled(document: Document, evaluation: Evaluation) -> Document:

@@ -16,11 +16,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from cocon.config.schema import Config, Recipe
+from cocon.config.selection import Document
 from cocon.datasets.splits import ANY
 from cocon.pretrainings import RANDOM, STAGE1, start_of
 from cocon.protocols import FRAMES, PROTOCOLS
 from cocon.workflow import dependencies
-from cocon.workflow.dependencies import Document, fingerprint_of, split_of_part
+from cocon.workflow.dependencies import fingerprint_of, split_of_part
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paper import paper_cells, setting_of
 from cocon.workflow.paths import ENSEMBLE, Paths

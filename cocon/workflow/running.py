@@ -7,15 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cocon.config.schema import Config, Probing, Running
+from cocon.config.schema import Config, Running
+from cocon.config.selection import RUNNING
 from cocon.protocols import PROTOCOLS
-
-RUNNING: frozenset[str] = frozenset({*Running.model_fields, *Probing.model_fields})
-"""Keys that say how a training runs, and change nothing about its result."""
 
 
 def running_settings(job: BaseModel, section: BaseModel) -> dict[str, Any]:
-    """The keys of :data:`RUNNING` that a user has set.
+    """The keys of :data:`cocon.config.selection.RUNNING` that a user has set.
 
     Args:
         job: a section of ``jobs``; what is set there counts.

@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from cocon.config.schema import Jobs, Recipe
-from cocon.workflow.running import RUNNING
+from cocon.config.selection import RUNNING
 from tests.workflow.planner import Planner
 
 VIEWS = ("rgb", "flow", "mask", "pose")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cocon.config import selection
 from cocon.config.schema import Config, PretrainingJob, Recipe
 from cocon.errors import CoConError
 from cocon.training.settings import PretrainSettings
@@ -26,7 +27,7 @@ VIEWS = ("rgb", "flow", "mask", "pose")
 def pretraining(stage: str = "stage2", preset: str = "cocon", views: Any = VIEWS, **keys: Any) -> Any:
     """What a training reads of the section `pretraining`."""
     recipe = Recipe.model_validate({"pretraining": keys})
-    return dependencies.pretraining_settings(recipe, stage, preset, views).get("pretraining", {})
+    return selection.pretraining_settings(recipe, stage, preset, views).get("pretraining", {})
 
 
 @pytest.mark.parametrize(
@@ -112,13 +113,13 @@ def test_steps_stand_in_a_document_in_place_of_epochs() -> None:
     assert pretraining(stage="stage1", preset="cpc", views=["rgb"], **keys) == {"stage1": keys["stage1"]}
     recipe = Recipe.model_validate({"pretraining": keys})
     for preset in ("cmc", "cocon"):
-        document = dependencies.pretraining_settings(recipe, "stage2", preset, VIEWS)
+        document = selection.pretraining_settings(recipe, "stage2", preset, VIEWS)
         passed = PretrainSettings.model_validate(document).pretraining
         assert passed.whole_epochs("stage2", preset, 7) == recipe.pretraining.whole_epochs(
             "stage2", preset, 7
         )
     finetune = Recipe.model_validate({"evaluation": {"finetune": {"steps": 90}}}).evaluation.finetune
-    assert dependencies.training_settings(finetune) == {"steps": 90}
+    assert selection.training_settings(finetune) == {"steps": 90}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_what_is_left_out_gives_the_same_networks_and_clips(views: list[str]) ->
             "network": {"width": 32, "layers": [1, 1, 1, 1], "views": {"rgb": {"layers": [3, 4, 6, 3]}}},
         }
     )
-    document = dependencies.pretraining_settings(recipe, "stage2", "cocon", views)
+    document = selection.pretraining_settings(recipe, "stage2", "cocon", views)
     settings = PretrainSettings.model_validate(document)
     for view in views:
         assert settings.network.of(view) == recipe.network.of(view)
@@ -182,14 +183,14 @@ MIXED = {
 )
 def test_documents_of_other_encoders_give_the_same_networks(views: list[str], network: Any) -> None:
     recipe = Recipe.model_validate({"network": network})
-    document = dependencies.pretraining_settings(recipe, "stage2", "cocon", views)
+    document = selection.pretraining_settings(recipe, "stage2", "cocon", views)
     settings = PretrainSettings.model_validate(document)
     assert [settings.network.of(view) for view in views] == [recipe.network.of(view) for view in views]
 
 
 def test_the_document_of_a_view_has_the_keys_that_its_encoder_reads() -> None:
     network = Recipe.model_validate({"network": MIXED}).network
-    documents = {view: dependencies.network_settings(network, [view])["network"] for view in VIEWS}
+    documents = {view: selection.network_settings(network, [view])["network"] for view in VIEWS}
     assert documents == {
         "rgb": {"encoder": "s3d", "features": 64},
         "flow": {"layers": [1, 1, 1, 1], "features": 64},
@@ -197,7 +198,7 @@ def test_the_document_of_a_view_has_the_keys_that_its_encoder_reads() -> None:
         "pose": {"layers": [1, 1, 1, 1], "features": 64},
     }
     default = Recipe.model_validate({"network": {"encoder": "resnet2d3d"}}).network
-    assert dependencies.network_settings(default, VIEWS) == {}
+    assert selection.network_settings(default, VIEWS) == {}
 
 
 @pytest.mark.parametrize(
@@ -219,7 +220,7 @@ def test_maps_that_were_pooled_otherwise_are_trained_again(
         learning, "stage2", preset, ["rgb", "flow"], split="1", seed=0, job=PretrainingJob()
     )
     assert {key: value for key, value in document.items() if key == "pooling"} == expected
-    assert dependencies.pooling(learning, preset, ["rgb"]) == {}
+    assert selection.pooling(learning, preset, ["rgb"]) == {}
 
 
 def config(folder: Path, **changes: Any) -> Config:

@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
+from cocon.config import selection
 from cocon.config.layers import merged
 from cocon.config.load import load_config
 from cocon.config.schema import Config, Jobs, Recipe, Section
+from cocon.config.selection import RUNNING
 from cocon.pretrainings import PRESETS
 from cocon.views import VIEWS
 from cocon.workflow import dependencies
 from cocon.workflow.ignored import ignored_keys
-from cocon.workflow.running import RUNNING
 from tests.workflow.test_changes import another_value, leaves
 
 DEMO = {"kind": "demo", "recipe": "r", "shards": 2}
@@ -174,12 +175,12 @@ def documents(recipe: Recipe) -> list[Any]:
     views = list(VIEWS)
     found: list[Any] = [dependencies.shown_in_report(recipe, views), dependencies.relations(recipe, 0)]
     for preset in PRESETS:
-        found.append(dependencies.pretraining_settings(recipe, "stage2", preset, views))
+        found.append(selection.pretraining_settings(recipe, "stage2", preset, views))
     for view in views:
         found += [
             dependencies.extraction(recipe, [view], ""),
             dependencies.initialisation(recipe, view, 0),
-            dependencies.pretraining_settings(recipe, "stage1", "cpc", [view]),
+            selection.pretraining_settings(recipe, "stage1", "cpc", [view]),
             dependencies.features(recipe, view),
             *(dependencies.protocol(recipe, name, view, 0) for name in recipe.evaluation.protocols),
         ]
@@ -198,7 +199,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def is_moved(path: str) -> bool:
-    """Whether a key says how something runs; :mod:`cocon.workflow.running` names these."""
+    """Whether a key says how something runs; :mod:`cocon.config.selection` names these."""
     return path.rpartition(".")[2] in {*RUNNING, "max_failed_fraction"}
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from pydantic import create_model
 
+from cocon.config import selection
 from cocon.config.schema import Augmentation, Pretraining, Recipe, RgbExtraction
 from cocon.versions import EXTRACTION, STAGES
 from cocon.workflow import dependencies
@@ -107,8 +108,8 @@ def test_a_new_key_with_its_default_changes_no_document() -> None:
     document = recipe.pretraining.model_dump(exclude_unset=True)
     later = recipe.model_copy(update={"pretraining": learning.model_validate(document)})
     for stage, views in (("stage1", ["rgb"]), ("stage2", ["rgb", "flow"])):
-        before = dependencies.pretraining_settings(recipe, stage, "cocon", views)
-        assert dependencies.pretraining_settings(later, stage, "cocon", views) == before
+        before = selection.pretraining_settings(recipe, stage, "cocon", views)
+        assert selection.pretraining_settings(later, stage, "cocon", views) == before
     decoded = create_model("Decoded", __base__=RgbExtraction, fresh=(str, "no"))
     extraction = recipe.extraction.model_copy(update={"rgb": decoded(short_side=60)})
     later = recipe.model_copy(update={"extraction": extraction})
@@ -119,7 +120,7 @@ def test_a_new_key_that_is_used_changes_its_document() -> None:
     learning = create_model("Learning", __base__=Pretraining, fresh=(int, 7))
     recipe = Recipe()
     later = recipe.model_copy(update={"pretraining": learning(fresh=8)})
-    assert dependencies.pretraining_settings(later, "stage1", "cpc", ["rgb"]) == {"pretraining": {"fresh": 8}}
+    assert selection.pretraining_settings(later, "stage1", "cpc", ["rgb"]) == {"pretraining": {"fresh": 8}}
 
 
 def test_results_of_version_0_1_0_are_taken_over(finished: Planner, tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from cocon.datasets import registry
 from cocon.backends import BACKENDS
+from cocon.datasets import registry
 from cocon.errors import CoConError
 from cocon.terminal import say
 from cocon.video import VideoError, open_video

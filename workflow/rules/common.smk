@@ -16,6 +16,7 @@ from cocon.patterns import expanded
 from cocon.pretrainings import PRESETS, PRETRAININGS
 from cocon.protocols import FEATURES, FRAMES, PROTOCOLS, that_read
 from cocon.machine.slurm import cancel_orphans
+from cocon.config.selection import changed
 from cocon.workflow import dependencies
 from cocon.workflow.dependencies import canonical
 from cocon.workflow.documents import Documents
@@ -249,7 +250,7 @@ def rendered_videos(wildcards):
 
 def section_of(dataset):
     """The section of a data set as JSON, for commands that list, render or get its videos."""
-    return canonical(dependencies.changed(CONFIG.datasets[dataset]))
+    return canonical(changed(CONFIG.datasets[dataset]))
 
 
 def listing(wildcards):
