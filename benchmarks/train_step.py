@@ -32,6 +32,7 @@ from benchmarks import plain_step
 from cocon.config.schema import Clip, Network, Pretraining, Stage
 from cocon.data.clips import Clips
 from cocon.data.network_input import to_network_input
+from cocon.training.context import RunContext
 from cocon.training.devices import World, keep_freed_memory
 from cocon.training.initialise import initial_network
 from cocon.training.log import Reporter
@@ -79,7 +80,10 @@ def clip_of(quick: bool) -> Clip:
 
 
 def make_trainer(clip: Clip, batch: int, switches: dict[str, Any], folder: Path) -> Trainer:
+    here = World(torch.device("cpu"))
+    context = RunContext(here, SEED, RunState(folder, {}), Reporter("benchmark", silent=True), Loggers(None))
     return Trainer(
+        context,
         {view: initial_network(view, NETWORK, SEED) for view in VIEWS},
         Noise(clip, batch),  # type: ignore[arg-type]
         None,
@@ -87,11 +91,6 @@ def make_trainer(clip: Clip, batch: int, switches: dict[str, Any], folder: Path)
         epochs=1000,
         settings=Pretraining(**switches),
         preset="cocon",
-        seed=SEED,
-        state=RunState(folder, {}),
-        world=World(torch.device("cpu")),
-        reporter=Reporter("benchmark", silent=True),
-        loggers=Loggers(None),
     )
 
 

@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> None:
         state=args.state,
         settings=parse_settings(args.settings, FinetuneSettings),
         seed=args.seed,
-        preset=args.preset,
-        protocol=args.name,
+        protocol=args.preset,
+        name=args.name,
     )
     with world(args.device, args.threads) as process:
         PROTOCOLS[args.preset].load()(job, process.device)

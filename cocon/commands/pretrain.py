@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Pretrain, and write encoders and log."""
     from cocon.training.devices import world
-    from cocon.training.pretrain import PretrainJob, pretrain
+    from cocon.training.pretrain import pretrain
+    from cocon.training.pretrain_job import PretrainJob
     from cocon.training.settings import PretrainSettings
 
     job = PretrainJob(

@@ -13,67 +13,52 @@ from cocon.data.batches import steps_per_epoch
 from cocon.data.loader import check_shared_memory
 from cocon.evaluation.labelled_clips import LabelledClip, LabelledClips, augment_clips
 from cocon.models.classifier import Classifier
-from cocon.training.devices import World, prepare_network
-from cocon.training.log import Reporter
-from cocon.training.loggers import Loggers
+from cocon.training.context import RunContext
+from cocon.training.devices import prepare_network
 from cocon.training.loop import Loop
 from cocon.training.schedule import Schedule
-from cocon.training.state import RunState
 
 
 class ClassifierTrainer(Loop[LabelledClip]):
     """Trains a classifier; the loop itself is :class:`Loop`.
 
     Args:
+        context: Of the run; in one process.
         classifier: From x_BNCKHW to logits (B, classes); on its device, trained in place.
         clips: Training clips.
         settings: Optimiser and schedule.
         section: Name of these settings below ``evaluation``, for hints.
-        seed: Seed of order, augmentation and dropout.
-        state: Where the unfinished run is kept.
-        reporter: Where progress is told.
-        loggers: Where the curves go.
     """
 
     def __init__(
         self,
+        context: RunContext,
         classifier: Classifier,
         clips: LabelledClips,
         settings: Finetune,
         *,
         section: str,
-        seed: int,
-        state: RunState,
-        reporter: Reporter,
-        loggers: Loggers,
     ) -> None:
         self.classifier, self.clips, self.labelling = classifier, clips, settings
         batch_size = min(settings.batch_size, len(clips))
         check_shared_memory(clips.clip, [clips.view], batch_size, settings.workers)
-        world = World(next(classifier.parameters()).device)
-        prepare_network(classifier, settings, world.device)
+        prepare_network(classifier, settings, context.world.device)
         steps = steps_per_epoch(len(clips), batch_size, accumulate=settings.accumulate)
-        epochs = settings.whole_epochs(steps)
         super().__init__(
+            context,
             classifier,
             clips,
             settings=settings,
             section=f"evaluation.{section}",
-            epochs=epochs,
-            batch_size=batch_size,
-            accumulate=settings.accumulate,
             schedule=Schedule(
                 settings.schedule,
                 settings.learning_rate,
-                epochs,
+                settings.whole_epochs(steps),
                 warmup_epochs=settings.warmup(steps),
                 milestones=settings.milestones,
             ),
-            seed=seed,
-            state=state,
-            world=world,
-            reporter=reporter,
-            loggers=loggers,
+            batch_size=batch_size,
+            accumulate=settings.accumulate,
         )
 
     def make_optimiser(self) -> torch.optim.Optimizer:

@@ -1,7 +1,7 @@
 """Training with labels: the whole network learns on, or a linear layer on a frozen one.
 
-The presets (CoCon's own, section 4 of the paper, and those of DPC, MemDPC and CoCLR) differ in their settings
-only, see docs/evaluation.md.
+The protocols (CoCon's own, section 4 of the paper, and those of DPC, MemDPC and CoCLR) differ in their
+settings only, see docs/evaluation.md.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from cocon.models.classifier import Classifier
 from cocon.shards import ShardSet, membership
 from cocon.shards.parameters import essential
 from cocon.training.checkpoint import load_encoder
+from cocon.training.context import RunContext
+from cocon.training.devices import World
 from cocon.training.log import Reporter, write_log
 from cocon.training.loggers import Loggers, Run
 from cocon.training.seeds import derived_seed
@@ -53,10 +55,10 @@ class FinetuneJob:
         split: Name of the split.
         output: The ``.json`` of metrics; scores (.npz) and log (.log.jsonl) go beside it.
         state: Folder for the states of unfinished runs.
-        settings: Schedule, clip and number of bootstrap resamples.
+        settings: Of the protocol, clip and number of bootstrap resamples.
         seed: Of everything random.
-        preset: Whose section of the settings counts.
-        protocol: Name of the row in the table; empty: that of the preset.
+        protocol: Whose section of the settings counts.
+        name: Name of the row in the table; empty: the protocol.
         shard_count: Shards of the view; None: all that are there.
     """
 
@@ -69,20 +71,20 @@ class FinetuneJob:
     state: Path
     settings: FinetuneSettings
     seed: int
-    preset: str = "finetune"
-    protocol: str = ""
+    protocol: str = "finetune"
+    name: str = ""
     shard_count: int | None = None
 
     @property
-    def name(self) -> str:
+    def row(self) -> str:
         """Name of the row in the table."""
-        return self.protocol or self.preset
+        return self.name or self.protocol
 
     @property
-    def schedule(self) -> Finetune:
-        """The settings of the preset."""
-        section = self.settings.of(self.preset)
-        assert isinstance(section, Finetune), self.preset
+    def section(self) -> Finetune:
+        """The settings of the protocol."""
+        section = self.settings.of(self.protocol)
+        assert isinstance(section, Finetune), self.protocol
         return section
 
 
@@ -106,7 +108,7 @@ def finetune(job: FinetuneJob, device: torch.device) -> Result:
 
 
 def _finetune(job: FinetuneJob, device: torch.device, stack: contextlib.ExitStack) -> Result:
-    settings = job.schedule
+    settings = job.section
     for suffix in (".json", ".npz", ".log.jsonl", ".safetensors"):
         check_output(job.output.with_suffix(suffix))
     network, info = load_encoder(job.checkpoint, view=job.view)
@@ -118,7 +120,7 @@ def _finetune(job: FinetuneJob, device: torch.device, stack: contextlib.ExitStac
     train, test = split.available(set(usable_videos(shards, [*split.train, *split.test])))
     _check_sizes(shards, test, clip)
 
-    task = Task(dataset_name(job.manifest), info.pretraining, job.view, job.name, job.split, job.seed)
+    task = Task(dataset_name(job.manifest), info.pretraining, job.view, job.row, job.split, job.seed)
     labels = {video: split.train[video] for video in train}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(job.seed, "classifier", job.view))
@@ -133,9 +135,11 @@ def _finetune(job: FinetuneJob, device: torch.device, stack: contextlib.ExitStac
         job.state, _description(job, clip, shards, labels, split.classes), keep=settings.keep_checkpoints
     )
     stack.enter_context(state.locked())
-    reporter = Reporter(f"{job.name} {info.pretraining} {job.view} split {job.split}")
+    reporter = Reporter(f"{job.row} {info.pretraining} {job.view} split {job.split}")
     log = job.output.with_suffix(".log.jsonl")
+    run = Run(reporter.name, state.key, log, state.rows, state.description)
     trainer = ClassifierTrainer(
+        RunContext(World(device), job.seed, state, reporter, Loggers(run, settings.loggers)),
         classifier,
         LabelledClips(
             shards,
@@ -145,11 +149,7 @@ def _finetune(job: FinetuneJob, device: torch.device, stack: contextlib.ExitStac
             cache_bytes=settings.cache_megabytes * 2**20 // max(1, settings.workers),
         ),
         settings,
-        section=job.preset,
-        seed=job.seed,
-        state=state,
-        reporter=reporter,
-        loggers=Loggers(Run(reporter.name, state.key, log, state.rows, state.description), settings.loggers),
+        section=job.protocol,
     )
     rows = trainer.fit()
     probabilities_NC = class_probabilities(
@@ -193,11 +193,18 @@ def class_probabilities(
     """
     classifier.eval()
 
-    def judge(x_BNCKHW: Tensor) -> dict[str, Tensor]:
+    def classify(x_BNCKHW: Tensor) -> dict[str, Tensor]:
         return {"probabilities": classifier(x_BNCKHW).float().softmax(1)}
 
     means, _ = mean_over_windows(
-        judge, shards, video_ids, clip, device=device, batch_size=batch_size, workers=workers, crops=crops
+        classify,
+        shards,
+        video_ids,
+        clip,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        crops=crops,
     )
     what = f"the probabilities of the view {shards.view}"
     check_finite(what, video_ids, means["probabilities"], "look at these videos, or at the training's loss")
@@ -218,13 +225,13 @@ def _description(
     infos = shards.videos
     return {
         "run": {
-            "protocol": job.name,
+            "protocol": job.row,
             "view": job.view,
             "split": job.split,
             "from": job.checkpoint.parent.name,
         },
         "version": STAGES["finetune"],
-        "finetune": {"like": job.preset, **training_settings(job.schedule)},
+        "finetune": {"like": job.protocol, **training_settings(job.section)},
         **clip_settings(clip, [job.view], without={"predicted_blocks"}),
         "seed": job.seed,
         "encoder": sha256_of(job.checkpoint),

@@ -24,6 +24,7 @@ from cocon.data.network_input import to_network_input
 from cocon.evaluation.features import ARRAYS
 from cocon.evaluation.retrieval import KEPT_NEIGHBOURS, nearest
 from cocon.models.network import ViewNetwork
+from cocon.training.context import RunContext
 from cocon.training.devices import World
 from cocon.training.initialise import initial_network
 from cocon.training.log import Reporter
@@ -166,7 +167,11 @@ def _trainer(recipe: Recipe, views: Sequence[str], device: torch.device, name: s
     stage = getattr(recipe.pretraining, name)
     batch = _CPU_BATCH if device.type == "cpu" else stage.batch_size
     with tempfile.TemporaryDirectory() as folder:  # nothing is saved: no epoch ends
+        context = RunContext(
+            World(device), 0, RunState(Path(folder), {}), Reporter("plan", silent=True), Loggers(None)
+        )
         trainer = Trainer(
+            context,
             {view: initial_network(view, recipe.network, 0) for view in views},
             _Noise(views, recipe.clip, batch),  # type: ignore[arg-type]
             None,
@@ -174,11 +179,6 @@ def _trainer(recipe: Recipe, views: Sequence[str], device: torch.device, name: s
             epochs=1,
             settings=recipe.pretraining.model_copy(update={"workers": 0}),
             preset="cpc" if name == "stage1" else "cocon",
-            seed=0,
-            state=RunState(Path(folder), {}),
-            world=World(device),
-            reporter=Reporter("plan", silent=True),
-            loggers=Loggers(None),
         )
     trainer.model.train()
     return trainer, next(iter(trainer.loader))

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +22,12 @@ from cocon.losses.clips import ClipQueue
 from cocon.losses.cocon import CoConLoss
 from cocon.models.network import ViewNetwork
 from cocon.pretrainings import PRESETS
-from cocon.training.devices import World, prepare_network
-from cocon.training.log import GROUP_KNN, Averages, Reporter, Row
-from cocon.training.loggers import Loggers
+from cocon.training.context import RunContext
+from cocon.training.devices import prepare_network
+from cocon.training.log import GROUP_KNN, Averages, Row
 from cocon.training.loop import Loop
 from cocon.training.probe import GroupProbe, Probe
 from cocon.training.schedule import Schedule
-from cocon.training.state import RunState
 from cocon.training.sync_norm import synchronised
 
 #: measurements for the best epoch where best_every says nothing
@@ -35,7 +35,7 @@ _CHOICES = 20
 
 
 class ViewNetworks(nn.Module):
-    """The networks of all views behind one ``forward``, which is what DDP wants to wrap.
+    """The networks of all views behind one ``forward``, which is what DDP wraps.
 
     Args:
         networks: the networks by view.
@@ -60,6 +60,7 @@ class Trainer(Loop[Clips]):
     """Trains the networks of one or several views; the loop itself is :class:`Loop`.
 
     Args:
+        context: of the run.
         networks: the networks by view; they are trained in place.
         train: training clips.
         validation: clips for the validation loss; None: none.
@@ -69,15 +70,11 @@ class Trainer(Loop[Clips]):
         preset: which terms the loss has; both sets of clips must have as many of a video as it needs.
         probe: what is measured before the first epoch and every ``probe_every`` epochs; None: nothing.
         choice: what is measured for the best epoch; None: the validation loss.
-        seed: seed of order, augmentation and dropout.
-        state: where the unfinished run is kept.
-        world: device and processes.
-        reporter: where progress is told.
-        loggers: where the curves go.
     """
 
     def __init__(
         self,
+        context: RunContext,
         networks: dict[str, ViewNetwork],
         train: ClipDataset,
         validation: ClipDataset | None,
@@ -86,14 +83,10 @@ class Trainer(Loop[Clips]):
         epochs: int,
         settings: Pretraining,
         preset: str,
-        seed: int,
-        state: RunState,
-        world: World,
-        reporter: Reporter,
-        loggers: Loggers,
         probe: Probe | None = None,
         choice: GroupProbe | None = None,
     ) -> None:
+        world = context.world
         self.networks, self.pretraining, self.clip = networks, settings, train.clip
         check_shared_memory(self.clip, networks, stage.batch_size, settings.workers)
         queue = _queue(networks, settings, preset)
@@ -106,13 +99,11 @@ class Trainer(Loop[Clips]):
             _freeze_predictions(networks)
         steps = steps_per_epoch(len(train), stage.batch_size, accumulate=stage.accumulate, size=world.size)
         super().__init__(
+            context,
             module,
             train,
             settings=settings,
             section="pretraining",
-            epochs=epochs,
-            batch_size=stage.batch_size,
-            accumulate=stage.accumulate,
             schedule=Schedule(
                 settings.schedule,
                 stage.learning_rate,
@@ -123,15 +114,10 @@ class Trainer(Loop[Clips]):
                 factor=settings.plateau_factor,
                 patience=settings.plateau_patience,
             ),
-            seed=seed,
-            state=state,
-            world=world,
-            reporter=reporter,
-            loggers=loggers,
-            keep_best=settings.result == "best",
-            # a probe of few videos has few values, and the later of two equal epochs has learned for longer
-            later_of_equal=choice is not None,
+            batch_size=stage.batch_size,
+            accumulate=stage.accumulate,
             per_video=train.per_video,
+            keep_best=_which_of_equal(choice) if settings.result == "best" else None,
         )
         self.loss = CoConLoss(settings.loss, preset, queue)
         self.augment = Augmenter(settings.augmentation, self.clip)
@@ -149,7 +135,7 @@ class Trainer(Loop[Clips]):
     def fit(self, resume: Path | None = None) -> list[Row]:
         """As :meth:`Loop.fit`."""
         if self.schedule.kind == "plateau" and not self.validation_batches:
-            self.reporter.say("no videos are held out for validation: the learning rate stays as it is")
+            self.reporter.say("no videos are held out for validation: the learning rate does not change")
         return super().fit(resume)
 
     def loss_of(self, batch: Clips, number: int) -> dict[str, Tensor]:
@@ -213,6 +199,11 @@ class Trainer(Loop[Clips]):
                 values = self.compare(inputs, batch.video_id)
                 averages.add({name: value.item() for name, value in values.items()})
         return self.world.mean(averages.means())
+
+
+def _which_of_equal(choice: GroupProbe | None) -> Literal["first", "last"]:
+    """A probe of few videos has few values, and the later of two equal epochs has learned for longer."""
+    return "first" if choice is None else "last"
 
 
 def _queue(networks: Mapping[str, ViewNetwork], settings: Pretraining, preset: str) -> ClipQueue | None:

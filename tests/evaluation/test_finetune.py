@@ -24,16 +24,16 @@ from cocon.files import read_json
 from cocon.shards import ShardSet
 from cocon.training import state as state_module
 from cocon.training.checkpoint import load_encoder
+from cocon.training.divergence import TrainingDivergedError
 from cocon.training.interrupt import TrainingInterruptedError
 from cocon.training.log import read_log
-from cocon.training.loop import TrainingDivergedError
 from cocon.training.state import RunState
 
 CPU = torch.device("cpu")
 
 
 def _job(
-    root: Path, epochs: int = 3, folder: str = "out", preset: str = "finetune", **more: object
+    root: Path, epochs: int = 3, folder: str = "out", protocol: str = "finetune", **more: object
 ) -> FinetuneJob:
     defaults = {"batch_size": 6, "learning_rate": 0.01, "dropout": 0.3}
     schedule = {"epochs": epochs, **defaults, **more}
@@ -45,9 +45,9 @@ def _job(
         split="1",
         output=root / folder / "finetune_split1.json",
         state=root / "state",
-        settings=FinetuneSettings.model_validate({preset: schedule, "bootstrap": 50}),
+        settings=FinetuneSettings.model_validate({protocol: schedule, "bootstrap": 50}),
         seed=3,
-        preset=preset,
+        protocol=protocol,
     )
 
 
@@ -113,7 +113,7 @@ def _watch_trainers(monkeypatch: pytest.MonkeyPatch) -> list[ClassifierTrainer]:
 def test_the_backbone_learns_ten_times_more_slowly(striped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainers = _watch_trainers(monkeypatch)
     before, _ = load_encoder(striped / "mask.safetensors")
-    finetune(_job(striped, epochs=1, preset="finetune_coclr", milestones=[]), CPU)
+    finetune(_job(striped, epochs=1, protocol="finetune_coclr", milestones=[]), CPU)
     trainer = trainers[0]
     head, backbone = trainer.optimiser.param_groups
     classifier = trainer.classifier
@@ -137,7 +137,7 @@ def test_the_backbone_learns_ten_times_more_slowly(striped: Path, monkeypatch: p
 def test_linear_sgd_leaves_the_encoder_as_it_is(striped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainers = _watch_trainers(monkeypatch)
     schedule = LinearSgd().model_dump(include={"learning_rate", "dropout"})
-    result = finetune(_job(striped, epochs=12, preset="linear_sgd", **schedule), CPU)
+    result = finetune(_job(striped, epochs=12, protocol="linear_sgd", **schedule), CPU)
     assert (result.task.protocol, result.coverage) == ("linear_sgd", pytest.approx(5 / 6))
     rows = read_log(striped / "out" / "finetune_split1.log.jsonl")
     assert rows[-1]["loss"] < rows[0]["loss"]
@@ -160,11 +160,11 @@ def test_test_crops_change_the_test_and_not_the_training(
     assert np.abs(_probabilities(ten) - _probabilities(one)).max() > 1e-6
 
 
-def test_presets_are_those_of_the_papers() -> None:
+def test_protocols_are_those_of_the_papers() -> None:
     settings = FinetuneSettings()
 
-    def of(preset: str) -> tuple[object, ...]:
-        s = settings.of(preset)
+    def of(protocol: str) -> tuple[object, ...]:
+        s = settings.of(protocol)
         return s.epochs, s.dropout, s.weight_decay, s.learning_rate, s.backbone_rate, s.test_crops
 
     assert of("finetune") == (100, 0.7, 1e-5, 1e-3, 1, 1)

@@ -13,7 +13,8 @@ from cocon.datasets.manifest import Video, write_manifest
 from cocon.shards import ShardWriter, VideoRecord
 from cocon.shards.codecs import encode
 from cocon.training.devices import World, resolve_device
-from cocon.training.pretrain import PretrainJob, pretrain
+from cocon.training.pretrain import pretrain
+from cocon.training.pretrain_job import PretrainJob
 from cocon.training.settings import PretrainSettings
 
 SIZE, FRAMES = 36, 10

@@ -22,13 +22,15 @@ from cocon.data.clips import ClipDataset
 from cocon.data.network_input import to_network_input
 from cocon.pretrainings import PRESETS
 from cocon.shards import ShardSet
+from cocon.training.context import RunContext
 from cocon.training.devices import World, world
+from cocon.training.divergence import TrainingDivergedError
 from cocon.training.initialise import initial_network
 from cocon.training.interrupt import TrainingInterruptedError
 from cocon.training.log import Reporter, read_log
 from cocon.training.loggers import Loggers
-from cocon.training.loop import TrainingDivergedError
-from cocon.training.pretrain import PretrainJob, pretrain
+from cocon.training.pretrain import pretrain
+from cocon.training.pretrain_job import PretrainJob
 from cocon.training.settings import PretrainSettings
 from cocon.training.state import RunState
 from cocon.training.trainer import Trainer
@@ -40,7 +42,11 @@ def first_steps(
     shards = {view: ShardSet.of_folder(dataset / "shards" / view) for view in ("rgb", "mask")}
     per_video = PRESETS[preset].clips
     clips = ClipDataset(shards, sorted(shards["rgb"].videos)[:12], settings.clip, None, per_video=per_video)
+    context = RunContext(
+        here, 0, RunState(output / "state", {}), Reporter("test", silent=True), Loggers(None)
+    )
     trainer = Trainer(
+        context,
         {view: initial_network(view, settings.network, 0) for view in shards},
         clips,
         clips,
@@ -48,11 +54,6 @@ def first_steps(
         epochs=1,
         settings=settings.pretraining,
         preset=preset,
-        seed=0,
-        state=RunState(output / "state", {}),
-        world=here,
-        reporter=Reporter("test", silent=True),
-        loggers=Loggers(None),
     )
     with mock.patch.object(
         trainer, "augment", lambda x, view, generator: to_network_input(x, view, settings.clip)

@@ -17,7 +17,7 @@ from cocon.errors import CheckpointError
 from cocon.training.checkpoint import load_encoder, read_info
 from cocon.training.initialise import initial_network
 from cocon.training.log import read_log
-from cocon.training.pretrain import PretrainJob
+from cocon.training.pretrain_job import PretrainJob
 from cocon.training.settings import PretrainSettings
 from tests.training.test_pretrain import assert_same_result, interrupted_after
 

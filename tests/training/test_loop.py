@@ -12,10 +12,13 @@ from torch.utils.data import Dataset
 
 from cocon.config.schema import Training
 from cocon.training import loop as module
+from cocon.training import saving
+from cocon.training.context import RunContext
 from cocon.training.devices import World
+from cocon.training.divergence import TrainingDivergedError
 from cocon.training.log import Reporter, Row
 from cocon.training.loggers import Loggers
-from cocon.training.loop import Loop, TrainingDivergedError
+from cocon.training.loop import Loop
 from cocon.training.schedule import Schedule
 from cocon.training.state import RunState
 
@@ -60,25 +63,20 @@ def fit(tmp_path: Path) -> Any:
         count: int = 20, batch: int = 4, accumulate: int = 1, rate: float = 0.05, **settings: Any
     ) -> Fit:
         torch.manual_seed(0)
-        epochs, best = settings.pop("epochs", 3), settings.pop("keep_best", False)
-        later = settings.pop("later_of_equal", False)
+        epochs, best = settings.pop("epochs", 3), settings.pop("keep_best", None)
         chosen = Training(**settings)
+        state = RunState(tmp_path / "state", {"run": "test", "batch": batch}, keep=chosen.keep_checkpoints)
+        reporter = Reporter("test", silent=True)
         return Fit(
+            RunContext(World(torch.device("cpu")), 0, state, reporter, Loggers(None)),
             nn.Linear(3, 1, bias=False),
             Line(count),
             settings=chosen,
             section="test",
-            epochs=epochs,
             batch_size=batch,
             accumulate=accumulate,
             schedule=Schedule("constant", rate, epochs),
-            seed=0,
-            state=RunState(tmp_path / "state", {"run": "test", "batch": batch}, keep=chosen.keep_checkpoints),
-            world=World(torch.device("cpu")),
-            reporter=Reporter("test", silent=True),
-            loggers=Loggers(None),
             keep_best=best,
-            later_of_equal=later,
         )
 
     return make
@@ -87,7 +85,7 @@ def fit(tmp_path: Path) -> Any:
 @pytest.fixture
 def short_epochs_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch, as if each took a minute."""
-    monkeypatch.setattr(module, "_APART", 0.0)
+    monkeypatch.setattr(saving, "_APART", 0.0)
 
 
 def numbers(rows: list[Row]) -> list[Row]:
@@ -137,7 +135,7 @@ def _gradient(weight: Tensor, batch: Points) -> Tensor:
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_resumed_at_any_step_is_uninterrupted(fit: Any, monkeypatch: Any, accumulate: int) -> None:
     """A checkpoint after every step, and the run dies without a word after each of them in turn."""
-    monkeypatch.setattr(module, "perf_counter", iter(range(0, 10**9, 3600)).__next__)
+    monkeypatch.setattr(saving, "perf_counter", iter(range(0, 10**9, 3600)).__next__)
     whole = fit(accumulate=accumulate)
     rows = whole.fit()
     steps = whole.steps * 3
@@ -172,7 +170,7 @@ def test_a_chosen_checkpoint(fit: Any) -> None:
 
 
 def test_best_is_that_of_the_lowest_validation_loss(fit: Any) -> None:
-    trainer = fit(keep_best=True, epochs=4)
+    trainer = fit(keep_best="first", epochs=4)
     losses = [row["validation/loss"] for row in trainer.fit()]
     epoch = trainer.load_best()
     assert losses[epoch - 1] == min(losses)
@@ -207,7 +205,7 @@ def test_a_gradient_that_is_no_number_stops(fit: Any) -> None:
 
 @pytest.mark.usefixtures("short_epochs_are_saved")
 def test_a_validation_loss_that_is_no_number_stops(fit: Any) -> None:
-    trainer = fit(keep_best=True)
+    trainer = fit(keep_best="first")
     trainer.evaluate = lambda: {"validation/loss": torch.nan if trainer.epoch else 1.0}
     with pytest.raises(TrainingDivergedError, match="validation loss is not finite after epoch 2"):
         trainer.fit()
@@ -241,8 +239,7 @@ def test_short_epochs_share_a_checkpoint(
 ) -> None:
     """Two are a minute apart or more, and the last epoch always has one."""
     trainer = fit(epochs=5, checkpoint_every=every, checkpoint_minutes=0, keep_checkpoints=9)
-    monkeypatch.setattr(module, "perf_counter", lambda: seconds * trainer.epoch)
-    trainer._saved_at = 0
+    monkeypatch.setattr(saving, "perf_counter", lambda: seconds * trainer.epoch)
     trainer.fit()
     steps = sorted(int(path.stem.removeprefix("step_")) for path in trainer.state.folder.glob("step_*"))
     assert steps == [epoch * trainer.steps for epoch in saved]
@@ -251,17 +248,16 @@ def test_short_epochs_share_a_checkpoint(
 FIGURES = [3.0, 1.0, 2.0, 1.0, 5.0]
 
 
-@pytest.mark.parametrize(("later", "best"), [(False, 2), (True, 4)])
+@pytest.mark.parametrize(("of_equal", "best"), [("first", 2), ("last", 4)])
 def test_of_equal_epochs_one_is_the_best_also_when_resumed(
-    fit: Any, monkeypatch: pytest.MonkeyPatch, later: bool, best: int
+    fit: Any, monkeypatch: pytest.MonkeyPatch, of_equal: str, best: int
 ) -> None:
     """A checkpoint after two epochs; the run dies without a word after each step in turn."""
 
     def made() -> Fit:
-        trainer: Fit = fit(epochs=5, keep_best=True, later_of_equal=later)
+        trainer: Fit = fit(epochs=5, keep_best=of_equal)
         trainer.evaluate = lambda: {"validation/loss": FIGURES[trainer.epoch]}  # type: ignore[method-assign]
-        monkeypatch.setattr(module, "perf_counter", lambda: 40 * trainer.epoch)
-        trainer._saved_at = 0
+        monkeypatch.setattr(saving, "perf_counter", lambda: 40 * trainer.epoch)
         return trainer
 
     whole = made()
@@ -289,7 +285,7 @@ def test_of_equal_epochs_one_is_the_best_also_when_resumed(
 
 
 def test_an_epoch_that_was_not_measured_is_not_the_best(fit: Any) -> None:
-    trainer = fit(epochs=4, keep_best=True)
+    trainer = fit(epochs=4, keep_best="first")
     trainer.evaluate = lambda: {}
     trainer.figure = lambda row: {2: 5.0}.get(row["epoch"])
     trainer.fit()

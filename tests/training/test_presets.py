@@ -16,7 +16,7 @@ from cocon.errors import ConfigError
 from cocon.pretrainings import PRESETS, TERMS
 from cocon.training.initialise import write_initial_encoders
 from cocon.training.log import read_log
-from cocon.training.pretrain import PretrainJob
+from cocon.training.pretrain_job import PretrainJob
 from cocon.training.settings import PretrainSettings
 from cocon.training.trainer import Trainer
 from tests.training.test_pretrain import assert_same_result, interrupted_after

@@ -19,14 +19,15 @@ from cocon.data import loader
 from cocon.datasets.manifest import read_manifest, write_manifest
 from cocon.errors import CheckpointError, CoConError, ConfigError, DatasetError, ShardError
 from cocon.models.network import ViewNetwork
-from cocon.training import loop, probe, state, trainer
+from cocon.training import probe, saving, state, trainer
 from cocon.training.checkpoint import load_encoder, read_info
 from cocon.training.devices import World, resolve_device
+from cocon.training.divergence import TrainingDivergedError
 from cocon.training.initialise import initial_network
 from cocon.training.interrupt import TrainingInterruptedError
 from cocon.training.log import Row, read_log
-from cocon.training.loop import TrainingDivergedError
-from cocon.training.pretrain import PretrainJob, pretrain
+from cocon.training.pretrain import pretrain
+from cocon.training.pretrain_job import PretrainJob
 from cocon.training.settings import PretrainSettings
 from cocon.training.trainer import Trainer
 
@@ -41,7 +42,7 @@ MEASURED = {"data_seconds", "compute_seconds", "data_share", "clips_per_second",
 @pytest.fixture(autouse=True)
 def short_epochs_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every epoch, as if each took a minute."""
-    monkeypatch.setattr(loop, "_APART", 0.0)
+    monkeypatch.setattr(saving, "_APART", 0.0)
 
 
 def without_times(rows: list[Row]) -> list[Row]:
@@ -499,7 +500,7 @@ def test_a_checkpoint_of_other_settings_is_refused_when_it_is_asked_for(
         run(job(seed=1, resume=path))
     run(dataclasses.replace(other, resume=None))
     told = capsys.readouterr().err
-    assert "starting anew" in told
+    assert "starting at epoch 1" in told
     assert "pretraining.stage1.epochs: 3 -> 1" in told
     run(job(resume=path))
 

@@ -109,7 +109,7 @@ def test_stopped_by_a_signal_to_one_process_and_gone_on_it_has_the_losses_of_one
     assert errors.count("cocon pretrain: stopped by") == 1
     assert not (two / "log.jsonl").exists()
 
-    assert "going on after epoch" in finish(launch(command))
+    assert "resuming after epoch" in finish(launch(command))
     assert main(pretrain(recipe(8), dataset, tmp_path / "one")) == 0
     assert_same_losses(*(read_log(tmp_path / name / "log.jsonl") for name in ("one", "two")))
     assert not list((two / ".state").iterdir())

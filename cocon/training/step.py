@@ -1,0 +1,153 @@
+"""One model and its optimiser: the loss of a batch, and a step of one or several batches."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from cocon.config.schema import Training
+from cocon.training.devices import World, autocast
+from cocon.training.divergence import check_step
+from cocon.training.schedule import Schedule
+from cocon.training.seeds import derived_seed
+
+
+class Batch(Protocol):
+    """What a data set's batches have in common."""
+
+    @property
+    def video_id(self) -> Any:
+        """The ids of its videos."""
+
+
+BatchT = TypeVar("BatchT", bound=Batch)
+
+
+class Optimisation(ABC, Generic[BatchT]):
+    """A model, its optimiser and the place in the training.
+
+    One step takes ``accumulate`` batches and the mean of their gradients; what is left at the end of an
+    epoch makes a smaller step. That is the gradient of one large batch as far as the loss is a mean over
+    clips; batch norm and contrastive losses see each batch by itself.
+
+    Args:
+        module: what is trained, in place; on its device.
+        world: device and processes.
+        seed: of dropout and augmentation.
+        settings: optimiser and precision.
+        section: name of these settings, for hints.
+        schedule: the learning rate.
+        steps: of the optimiser in each epoch.
+        accumulate: batches per step.
+
+    Attributes:
+        epoch: the number of finished epochs.
+        step: the number of finished steps of this epoch.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        world: World,
+        seed: int,
+        *,
+        settings: Training,
+        section: str,
+        schedule: Schedule,
+        steps: int,
+        accumulate: int,
+    ) -> None:
+        self.module, self.world, self.seed = module, world, seed
+        self.settings, self.section, self.schedule = settings, section, schedule
+        self.steps, self.accumulate = steps, accumulate
+        self.epoch = self.step = 0
+        self.model = DistributedDataParallel(module) if world.size > 1 else module
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.optimiser = self.make_optimiser()
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.amp == "fp16")
+
+    @abstractmethod
+    def loss_of(self, batch: BatchT, number: int) -> dict[str, Tensor]:
+        """The loss of a batch by the name ``loss``, with gradient, and other scalars without.
+
+        Args:
+            batch: as the data set gives it, on the CPU.
+            number: of the batch within the epoch.
+        """
+
+    def make_optimiser(self) -> torch.optim.Optimizer:
+        """Adam for all parameters.
+
+        A group's entry ``factor``, where it has one, is the part of the scheduled learning rate that it gets.
+        """
+        return torch.optim.Adam(
+            self.parameters, lr=self.schedule.learning_rate, weight_decay=self.settings.weight_decay
+        )
+
+    def train_step(self, window: list[BatchT]) -> dict[str, float]:
+        """One step of the optimiser.
+
+        Args:
+            window: the batches of this process whose mean gradient is taken.
+
+        Returns:
+            Loss, other scalars and norm of the gradient: means over batches and processes.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.schedule.rate(self.epoch, self.step, self.steps) * group.get("factor", 1.0)
+        self.optimiser.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        for place, batch in enumerate(window):
+            with self._communication(place == len(window) - 1):
+                values = self.loss_of(batch, self.step * self.accumulate + place)
+                self.scaler.scale(values["loss"] / len(window)).backward()
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + value.detach()
+        self.scaler.unscale_(self.optimiser)
+        norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        total = torch.stack([*sums.values(), norm * len(window)]).div_(len(window)).tolist()
+        means = self.world.mean(dict(zip([*sums, "gradient_norm"], total, strict=True)))
+        check_step(
+            means,
+            [name for batch in window for name in batch.video_id],
+            self.world,
+            scaled=self.scaler.is_enabled(),
+            place=f"epoch {self.epoch + 1}, step {self.step + 1}",
+            section=self.section,
+        )
+        if self.settings.clip_gradient:
+            clip_grads_with_norm_(self.parameters, self.settings.clip_gradient, norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        return means
+
+    def _communication(self, last: bool) -> contextlib.AbstractContextManager[None]:
+        """DDP averages the gradients of the processes once per step, in the backward of the last batch."""
+        if isinstance(self.model, DistributedDataParallel) and not last:
+            no_sync: contextlib.AbstractContextManager[None] = self.model.no_sync()
+            return no_sync
+        return contextlib.nullcontext()
+
+    def autocast(self) -> torch.autocast:
+        """The mixed precision of the setting ``amp``."""
+        return autocast(self.world.device, self.settings.amp)
+
+    def seeded(self, network: str, augmentation: str, *batch: int) -> torch.Generator:
+        """Seed all that is random in one batch: dropout through the global generators, and augmentation.
+
+        Args:
+            network: purpose of the first.
+            augmentation: purpose of the second.
+            *batch: which batch it is: epoch, number, process.
+
+        Returns:
+            The source of randomness of the augmentation, on the CPU.
+        """
+        torch.manual_seed(derived_seed(self.seed, network, *batch))
+        return torch.Generator().manual_seed(derived_seed(self.seed, augmentation, *batch))
