@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cocon.versions import __version__
+
 if TYPE_CHECKING:
     from cocon.export.encoder import load_encoder
 
 __all__ = ["__version__", "load_encoder"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cocon import __version__
 from cocon.boundary import EXIT_STATUS, run
 from cocon.terminal import printable
+from cocon.versions import __version__
 
 #: in the order in which a run needs them
 COMMANDS = (

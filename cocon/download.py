@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from cocon import __version__
 from cocon.errors import AssetError
 from cocon.files import full_disk_named, no_room, sha256_of
 from cocon.terminal import say
+from cocon.versions import __version__
 
 #: seconds without a byte after which a connection counts as broken
 TIMEOUT = 60

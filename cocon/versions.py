@@ -1,13 +1,15 @@
-"""Versions of what each stage computes.
+"""The version of the program, and those of what each stage computes.
 
-Raise one when the same settings give another result: everything that the stage made is then made again, and
-what follows from it. Leave it alone when a change cannot be seen in the result. Defaults of the
+Raise that of a stage when the same settings give another result: everything that the stage made is then made
+again, and what follows from it. Leave it alone when a change cannot be seen in the result. Defaults of the
 configuration count as well: a changed default changes results without a trace in anybody's settings.
 """
 
 from __future__ import annotations
 
 from cocon.backends import BACKENDS
+
+__version__ = "0.1.0"
 
 STAGES: dict[str, int] = {
     "get": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -14,7 +15,6 @@ import pytest
 import yaml
 
 ALLOWED_BY_EXTRACTORS = {
-    "cocon.__version__",
     "cocon.assets",
     "cocon.backends",
     "cocon.boundary",
@@ -36,26 +36,110 @@ ALLOWED_BY_EXTRACTORS = {
 }
 
 
-def imports(folder: Path) -> Iterator[tuple[Path, str]]:
-    for path in folder.rglob("*.py"):
+#: of cocon, the lowest first: an import leads to the same package or to a lower layer
+LAYERS = (
+    "errors imports measures patterns terminal tracks versions views workers",
+    "distributed encoders installation loading locks pretrainings tables video",
+    "files machine",
+    "assets boundary config download hdf5",
+    "losses models renderer shards",
+    "datasets",
+    "data",
+    "training",
+    "evaluation",
+    "export report workflow",
+    "planning",
+    "commands",
+    "cli",
+    "__main__ cocon",
+)
+LAYER = {package: number for number, layer in enumerate(LAYERS) for package in layer.split()}
+
+
+def imports(folder: Path) -> Iterator[tuple[str, str]]:
+    """Where a module imports what, also within functions: ``file:line`` and the dotted name."""
+    for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
+            where = f"{path.relative_to(folder.parent)}:{getattr(node, 'lineno', 0)}"
             if isinstance(node, ast.Import):
-                yield from ((path, alias.name) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                yield from ((path, f"{node.module}.{alias.name}") for alias in node.names)
+                yield from ((where, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module, f"{where}: a relative import"
+                yield from ((where, f"{node.module}.{alias.name}") for alias in node.names)
 
 
-def test_cocon_does_not_know_the_extractors(repository: Path) -> None:
-    guilty = [path for path, name in imports(repository / "cocon") if name.startswith("view_extractors")]
-    assert guilty == []
+def package_of(name: str, folder: Path) -> str:
+    """The part of cocon that a dotted name or a path belongs to; ``cocon`` for what its own file defines."""
+    head, *rest = name.split(".")
+    if rest and ((folder / rest[0]).is_dir() or (folder / f"{rest[0]}.py").exists()):
+        return rest[0]
+    return head
 
 
-def test_extractors_know_only_the_shard_format_and_small_helpers(repository: Path) -> None:
-    for path, name in imports(repository / "view_extractors"):
+def upward(folder: Path) -> list[str]:
+    """A sentence about each import of a package ``cocon`` that leads to a higher layer, or across one."""
+    found = []
+    for where, name in imports(folder):
         if name.split(".")[0] == "cocon":
-            assert any(name == a or name.startswith(a + ".") for a in ALLOWED_BY_EXTRACTORS), (
-                f"{path}: {name}"
-            )
+            parts = Path(where.partition(":")[0]).with_suffix("").parts
+            importer = package_of(".".join(parts).removesuffix(".__init__"), folder)
+            imported = package_of(name, folder)
+            if importer != imported and LAYER[importer] <= LAYER[imported]:
+                lies = "above" if LAYER[importer] < LAYER[imported] else "in the same layer"
+                found.append(f"{where} imports {name}, which lies {lies}")
+    return found
+
+
+def test_every_package_is_in_one_layer(repository: Path) -> None:
+    parts = {path.stem for path in (repository / "cocon").iterdir() if path.suffix == ".py"}
+    parts |= {path.parent.name for path in (repository / "cocon").glob("*/__init__.py")}
+    assert sorted(name for layer in LAYERS for name in layer.split()) == sorted(
+        parts - {"__init__"} | {"cocon"}
+    )
+
+
+def test_imports_lead_downwards(repository: Path) -> None:
+    assert upward(repository / "cocon") == []
+
+
+def test_an_import_that_leads_upwards_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "cocon"
+    for name in ("data", "training", "report", "export"):
+        (folder / name).mkdir(parents=True)
+    (folder / "data" / "clips.py").write_text("def f():\n    from cocon.training.loop import Loop\n")
+    (folder / "training" / "loop.py").write_text("import cocon.data.clips\n")
+    (folder / "report" / "page.py").write_text("from cocon import export\n")
+    assert upward(folder) == [
+        "cocon/data/clips.py:2 imports cocon.training.loop.Loop, which lies above",
+        "cocon/report/page.py:1 imports cocon.export, which lies in the same layer",
+    ]
+
+
+def test_no_modules_import_each_other_in_a_circle(repository: Path) -> None:
+    """Within a package as well; imports in functions count."""
+    files = sorted((repository / "cocon").rglob("*.py"))
+    names = {path: ".".join(path.relative_to(repository).with_suffix("").parts) for path in files}
+    modules = {name.removesuffix(".__init__") for name in names.values()}
+    graph: dict[str, set[str]] = {name: set() for name in modules}
+    for where, name in imports(repository / "cocon"):
+        importer = names[repository / where.partition(":")[0]].removesuffix(".__init__")
+        while name and name not in modules:
+            name = name.rpartition(".")[0]
+        if name and name != importer:
+            graph[importer].add(name)
+    list(graphlib.TopologicalSorter(graph).static_order())  # a CycleError names the circle
+
+
+def test_cocon_does_not_import_the_extractors(repository: Path) -> None:
+    found = [where for where, name in imports(repository / "cocon") if name.startswith("view_extractors")]
+    assert found == []
+
+
+def test_extractors_import_only_the_shard_format_and_small_helpers(repository: Path) -> None:
+    for where, name in imports(repository / "view_extractors"):
+        if name.split(".")[0] == "cocon":
+            allowed = any(name == a or name.startswith(a + ".") for a in ALLOWED_BY_EXTRACTORS)
+            assert allowed, f"{where} imports {name}, which extractors do not use"
 
 
 @pytest.mark.parametrize(

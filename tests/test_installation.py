@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 import torch
 
-from cocon import __version__
 from cocon.boundary import explain
 from cocon.installation import EXTRA_OF, PKG_RESOURCES, MissingPackageError, failed_import, how_to_install
 from cocon.training.provenance import provenance
+from cocon.versions import __version__
 from view_extractors.base import Resources
 from view_extractors.networks.devices import uses_gpu
 

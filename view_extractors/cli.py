@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cocon import __version__
 from cocon.backends import BACKENDS
 from cocon.boundary import run
 from cocon.config.schema import Extraction
@@ -20,6 +19,7 @@ from cocon.errors import CoConError
 from cocon.files import output_file, write_json
 from cocon.shards import shard_of
 from cocon.terminal import printable, say
+from cocon.versions import __version__
 from view_extractors.arguments import add_machine_arguments, extractor_of, resources_of
 from view_extractors.base import Output
 from view_extractors.pipeline import estimate

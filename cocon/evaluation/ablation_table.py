@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from statistics import mean
 
 from cocon.evaluation.ablation import AGREEMENT, COSINE, NEAR, REFERENCES, Ablation, Cell
-from cocon.evaluation.neighbours import NEAREST
 from cocon.evaluation.paired import Comparison
 from cocon.evaluation.summary import aligned, listed_splits, rank, seen_sentence
+from cocon.measures.neighbours import NEAREST
 from cocon.protocols import PROTOCOLS
 
 _OTHER = (AGREEMENT, NEAR, COSINE)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cocon
 from cocon.config.load import dump_settings
 from cocon.config.schema import Config, Dataset, DemoDataset
 from cocon.datasets.checks import without_file
@@ -106,7 +105,7 @@ def _amount(dataset: Dataset, videos: Sequence[Video], present: Sequence[Video],
 
 def _ask(command: list[str]) -> Any:
     # An interpreter of its own does not know this project.
-    environment = os.environ | {"PYTHONPATH": str(Path(cocon.__file__).parent.parent)}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     if result.returncode:
         said = result.stderr.strip().splitlines() or ["nothing"]

@@ -15,7 +15,6 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from cocon import __version__
 from cocon.config.schema import Clip, Network, Recipe
 from cocon.datasets.manifest import in_order
 from cocon.loading import parse_object
@@ -24,6 +23,7 @@ from cocon.report.resources import all_benchmarks
 from cocon.report.settings import differences
 from cocon.report.wording import duration
 from cocon.training.provenance import processor, revision
+from cocon.versions import __version__
 
 _PACKAGES = ("torch", "numpy", "opencv-contrib-python-headless", "av", "h5py", "numba",
              "scikit-learn", "ai-edge-litert", "snakemake")  # fmt: skip

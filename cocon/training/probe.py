@@ -22,9 +22,9 @@ from cocon.data.clips import ClipDataset
 from cocon.data.network_input import to_network_input
 from cocon.data.selection import Choosing, Selection, group_of, scattered
 from cocon.datasets.manifest import Video
-from cocon.evaluation.neighbours import NEAREST, Pairs, mean_products, nearest_share
 from cocon.losses.cocon import canonical_order
 from cocon.losses.instances import instance_features
+from cocon.measures.neighbours import NEAREST, Pairs, mean_products, nearest_share
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
 from cocon.training.devices import autocast

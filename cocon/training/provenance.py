@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cocon import __version__
+from cocon.versions import __version__
 
 if TYPE_CHECKING:
     import torch

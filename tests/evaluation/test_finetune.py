@@ -78,7 +78,7 @@ def test_learns_what_can_be_seen_and_tells_how(striped: Path) -> None:
 def test_steps_in_place_of_epochs(striped: Path) -> None:
     """18 videos are 3 steps of 6, so 7 steps are 3 epochs."""
     by_epochs, by_steps = _job(striped, warmup_epochs=1), _job(striped, folder="steps", warmup_steps=3)
-    length = by_steps.schedule.model_copy(update={"epochs": None, "steps": 7})
+    length = by_steps.section.model_copy(update={"epochs": None, "steps": 7})
     by_steps = replace(by_steps, settings=by_steps.settings.model_copy(update={"finetune": length}))
     for job in (by_epochs, by_steps):
         finetune(job, CPU)

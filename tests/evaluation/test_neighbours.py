@@ -12,16 +12,9 @@ from cocon.cli import main
 from cocon.datasets.manifest import Video, write_manifest
 from cocon.errors import DatasetError
 from cocon.evaluation.features import Features, write_features
-from cocon.evaluation.neighbours import (
-    NEAREST,
-    Likeness,
-    Pairs,
-    likeness,
-    mean_products,
-    nearest_share,
-    read_likeness,
-)
+from cocon.evaluation.neighbours import Likeness, likeness, read_likeness
 from cocon.evaluation.splits import Split
+from cocon.measures.neighbours import NEAREST, Pairs, mean_products, nearest_share
 
 IDS = ["a0", "a1", "a2", "b0", "b1", "b2"]
 SPLIT = Split("1", ("a", "b"), {"t": 0}, {video: "ab".index(video[0]) for video in IDS})

@@ -405,13 +405,13 @@ def test_the_best_epoch_by_neighbours_of_other_groups(
     monkeypatch.setattr(probe, "group_knn", lambda *_: next(figures))
     this = labelled(settings=settings(stage1={"epochs": 4, "batch_size": 4}, **BY_PROBE))
     kept: list[dict[str, torch.Tensor]] = []
-    note = Trainer._note_best
+    figure_of = Trainer.figure
 
-    def noted(self: Trainer, figure: float | None) -> None:
+    def noted(self: Trainer, row: Row) -> float | None:
         kept.append({name: x.clone() for name, x in self.networks["rgb"].state_dict().items()})
-        note(self, figure)
+        return figure_of(self, row)
 
-    monkeypatch.setattr(Trainer, "_note_best", noted)
+    monkeypatch.setattr(Trainer, "figure", noted)
     run(this)
     assert [row["group_knn/rgb"] for row in read_log(this.log)] == [n / 16 for n in (5, 9, 9, 4)]
     info = read_info(this.output / "rgb.safetensors")

@@ -1,0 +1,1 @@
+"""Figures computed from vectors and labels alone; pretraining and evaluation share them."""
