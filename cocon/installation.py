@@ -12,6 +12,7 @@ _EXTRAS = {
     "train": ("safetensors", "sklearn", "torch"),
     "workflow": ("libarchive", "scipy", "snakemake"),
     "report": ("jinja2", "markupsafe", "pygments"),
+    "tensorboard": ("tensorboard",),
     "torchvision": ("torchvision",),
     "wandb": ("wandb",),
     "mlflow": ("mlflow",),

@@ -1,4 +1,4 @@
-"""Where curves go: always rows for ``log.jsonl`` and TensorBoard's format, W&B and MLflow on request.
+"""Where curves go: rows for ``log.jsonl``, TensorBoard's format, and W&B and MLflow on request.
 
 How to add one: a subclass of :class:`Logger`, a line in :data:`LOGGERS`, its name in the key ``loggers``.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import socket
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,10 +17,11 @@ from typing import Any
 
 from cocon.errors import ConfigError
 from cocon.installation import failed_import, how_to_install
-from cocon.training.events import EventFile
+from cocon.terminal import say
 from cocon.training.log import Row, write_log
 
 _PROJECT = "cocon"
+_FORMAT = "brain.Event:2"  # the first record of every file of TensorBoard
 
 
 @dataclass(frozen=True)
@@ -84,25 +87,51 @@ class JsonLines(Logger):
 
 
 class TensorBoard(Logger):
-    """Curves over steps of the optimiser; those of single steps are named ``step/...``."""
+    """Curves over steps of the optimiser; those of single steps are named ``step/...``.
+
+    The records are written here and now, not by the thread of ``SummaryWriter``: on a full disk that one
+    prints a traceback of its own.
+    """
 
     def begin(self, rows: list[Row], step: int) -> None:
-        """Open a file; a run that starts over removes the old ones."""
+        """Open a new file, which voids later steps of earlier files; a run that starts over removes them."""
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        folder = self.run.curves
         if step == 0:
-            shutil.rmtree(self.run.curves, ignore_errors=True)
-        self._file = EventFile(self.run.curves, first_step=step + 1 if step else 0)
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        now = time.time_ns()  # TensorBoard reads the files in the order of their names
+        name = f"events.out.tfevents.{now // 10**9}.{now % 10**9:09}.{socket.gethostname()}"
+        self._file = RecordWriter((folder / name).open("xb"))
+        self._write(file_version=_FORMAT)
+        if step:
+            self._write(step=step + 1, session_log=SessionLog(status=SessionLog.START))
 
     def step(self, row: Row) -> None:
         """Add points."""
-        self._file.scalars(_prefixed(row), row["step"])
+        self._points(_prefixed(row), row["step"])
 
     def epoch(self, row: Row) -> None:
         """Add points."""
-        self._file.scalars(_values(row), row["step"])
+        self._points(_values(row), row["step"])
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _points(self, values: Mapping[str, float], step: int) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        points = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._write(step=step, summary=Summary(value=points))
+        self._file.flush()
+
+    def _write(self, **content: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._file.write(Event(wall_time=time.time(), **content).SerializeToString())
 
 
 class WandB(Logger):
@@ -169,6 +198,8 @@ ALWAYS = ("jsonl", "tensorboard")
 class Loggers:
     """Passes everything on to those that are always there and to those asked for.
 
+    Without the package tensorboard its curves are left out, and a line says so.
+
     Args:
         run: what is logged; None: nothing is (every process but the first).
         names: further loggers, of :data:`LOGGERS`.
@@ -180,7 +211,10 @@ class Loggers:
     def __init__(self, run: Run | None, names: Iterable[str] = ()) -> None:
         for name in names:
             _optional(name)  # now, not after hours
-        self._all = [] if run is None else [LOGGERS[name](run) for name in (*ALWAYS, *names)]
+        self._all = []
+        if run is not None:
+            always = [name for name in ALWAYS if name != "tensorboard" or _has_tensorboard()]
+            self._all = [LOGGERS[name](run) for name in (*always, *names)]
 
     def begin(self, rows: list[Row], step: int) -> None:
         """See :meth:`Logger.begin`."""
@@ -201,6 +235,19 @@ class Loggers:
         """See :meth:`Logger.close`."""
         for logger in self._all:
             logger.close()
+
+
+def _has_tensorboard() -> bool:
+    try:
+        for module in ("tensorboard", "tensorboard.summary.writer.record_writer"):
+            importlib.import_module(module)
+    except ImportError as error:
+        missing, hint = failed_import(
+            "tensorboard/", "tensorboard", error, f"to have it: {how_to_install('tensorboard')}"
+        )
+        say(f"no curves for TensorBoard: {missing}; {hint}")
+        return False
+    return True
 
 
 def _optional(package: str) -> Any:

@@ -6,6 +6,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, get_args
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cocon.config.schema import Training
 from cocon.errors import ConfigError
@@ -68,10 +69,55 @@ def test_past_rows_come_first_and_the_file_is_whole_after_every_epoch(run: Run) 
     assert read_log(run.rows) == [past, EPOCH]
 
 
-def test_curves_of_a_run_that_goes_on_stay_and_those_of_a_new_one_do_not(run: Run) -> None:
+def curves(run: Run) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard itself reads: the points (step, value) of every curve."""
+    reader = EventAccumulator(str(run.curves)).Reload()
+    names = reader.Tags()["scalars"]
+    return {name: [(point.step, point.value) for point in reader.Scalars(name)] for name in names}
+
+
+def test_tensorboard_reads_the_curves(run: Run) -> None:
+    log_all(Loggers(run))
+    assert curves(run) == {"step/loss": [(3, 2.0)], "epoch": [(4, 1.0)], "loss": [(4, 1.5)]}
+
+
+def test_points_can_be_read_while_the_run_is_under_way(run: Run) -> None:
+    loggers = Loggers(run)
+    loggers.begin([], 0)
+    loggers.step(STEP)
+    assert curves(run) == {"step/loss": [(3, 2.0)]}
+    loggers.close()
+
+
+def test_curves_of_a_resumed_run_do_not_appear_twice(run: Run) -> None:
+    """The checkpoint was written after step 4; what followed it was lost, and is computed again."""
+    for first, last, loss in ((0, 9, 1.0), (4, 7, 2.0), (6, 8, 3.0)):
+        loggers = Loggers(run)
+        loggers.begin([], first)
+        for step in range(first + 1, last + 1):
+            loggers.step({"step": step, "loss": loss})
+        loggers.close()
+    expected = [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
+    assert curves(run) == {"step/loss": list(enumerate(expected, start=1))}
+
+
+def test_curves_of_a_resumed_run_stay_and_those_of_a_new_one_do_not(run: Run) -> None:
     for step, files in ((0, 1), (4, 2), (0, 1)):
         log_all(Loggers(run), step)
         assert len(list(run.curves.iterdir())) == files
+
+
+@pytest.mark.parametrize("missing", ["tensorboard", "tensorboard.summary.writer.record_writer"])
+def test_without_tensorboard_a_line_says_so_and_the_rest_is_logged(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    log_all(Loggers(run))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("no curves for TensorBoard: tensorboard/ needs the package tensorboard, ")
+    assert line.endswith("; to have it: pip install -e '.[tensorboard]' in your clone of this project")
+    assert read_log(run.rows) == [EPOCH]
+    assert not run.curves.exists()
 
 
 def test_processes_that_do_not_lead_write_nothing(run: Run) -> None:
