@@ -3,16 +3,20 @@
 # make test-backends: the tests of the backends that need an environment of their own (6 GB).
 # make test-gpu: those that need a GPU; without one they are skipped.
 # make coverage: which lines the tests run; make docs: the pages of docs/ as a site, in site/.
+# make lock: the pinned versions of all environments (requirements*.txt) from the bounds in pyproject.toml.
 
 PYTHON ?= python3
 BIN := .venv/bin
 BACKENDS := .venv-backends/bin
 DOCS := .venv-docs/bin
+LOCK := .venv-lock/bin
 MMPOSE := workflow/envs/mmpose.post-deploy.sh
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
 PIP := $(BIN)/python $(PIP_INSTALL) --constraint requirements.txt
+# what the tests of storage in a bucket run a server with
+S3_SERVER := moto[server]
 
-.PHONY: demo test test-slurm test-backends test-gpu test-s3 coverage lint format schema docs clean
+.PHONY: demo test test-slurm test-backends test-gpu test-s3 coverage lint format schema lock docs clean
 
 demo: .venv/run
 	@$(BIN)/snakemake --cores all eval_demo
@@ -58,6 +62,21 @@ schema: .venv/run
 	$(BIN)/cocon schema --output workflow/schemas/config.schema.json --defaults config/config.default.yaml \
 		--manual docs/configuration.md
 
+# Keeps every pin that still fits; newer versions: make lock UPGRADE=--upgrade, or UPGRADE='--upgrade-package av'.
+# The same versions on every system, Python and GPU; torchvision alone needs another torch, with its own CUDA.
+COMPILE = $(LOCK)/uv pip compile --quiet --universal --python $(LOCK)/python --no-annotate --no-emit-index-url \
+	--no-emit-package setuptools --custom-compile-command 'make lock' $(UPGRADE)
+SHARED := .venv-lock/shared.txt
+
+lock: .venv-lock/ready
+	$(COMPILE) pyproject.toml --extra all --extra dev --extra slurm --output-file requirements.txt
+	@grep -vE '^(torch|triton|nvidia-|cuda-)' requirements.txt > $(SHARED)
+	$(COMPILE) pyproject.toml --extra all --extra torchvision --extra dev --extra slurm --constraint $(SHARED) \
+		--output-file requirements-backends.txt
+	$(COMPILE) pyproject.toml --extra docs --constraint $(SHARED) --output-file requirements-docs.txt
+	@echo '$(S3_SERVER)' > .venv-lock/server.in
+	$(COMPILE) pyproject.toml .venv-lock/server.in --extra s3 --constraint $(SHARED) --output-file requirements-s3.txt
+
 # Fails on a link that leads nowhere, also to a heading. (With --quiet it would not: warnings are not counted then.)
 docs: .venv-docs/ready
 	$(DOCS)/mkdocs build --strict
@@ -82,7 +101,7 @@ docs: .venv-docs/ready
 	@touch $@
 
 .venv/s3: .venv/dev requirements-s3.txt
-	@$(PIP) --constraint requirements-s3.txt --editable '.[all,dev,s3]' 'moto[server]'
+	@$(PIP) --constraint requirements-s3.txt --editable '.[all,dev,s3]' '$(S3_SERVER)'
 	@touch $@
 
 # The optional backends beside each other: torchvision needs another torch than .venv has.
@@ -95,11 +114,14 @@ docs: .venv-docs/ready
 
 # mkdocs reads the sources of the project; it need not be installed.
 .venv-docs/ready: .venv-docs/bin/python requirements-docs.txt
-	@$(DOCS)/python $(PIP_INSTALL) --constraint requirements.txt --constraint requirements-docs.txt \
-		mkdocs-material 'mkdocstrings[python]' ruff
+	@$(DOCS)/python $(PIP_INSTALL) --constraint requirements-docs.txt mkdocs-material 'mkdocstrings[python]' ruff
 	@touch $@
 
-.venv/bin/python .venv-backends/bin/python .venv-docs/bin/python:
+.venv-lock/ready: .venv-lock/bin/python
+	@$(LOCK)/python $(PIP_INSTALL) uv==0.13.9
+	@touch $@
+
+.venv/bin/python .venv-backends/bin/python .venv-docs/bin/python .venv-lock/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; try: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(firstword $(subst /, ,$@))

@@ -1,4 +1,4 @@
-"""The rules of the house that no linter knows."""
+"""The rules of the house that no linter checks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.test_environments import pins
 
 ALLOWED_BY_EXTRACTORS = {
     "cocon.assets",
@@ -196,9 +198,9 @@ def test_environment_yml_mirrors_pyproject(repository: Path) -> None:
 
 
 def test_pinned_versions_fit_the_project(repository: Path) -> None:
-    pins = dict(re.findall(r"^([\w.-]+)==(.+)$", (repository / "requirements.txt").read_text().lower(), re.M))
+    pinned = pins(repository / "requirements.txt")
     for name, requirement in required(repository, "all").items():
-        assert version(pins[name]) >= version(requirement[3]), name
+        assert version(pinned[name]) >= version(requirement[3]), name
 
 
 def version(text: str) -> tuple[int, ...]:
