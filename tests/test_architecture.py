@@ -40,8 +40,8 @@ ALLOWED_BY_EXTRACTORS = {
 
 #: of cocon, the lowest first: an import leads to the same package or to a lower layer
 LAYERS = (
-    "errors imports measures patterns terminal tracks versions views workers",
-    "distributed encoders installation loading locks pretrainings tables video",
+    "backends errors measures patterns protocols terminal tracks views workers",
+    "distributed encoders installation loading locks pretrainings tables versions video",
     "files machine",
     "assets boundary config download hdf5",
     "losses models renderer shards",

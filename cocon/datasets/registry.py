@@ -6,13 +6,13 @@ A new one is a module with its ``SOURCE``, a line here, and a class in the schem
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pkgutil import resolve_name
 from typing import Any
 
 from cocon.datasets.checks import check_classes, check_ids, check_same_classes
 from cocon.datasets.manifest import VALIDATION, Video, no_collection
 from cocon.datasets.source import Source
 from cocon.datasets.splits import evaluated_splits, tested_instead
-from cocon.imports import imported
 
 SOURCES = {
     "demo": "cocon.datasets.demo",
@@ -25,7 +25,7 @@ SOURCES = {
 
 def source(kind: str) -> Source:
     """What is known of a kind of data set; its module is imported when it is asked for."""
-    found: Source = imported(f"{SOURCES[kind]}:SOURCE")
+    found: Source = resolve_name(f"{SOURCES[kind]}:SOURCE")
     return found
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import prod
+from pkgutil import resolve_name
 
 import torch
 from torch import Tensor
@@ -18,7 +19,6 @@ from torch import Tensor
 from cocon.config.schema import Loss
 from cocon.distributed import gather_with_gradient
 from cocon.errors import ConfigError
-from cocon.imports import imported
 from cocon.losses.clips import ClipQueue, Clips, clip_features
 from cocon.losses.instances import instance_features
 from cocon.pretrainings import CLIPS, PAIRS, PREDICTIONS, PRESETS, TERMS
@@ -65,7 +65,7 @@ class CoConLoss:
         self.of_predictions = [name for name in chosen.terms if TERMS[name].of == PREDICTIONS]
         self.of_clips = [name for name in chosen.terms if TERMS[name].of == CLIPS]
         self.of_pairs = [name for name in chosen.terms if TERMS[name].of == PAIRS]
-        self._compute = {name: imported(TERMS[name].path) for name in chosen.terms}
+        self._compute = {name: resolve_name(TERMS[name].path) for name in chosen.terms}
         self._weight = {
             name: prod(getattr(self.loss, key) for key in TERMS[name].weight) for name in chosen.terms
         }

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pkgutil import resolve_name
 from typing import Any
 
 from torch import Tensor, nn
 
 from cocon.config.schema import Network
 from cocon.encoders import ENCODERS
-from cocon.imports import imported
 
 
 class Encoder(nn.Module, ABC):
@@ -56,4 +56,4 @@ def build_encoder(channels: int, network: Network) -> Encoder:
 
 def encoder_class(name: str) -> Any:
     """The class of a name in :data:`cocon.encoders.ENCODERS`, a subclass of :class:`Encoder`."""
-    return imported(ENCODERS[name].path)
+    return resolve_name(ENCODERS[name].path)

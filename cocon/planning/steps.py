@@ -96,7 +96,7 @@ class Plan:
         settings = self.config.datasets[self.dataset]
         steps: list[Step] = []
         rendered: tuple[str, ...] = ()
-        if settings.kind == "demo" and not settings.shards_of:
+        if settings.rendered and not settings.shards_of:
             threads = self.config.jobs.render.threads
             steps.append(Step("render", f"render_{self.dataset}", 1, threads=threads))
             rendered = ("render",)
@@ -113,14 +113,14 @@ class Plan:
                 steps.append(Step("index for pretraining", "index_for_pretraining", tables, after=rendered))
             steps += self._pretraining(extracted)
         steps += self._evaluation(extracted)
-        if settings.kind == "demo" and self.config.views != ("rgb",):
+        if settings.rendered and self.config.views != ("rgb",):
             steps.append(Step("scores", f"score_shards_{self.dataset}", 1, after=tuple(extracted.values())))
         steps.append(Step("page", "page", 1, after=tuple(step.name for step in steps)))
         return steps
 
     def _tables(self) -> int:
         """Tables of videos: one, and where splits stand apart, one for each and one for their features."""
-        own = self.config.datasets[self.dataset].kind == "folder" or self.trainings > 1
+        own = self.config.datasets[self.dataset].own or self.trainings > 1
         if self.roles.listed == 1 or not own:
             return 1
         evaluation = self.recipe.evaluation

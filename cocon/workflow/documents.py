@@ -98,7 +98,7 @@ class Documents:
 
     def _rendered(self, dataset: str) -> Document:
         settings = self.config.datasets[dataset]
-        if settings.kind != "demo":
+        if not settings.rendered:
             return {}
         return {"after": self._once(("videos", dataset), lambda: dependencies.rendering(settings))}
 

@@ -73,7 +73,7 @@ class VideoLists:
         settings = self.config.datasets[dataset]
         with _named(dataset):
             videos = list_videos(settings)
-            if settings.kind != "demo" and self.look:
+            if not settings.rendered and self.look:
                 check_videos(dataset, settings, videos, max_failed_fraction(self.config, dataset))
         # They stay to the end: the search for cycles, while jobs are planned, need not look at them.
         gc.freeze()
@@ -118,7 +118,7 @@ class VideoLists:
         """
         settings = self.config.datasets[dataset]
         several = len({name for video in self.videos(dataset) for name in video.splits}) > 1
-        return several and (settings.kind == "folder" or settings.pretrain_split == EACH)
+        return several and (settings.own or settings.pretrain_split == EACH)
 
     def part(self, dataset: str, split: str) -> str:
         """In the name of the table that results of a split depend on; empty: of all splits together."""
@@ -205,7 +205,7 @@ def _named(dataset: str) -> Iterator[None]:
 
 def tracked(settings: Dataset) -> bool:
     """Whether sizes and times of a data set's files count. Those of the demo follow from its settings."""
-    return settings.track_videos and settings.kind != "demo"
+    return settings.track_videos and not settings.rendered
 
 
 def members_of(videos: Iterable[Video], identity: Callable[[Path | str], str] | None) -> str:

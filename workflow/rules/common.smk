@@ -243,7 +243,7 @@ def pairs_of(dataset):
 
 def rendered_videos(wildcards):
     """The videos that a rule renders. Those of other data sets are there, and known by size and time."""
-    if dataset_of(wildcards).kind != "demo":
+    if not dataset_of(wildcards).rendered:
         return []
     return rendered(wildcards.dataset, int(wildcards.shard) if hasattr(wildcards, "shard") else None)
 
@@ -434,7 +434,7 @@ def export_summary(wildcards):
 def truth_figures(wildcards):
     """The demo's views against the truth, and every installed backend, if the report is to compare them."""
     settings, folder = dataset_of(wildcards), PATHS.dataset(wildcards.dataset)
-    if settings.kind != "demo" or views_of(wildcards) == ["rgb"]:
+    if not settings.rendered or views_of(wildcards) == ["rgb"]:
         return []
     return [f"{folder}/scores.json", *([f"{folder}/backends.json"] if settings.compare_backends else [])]
 

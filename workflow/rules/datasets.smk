@@ -1,10 +1,10 @@
 # From official lists, a table or a renderer to the manifest of a data set.
 
 for name, settings in CONFIG.datasets.items():
-    if settings.kind == "demo" and settings.shards_of:
+    if settings.rendered and settings.shards_of:
         continue  # its videos are those of the other data set, which renders them
 
-    if settings.kind == "demo":
+    if settings.rendered:
 
         rule:
             name:
@@ -55,7 +55,7 @@ for name, settings in CONFIG.datasets.items():
                 "cocon render --persons 2 --root {params.root:q} --settings {params.settings:q}"
                 " --processes {threads} > {log:q} 2>&1"
 
-    elif settings.kind != "folder":
+    elif settings.published:
 
         # Nothing else asks for its output: a run never starts a download by itself.
         rule:

@@ -1,7 +1,7 @@
 # The demo's renderer knows the truth: how near do the extracted views come to it?
 
 for name, settings in CONFIG.datasets.items():
-    if settings.kind == "demo":
+    if settings.rendered:
 
         rule:
             name:
