@@ -72,7 +72,7 @@ class Extractor(ABC):
         network: class of the network whose results :meth:`process` gets; None: it gets RGB frames.
         codec: ``keypoints`` if stored frames are arrays (P, 17, 3), else how pictures are coded.
         settings: the view's section of the configuration.
-        fps: frames per second of the video, set before :meth:`start`; 0: the file does not say.
+        fps: frames per second of the video, set before :meth:`start`; 0: not in the file.
     """
 
     view: ClassVar[str]
@@ -141,7 +141,7 @@ class Extractor(ABC):
     def store(self, result: Any) -> Any:
         """The stored frame, of the codec's type, from one result; by default the result itself.
 
-        It runs beside the inference of later frames, perhaps in several threads: it may use what
+        It runs during the inference of later frames, perhaps in several threads: it may use what
         :meth:`prepare` and :meth:`start` have set, and nothing that :meth:`process` changes.
         """
         return result

@@ -15,7 +15,7 @@ from view_extractors.flow.base import FlowExtractor
 from view_extractors.networks.devices import at_once, torch_device, torchvision_models, upload
 from view_extractors.networks.weights import WEIGHTS, load_weights
 
-#: the network's features are at an eighth of the size, and its pyramid wants 16 of them per side
+#: the network's features are at an eighth of the size, and its pyramid needs 16 of them per side
 _STRIDE = 8
 _SMALLEST = 16 * _STRIDE
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 #: The mask head's targets and features are sampled as if pixel i had its centre at i, not at i + .5: what
-#: it says about a box belongs half a pixel further right and down.
+#: its output for a box belongs half a pixel further right and down.
 _SHIFT = 0.5
 
 

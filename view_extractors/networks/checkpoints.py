@@ -1,7 +1,7 @@
 """Tensors out of published checkpoints, without executing anything of them.
 
 Checkpoints are pickles, which may run any code when they are loaded. Those of OpenMMLab hold objects of
-their own beside the tensors, so ``torch.load(weights_only=True)`` refuses them altogether, and those of
+their own next to the tensors, so ``torch.load(weights_only=True)`` refuses them altogether, and those of
 Detectron2 are no files of torch. Here only what tensors and arrays are made of is looked up; every other
 object of a file becomes an empty placeholder.
 """
@@ -22,7 +22,7 @@ from view_extractors.networks.weights import check_finite, resolve
 if TYPE_CHECKING:
     import torch
 
-#: what tensors and arrays are made of; torch itself knows its storages
+#: what tensors and arrays are made of; torch itself has its storages
 _HARMLESS = {
     ("collections", "OrderedDict"),
     ("_codecs", "encode"),

@@ -83,7 +83,7 @@ class OpenMMLabNetwork:
 
         preprocessor = self.settings.model.data_preprocessor
         x_BCHW = upload(pictures_BHWC, self._device)
-        # The packages read pictures as BGR; a network either wants them so, or has them swapped.
+        # The packages read pictures as BGR; a network either takes them so, or has them swapped.
         if not preprocessor.bgr_to_rgb:
             x_BCHW = x_BCHW.flip(1)
         mean, std = (

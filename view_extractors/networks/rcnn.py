@@ -102,7 +102,7 @@ class Rcnn(Network):
 
     @abstractmethod
     def _read(self, features: Any, boxes: list[torch.Tensor], sizes: Any) -> np.ndarray:
-        """What the second head says about the boxes of all frames together."""
+        """The second head's output for the boxes of all frames together."""
 
     @abstractmethod
     def _persons(

@@ -31,7 +31,7 @@ _TYPES = {0: np.float32, 1: np.float16, 2: np.int32}
 class TfliteModule(nn.Module):
     """A network from a file.
 
-    Tensors are (B, H, W, C), as in the file, which says 1 for B and means any. Height and width are free
+    Tensors are (B, H, W, C), as in the file, which has 1 for B and means any. Height and width are free
     where the file leaves them open.
 
     Args:
@@ -41,7 +41,7 @@ class TfliteModule(nn.Module):
 
     Raises:
         AssetError: it is no such file, has no such tensor, or needs an operator that is not known here; or
-            ai-edge-litert, which knows the format, is not installed.
+            ai-edge-litert, which reads the format, is not installed.
     """
 
     def __init__(self, path: Path, outputs: Sequence[str] = ()) -> None:

@@ -35,7 +35,7 @@ class Weights:
 
     Attributes:
         url: where it is published; its last part is its name in the cache.
-        sha256: of the file, hexadecimal; where nobody has published all 64 digits, the first ones, which
+        sha256: of the file, hexadecimal; where not all 64 digits are published, the first ones, which
             stand in the file's name.
     """
 
@@ -95,7 +95,7 @@ WEIGHTS: dict[str, Weights] = {
         "808c675e647298688589c895c9581f7f3963995c5708bc53f66449200321d147",
     ),
 }
-"""What :func:`resolve` knows. A new network's weights are one line here."""
+"""What :func:`resolve` finds. A new network's weights are one line here."""
 
 
 def resolve(name: str) -> Path:

@@ -1,1 +1,1 @@
-"""One pass over videos: decode, infer, write; its commands and what they say."""
+"""One pass over videos: decode, infer, write; its commands and their messages."""

@@ -33,7 +33,7 @@ class ConsoleProgress(Progress):
             self._describe()
 
     def frames(self, count: int, expected: int) -> None:
-        """So many more frames are done; the video's file promises so many, 0: it does not say."""
+        """So many more frames are done; the video's file declares so many, 0: none."""
         self._frames += count
         self._expected = expected
         if self._bar is not None:

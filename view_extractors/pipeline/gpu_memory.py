@@ -17,7 +17,7 @@ class FittingBatches:
     raises has not moved on (see :meth:`view_extractors.base.Extractor.process`).
 
     Args:
-        halved: is told the new size of the batches.
+        halved: called with the new size of the batches.
     """
 
     def __init__(self, halved: Callable[[int], None]) -> None:

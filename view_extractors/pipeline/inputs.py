@@ -21,7 +21,7 @@ class Listing(dict[str, Path]):
     """Paths of videos by id.
 
     Attributes:
-        was_there: of the videos of a manifest that knows it, by id: whether the file was there when the
+        was_there: of the videos of a manifest that records it, by id: whether the file was there when the
             manifest was made. Nothing, if most were missing: it was made before the videos came.
         checksums: of the videos of a manifest that has them, by id: the sha256 of the file.
     """
@@ -65,7 +65,7 @@ def from_names(names: Sequence[Path]) -> Listing:
 
 
 def from_manifest(table: Path) -> Listing:
-    """The rows of a CSV table with the columns ``id`` and ``path``, and what it knows of the files.
+    """The rows of a CSV table with the columns ``id`` and ``path``, and what it records of the files.
 
     Raises:
         CoConError: the table is missing, is no such table, a cell is empty, or an id stands there twice.

@@ -25,7 +25,7 @@ class Job:
         writers: the shards that lack it, each with an extractor of the video's own: while its last results
             are written, the next video has begun.
         spools: per writer, where the stored frames go.
-        expected_frames: how many the file promises; 0: it does not say.
+        expected_frames: how many the file declares; 0: none.
         size: height and width of the frames, px.
         fps: frames per second.
         started: inference has begun.
@@ -61,7 +61,7 @@ class Job:
             raise
 
     def start(self, height: int, width: int, fps: float) -> None:
-        """The frames have this size and rate, as far as the file says it: start the extractors.
+        """The frames have this size and rate, as far as the file has it: start the extractors.
 
         Raises:
             VideoError: no view can store them.

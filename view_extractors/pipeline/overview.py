@@ -12,7 +12,7 @@ from view_extractors.registry import default_backend, section_of, to_install
 
 
 def description(view: str) -> str:
-    """What a view is: the first line of what the schema says about its settings."""
+    """What a view is: the first line of its settings' docstring in the schema."""
     return (section_of(view).__doc__ or "").partition("\n")[0]
 
 

@@ -72,7 +72,7 @@ class Progress:
         """So many videos are to be extracted."""
 
     def frames(self, count: int, expected: int) -> None:
-        """So many more frames are done, of so many that the video's file promises (0: it does not say)."""
+        """So many more frames are done, of so many that the video's file declares (0: none)."""
 
     def batches_halved(self, size: int) -> None:
         """The GPU's memory was too small: batches have this size from now on."""

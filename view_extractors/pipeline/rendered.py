@@ -17,7 +17,7 @@ def write_sample(path: Path, frames: int, size: tuple[int, int], codec: str) -> 
     Args:
         path: of the video.
         frames: their number.
-        size: (height, width), px; made even, as video codecs want it.
+        size: (height, width), px; made even, as video codecs need it.
         codec: FFmpeg's name of an encoder.
     """
     height, width = (side + side % 2 for side in size)

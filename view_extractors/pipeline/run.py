@@ -50,7 +50,7 @@ def extract(
         max_failed_fraction: largest fraction of skipped videos that still gives a shard.
         resources: threads and device.
         batch_size: frames that a network sees at once; fewer where frames are large.
-        progress: is told what happens.
+        progress: its methods are called at every step.
         was_there: whether a video's file was there when the videos were listed, by id, as far as it is known.
             One that was missing already is no failure.
         checksums: sha256 by id, of those videos of which it is known.
@@ -154,7 +154,7 @@ def _up_to_date(output: Output, sources: Mapping[str, Source], checksums: Mappin
     same = shard.view == view and essential(view, shard.parameters) == essential(view, parameters)
     if not same or [row.id for row in rows] != list(sources):
         return False
-    if shard.version == 2:  # it does not say which files it was made from
+    if shard.version == 2:  # it does not record which files it was made from
         return max((source.modified for source in sources.values()), default=0) < written
     for row in rows:
         listed = checksums.get(row.id, row.source_sha256)

@@ -34,9 +34,9 @@ class Stages:
         writers: the shards to write, with their extractors.
         resources: threads and device.
         batch_size: largest number of frames in a batch.
-        progress: is told what happens.
+        progress: its methods are called at every step.
         summary: is filled.
-        was_there: whether a video's file was there when the videos were listed, as far as it is known.
+        was_there: whether a video's file was there when the videos were listed, where that is known.
     """
 
     def __init__(

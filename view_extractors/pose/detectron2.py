@@ -18,7 +18,7 @@ class Detectron2KeypointRcnn(Detectron2Network):
     config = "COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x"
 
     def detections(self, usual: int) -> int:
-        """The wanted persons: the network knows no other class."""
+        """The number of persons: the network has no other class."""
         return self.options.persons
 
     def read(self, found: Any, scale_2: np.ndarray) -> list[Persons]:

@@ -27,7 +27,7 @@ _AREA = 0.53
 
 
 class Pose(Extractor):
-    """17 COCO keypoints of every person, smoothed along time if the settings say so."""
+    """17 COCO keypoints of every person, smoothed along time with ``smoothing: one_euro``."""
 
     view = "pose"
     section = PoseExtraction
@@ -35,7 +35,7 @@ class Pose(Extractor):
     _tracks: Tracks = ()
 
     def start(self, height: int, width: int) -> None:
-        """A new video begins; nobody is known."""
+        """A new video begins, without tracks."""
         super().start(height, width)
         self._tracks = ()
 
@@ -83,8 +83,8 @@ def pose_array(persons: Persons, frame_size: tuple[int, int]) -> np.ndarray:
 def keypoint_certainty(logits_PJMN: np.ndarray, boxes_P4: np.ndarray, points_PJ2: np.ndarray) -> np.ndarray:
     """How good keypoints are, expected from heatmaps that were trained with a softmax over their cells.
 
-    The logits themselves say nothing (a softmax does not see a constant added to them), and the probability
-    of the best cell is small wherever people cannot tell a keypoint to the cell. This is the expectation,
+    The logits themselves mean nothing (a softmax does not see a constant added to them), and the probability
+    of the best cell is small where annotators cannot place a keypoint to the cell. This is the expectation,
     over the softmax, of COCO's object keypoint similarity: exp(-d² / (2 area (2 sigma)²)) for a keypoint
     that lies d away from where it is said to be.
 

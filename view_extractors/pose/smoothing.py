@@ -17,7 +17,7 @@ from cocon.config.schema import OneEuroParameters
 from cocon.tracks import pairs
 
 USUAL_FPS = 25.0
-"""Taken where a file does not say how many frames it has per second, or cannot mean what it says."""
+"""Taken where a file has no number of frames per second, or an impossible one."""
 _LIKELY_FPS = (4.0, 130.0)
 LOST_SECONDS = 0.25
 """After a longer gap without a detection, a track ends."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class KeypointRcnn(Rcnn):
-    """Keypoint R-CNN; it knows no other class than persons."""
+    """Keypoint R-CNN; it has no other class than persons."""
 
     name = "keypointrcnn_resnet50_fpn"
 

@@ -18,13 +18,13 @@ Figures = dict[str, float]
 
 
 def score(shards: Path, truth: Path, shard_count: int | None = None) -> dict[str, Figures]:
-    """Score every view of ``shards/<view>/*.h5`` that the truth knows: pose, mask and flow.
+    """Score every view of ``shards/<view>/*.h5`` that has a truth: pose, mask and flow.
 
     The truth of a video is ``truth/<id>.npz``; videos without one are left out. ``shard_count`` is the number
     of shards of a view; None: all that are there.
 
     Returns:
-        Figures by view; each has ``videos`` beside what the view's function in this module measures. Poses
+        Figures by view; each has ``videos`` next to what the view's function in this module measures. Poses
         and masks of videos whose truth has several persons stand apart, see :func:`of_several`.
 
     Raises:

@@ -108,7 +108,7 @@ def true_masks(packed_HB: np.ndarray, truth: Truth, info: VideoInfo) -> np.ndarr
     Args:
         packed_HB: ``mask_packed`` or ``persons_packed``, (..., H, W / 8).
         truth: with ``size``.
-        info: knows the stored size.
+        info: has the stored size.
 
     Returns:
         Bool (..., h, w).

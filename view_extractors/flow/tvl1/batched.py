@@ -51,7 +51,7 @@ def flow_of_pairs(pictures_THW: Tensor, scheme: Scheme, refine: Refine) -> Tenso
 def refine(
     level_T1HW: Tensor, flow: Tensor, dual: Tensor, scheme: Scheme, number: int
 ) -> tuple[Tensor, Tensor]:
-    """Warp and iterate; a pair whose flow stays is left as it is.
+    """Warp and iterate; a pair whose flow stays is left unchanged.
 
     The host waits for the device once per warp, to see whether any pair still moves.
     """

@@ -13,7 +13,7 @@ _OPTIONS: Any = {"fastmath": True, "nogil": True, "error_model": "numpy"}
 def compiled(function: Callable[..., Any]) -> Any:
     """The compiled function; its code is kept on disk if there is a place to write to.
 
-    Numba writes to ``__pycache__`` beside the source, else to the user's cache folder, else to
+    Numba writes to ``__pycache__`` next to the source, else to the user's cache folder, else to
     ``NUMBA_CACHE_DIR``, under a temporary name first, so that several processes may do so at once. Without
     any such place every process compiles for itself.
     """

@@ -107,9 +107,9 @@ class Tvl1OnGpu:
 
 @functools.cache
 def best_refine(device: torch.device) -> batched.Refine:
-    """The fused kernels if they run here, and right; else single torch operations, and a line that says so.
+    """The fused kernels if they run here, and right; else single torch operations, and a message.
 
-    Triton comes with torch where there is a GPU, but it needs a C compiler and a GPU that it knows.
+    Triton comes with torch where there is a GPU, but it needs a C compiler and a GPU that it supports.
     """
     if device.type != "cuda":
         return batched.refine

@@ -1,7 +1,7 @@
 """The data term: the second picture and its gradient, sampled where the flow points to (compiled loops).
 
 ``PAD`` replicated pixels surround a picture, and positions are held within two pixels of it, where an
-interpolation of up to 4 × 4 pixels sees the border's value and nothing else.
+interpolation of up to 4 × 4 pixels gets the border's value and nothing else.
 """
 
 from __future__ import annotations
