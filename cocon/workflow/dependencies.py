@@ -21,7 +21,6 @@ from pydantic import BaseModel
 from cocon.backends import backend_named
 from cocon.config.layers import merged
 from cocon.config.schema import (
-    Clip,
     Evaluation,
     Finetune,
     PretrainingJob,
@@ -268,7 +267,7 @@ def shown_in_report(recipe: Recipe, views: Sequence[str]) -> Document:
     document["network"] = changed(recipe.network)
     clip = document.get("clip", {})
     if crops := {view: size for view, size in recipe.clip.crop.items() if view in views}:
-        document["clip"] = clip | {"crop": {**Clip().crop, **crops}}
+        document["clip"] = clip | {"crop": crops}
     document["extraction"] = {view: extraction_settings(recipe, view) for view in views}
     return _without_empty(document)
 
@@ -285,7 +284,7 @@ def _evaluation(evaluation: Evaluation, views: Sequence[str]) -> Document:
         document = merged(document, part)
     if "ensemble" in chosen and len(views) > 1:
         own = {view: w for view, w in chosen["ensemble"].items() if view in views}
-        document["ensemble"] = {**Evaluation().ensemble, **own}
+        document["ensemble"] = own
     return document
 
 
