@@ -56,4 +56,5 @@ def overlaps(boxes_P4: np.ndarray, others_Q4: np.ndarray) -> np.ndarray:
     high_PQ2 = np.minimum(boxes_P4[:, None, 2:], others_Q4[None, :, 2:])
     both_PQ = np.prod(np.clip(high_PQ2 - low_PQ2, 0, None), axis=2)
     area_P, area_Q = (np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes_P4, others_Q4))
-    return both_PQ / np.maximum(area_P[:, None] + area_Q - both_PQ, 1e-9)
+    result: np.ndarray = both_PQ / np.maximum(area_P[:, None] + area_Q - both_PQ, 1e-9)
+    return result

@@ -53,7 +53,7 @@ def extractor_class(view: str, backend: str | None = None) -> type[Extractor]:
     if backend not in backends:
         raise CoConError(f"the view '{view}' has no backend '{backend}'", f"choose {', '.join(backends)}")
     module, _, name = backends[backend].path.partition(":")
-    found = getattr(importlib.import_module(module), name)
+    found: type[Extractor] = getattr(importlib.import_module(module), name)
     assert issubclass(found, Extractor)
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from cocon.config.json_schema import compact, json_schema
 from cocon.config.manual import default_file, page
@@ -10,7 +11,7 @@ from cocon.errors import ConfigError
 from cocon.files import output_file, write_text
 
 HELP = "write the JSON schema, the defaults and the manual of config.yaml"
-_OUTPUTS = {
+_OUTPUTS: dict[str, tuple[Callable[[], str], str]] = {
     "output": (lambda: compact(json_schema()) + "\n", "the schema, a JSON file"),
     "defaults": (default_file, "every key with its default and its meaning, a YAML file"),
     "manual": (page, "the same as a page, a Markdown file"),

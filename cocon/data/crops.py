@@ -109,7 +109,9 @@ def content_map(frames_THWC: np.ndarray, view: str) -> np.ndarray:
     """How much there is to see at each pixel, (H, W): |flow| or intensity, averaged over the clip."""
     if zero := VIEWS[view].zero:
         frames_THWC = np.where(frames_THWC < zero, zero - frames_THWC, frames_THWC - zero)
-    return frames_THWC.sum(axis=0, dtype=np.uint32).sum(axis=-1) / np.float64(frames_THWC[:, 0, 0].size)
+    total_HW = frames_THWC.sum(axis=0, dtype=np.uint32).sum(axis=-1)
+    mean_HW: np.ndarray = total_HW / np.float64(frames_THWC[:, 0, 0].size)
+    return mean_HW
 
 
 def best_crop(frames_THWC: np.ndarray, view: str, crops: list[Crop]) -> Crop:

@@ -26,7 +26,8 @@ def normalise(x_BTCHW: Tensor, view: str, clip: Clip) -> Tensor:
     if set(std) != {1.0}:
         x_BTCHW.div_(x_BTCHW.new_tensor(std).view(-1, 1, 1))
     x_BTHWC = x_BTCHW.permute(0, 1, 3, 4, 2).contiguous()
-    return x_BTHWC.unflatten(1, (clip.blocks, clip.frames_per_block)).permute(0, 1, 5, 2, 3, 4)
+    result: Tensor = x_BTHWC.unflatten(1, (clip.blocks, clip.frames_per_block)).permute(0, 1, 5, 2, 3, 4)
+    return result
 
 
 def to_network_input(x_u8_BTCHW: Tensor, view: str, clip: Clip) -> Tensor:

@@ -49,7 +49,8 @@ def clip_frames(
         start = last_start * place[0] // place[1]
     if not 0 <= start <= last_start:
         raise ValueError(f"a clip of a video of {length} frames starts in 0 .. {last_start}, not at {start}")
-    return start + offsets
+    result: np.ndarray = start + offsets
+    return result
 
 
 def eval_windows(length: int, clip: Clip) -> list[np.ndarray]:

@@ -48,7 +48,8 @@ def check_videos(name: str, settings: Any, videos: Sequence[Video], max_failed_f
 
 def archive_folder(settings: Any) -> Path:
     """Where the archives of a data set lie, its own or downloaded ones."""
-    return settings.archives or settings.videos.parent / "archives"
+    result: Path = settings.archives or settings.videos.parent / "archives"
+    return result
 
 
 def advice(name: str, settings: Any) -> str:

@@ -40,7 +40,8 @@ def matching_cross_entropy(
     if temperature <= 0:
         raise ValueError(f"the temperature must be positive, not {temperature}")
     learning = torch.is_grad_enabled() and (queries_RD.requires_grad or candidates_CD.requires_grad)
-    loss, accuracy = _MatchingCrossEntropy.apply(queries_RD, candidates_CD, temperature, first, learning)
+    arguments = queries_RD, candidates_CD, temperature, first, learning
+    loss, accuracy = _MatchingCrossEntropy.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss, accuracy
 
 

@@ -44,7 +44,9 @@ class TapwiseConv(nn.Conv3d):
         if torch.is_autocast_enabled("cpu"):
             precision = torch.get_autocast_dtype("cpu")
             x_FCKHW, weight = x_FCKHW.to(precision), weight.to(precision)
-        return _Tapwise.apply(x_FCKHW, weight, self.stride, self.padding)
+        arguments = x_FCKHW, weight, self.stride, self.padding
+        y_FCKHW: Tensor = _Tapwise.apply(*arguments)  # type: ignore[no-untyped-call]
+        return y_FCKHW
 
 
 class Conv3x3x3(TapwiseConv):

@@ -63,7 +63,8 @@ class PerFrame(nn.Module):
         """(F, C, K, H, W) to (F, outputs, K, H', W')."""
         frames = x_FCKHW.transpose(1, 2)
         y: Tensor = self.layer(frames.flatten(0, 1))
-        return y.unflatten(0, frames.shape[:2]).transpose(1, 2)
+        result: Tensor = y.unflatten(0, frames.shape[:2]).transpose(1, 2)
+        return result
 
 
 class TemporalConv(TapwiseConv):

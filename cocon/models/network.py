@@ -96,7 +96,8 @@ def encode_blocks(encoder: Encoder, x_BNCKHW: Tensor) -> Tensor:
     if x_BNCKHW.dim() != 6:
         raise ValueError(f"expected (B, N, C, K, H, W), got {tuple(x_BNCKHW.shape)}")
     z_FDSS = F.normalize(encoder(x_BNCKHW.flatten(0, 1)), dim=1)
-    return z_FDSS.unflatten(0, x_BNCKHW.shape[:2])
+    result: Tensor = z_FDSS.unflatten(0, x_BNCKHW.shape[:2])
+    return result
 
 
 def aggregate_blocks(aggregator: ConvGRU, z_BNDSS: Tensor) -> Tensor:
@@ -112,4 +113,5 @@ def _to_rows(z_BNDSS: Tensor) -> Tensor:
 def _to_maps(rows_RD: Tensor, like_BNDSS: Tensor) -> Tensor:
     """Rows of locations (B S S, D) as maps (B, D, S, S)."""
     batch, height, width = like_BNDSS.shape[0], *like_BNDSS.shape[3:]
-    return rows_RD.unflatten(0, (batch, height, width)).permute(0, 3, 1, 2)
+    result: Tensor = rows_RD.unflatten(0, (batch, height, width)).permute(0, 3, 1, 2)
+    return result

@@ -97,7 +97,8 @@ class R2plus1d18(Encoder):
     def encode(self, x_FCKHW: Tensor) -> Tensor:
         """Blocks (F, C, K, H, W) to (F, D, S, S) with S = ceil(H / 16); 5 frames become one time step."""
         y: Tensor = self.stage2(self.stage1(self.stem(x_FCKHW)))
-        return self.stage4(self.stage3(y)).mean(2)
+        result: Tensor = self.stage4(self.stage3(y)).mean(2)
+        return result
 
     @staticmethod
     def fewest_weights(network: Network) -> int:

@@ -92,7 +92,8 @@ class ResNet2d3d(Encoder):
         """Blocks (F, C, K, H, W) to (F, D, S, S) with S = ceil(H / 32); 5 frames become 2 time steps."""
         y = self.stage2(self.stage1(self.stem(x_FCKHW.transpose(1, 2).flatten(0, 1))))
         y = y.unflatten(0, (len(x_FCKHW), -1)).transpose(1, 2)
-        return self.stage4(self.stage3(y)).mean(2)
+        result: Tensor = self.stage4(self.stage3(y)).mean(2)
+        return result
 
     @staticmethod
     def fewest_weights(network: Network) -> int:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from cocon.renderer.gait import Gait, gait_channels
-from cocon.renderer.posture import Channels, Keys, Posture, interpolate
+from cocon.renderer.posture import Channels, Keys, Posture, Triple, interpolate
 
 _GRAVITY = 9.81
 
@@ -67,12 +68,12 @@ def perform(action: str, style: Style, rng: np.random.Generator, seconds: np.nda
 # ------------------------------------------------------------------------------- key postures
 
 
-def _arms(posture: Posture, upper: tuple, fore: tuple, **more: tuple) -> Posture:
+def _arms(posture: Posture, upper: Triple, fore: Triple, **more: Any) -> Posture:
     """Both arms alike; directions are given for the right arm."""
     return replace(
         posture,
         right_upper=upper, right_fore=fore,
-        left_upper=(*upper[:2], -upper[2]), left_fore=(*fore[:2], -fore[2]),
+        left_upper=(upper[0], upper[1], -upper[2]), left_fore=(fore[0], fore[1], -fore[2]),
         **more,
     )  # fmt: skip
 
@@ -81,7 +82,7 @@ def _jumping_jack(style: Style, rng: np.random.Generator) -> Keys:
     time = style.duration(0.95, 0.12, rng)
     near, far, bend = style.width, style.width + 0.24 + 0.1 * style.depth, 0.15 + 0.25 * abs(style.manner)
 
-    def feet(out: float, up: float = 0.0, heel: float = 0.0) -> dict[str, tuple]:
+    def feet(out: float, up: float = 0.0, heel: float = 0.0) -> dict[str, Any]:
         return {"left_foot": (0, up, -out), "right_foot": (0, up, out), "heels": (heel, heel)}
 
     closed = _arms(Posture(root=(0, -0.06, 0), **feet(near)), (0, -1, 0.25), (0.1, -1, 0.2))

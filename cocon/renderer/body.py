@@ -81,7 +81,8 @@ class Body:
 
     def _direction(self, bone: str) -> np.ndarray:
         index = self.template.bone(bone)
-        return self._ends[index] - self.joints[index]
+        result: np.ndarray = self._ends[index] - self.joints[index]
+        return result
 
     def _hanging_limbs(self) -> np.ndarray:
         """(B, 3, 3): what turns the mesh's rest pose into one with arms and legs hanging straight down."""

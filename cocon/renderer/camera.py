@@ -52,7 +52,7 @@ class Camera:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """World points (..., 3) -> (..., 3) of pixel x, pixel y and 1 / depth (0 when not in front)."""
-        seen = points @ self.rotation.T - self.rotation @ self.eye
+        seen: np.ndarray = points @ self.rotation.T - self.rotation @ self.eye
         in_front = seen[..., 2] > NEAR
         inverse = in_front / np.where(in_front, seen[..., 2], 1)
         seen *= (self.focal * inverse)[..., None]
@@ -108,7 +108,8 @@ class Filming:
 
     def distance(self, height: float) -> float:
         """From the camera to the person, m."""
-        return height / self.fill / (2 * np.tan(self.field_of_view / 2))
+        result: float = height / self.fill / (2 * np.tan(self.field_of_view / 2))
+        return result
 
     def cameras(
         self, root: np.ndarray, height: float, size: int, seconds: np.ndarray, rng: np.random.Generator

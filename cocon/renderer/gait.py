@@ -107,7 +107,8 @@ def _tilted(tilt: float) -> np.ndarray:
     if tilt >= 0:
         return np.zeros(2)
     turned = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]]) @ _BALL
-    return _BALL - turned
+    result: np.ndarray = _BALL - turned
+    return result
 
 
 def _foot_cycle(gait: Gait) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -23,11 +23,12 @@ def smooth_noise(
     knots = rng.standard_normal((int(position[-1]) + 3, dimensions))
     index = position.astype(int)
     u = (position - index)[:, None]
-    return (
+    result: np.ndarray = (
         0.5 * (1 - u) ** 2 * knots[index]
         + (0.5 + u - u * u) * knots[index + 1]
         + 0.5 * u * u * knots[index + 2]
     )
+    return result
 
 
 def enliven(channels: Channels, rng: np.random.Generator, seconds: np.ndarray) -> Channels:

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,12 +65,14 @@ class HumanTemplate:
 
     def bone(self, name: str) -> int:
         """Index of a bone."""
-        return self.bones.tolist().index(name)
+        result: int = self.bones.tolist().index(name)
+        return result
 
     def joints(self, vertices: np.ndarray, of: np.ndarray) -> np.ndarray:
         """(B, 3) positions of ``heads`` or ``tails`` in a morphed mesh."""
         used = of >= 0
-        return (vertices[of] * used[..., None]).sum(1) / used.sum(1, keepdims=True)
+        result: np.ndarray = (vertices[of] * used[..., None]).sum(1) / used.sum(1, keepdims=True)
+        return result
 
 
 @cache
@@ -156,7 +159,7 @@ def _read_rig(folder: Path) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarr
         ]
     parents = np.array([bones.index(rig[name]["parent"]) if rig[name]["parent"] else -1 for name in bones])
 
-    def vertices_of(joint: dict) -> list[int]:
+    def vertices_of(joint: dict[str, Any]) -> list[int]:
         if joint["strategy"] == "CUBE":
             first, last = groups[joint["cube_name"]][0]
             return list(range(first, last + 1))
@@ -192,4 +195,5 @@ def _paint(path: Path, uv: np.ndarray) -> np.ndarray:
     height, width = picture.shape
     column = np.clip((uv[:, 0] * width).astype(int), 0, width - 1)
     row = np.clip(((1 - uv[:, 1]) * height).astype(int), 0, height - 1)
-    return picture[row, column].astype(np.float32) / 255
+    result: np.ndarray = picture[row, column].astype(np.float32) / 255
+    return result

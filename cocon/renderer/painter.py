@@ -28,7 +28,8 @@ def _corners(boxes: Boxes) -> np.ndarray:
     """(N, 8, 3) corners at time 0."""
     x, y, z = np.moveaxis(boxes.halves[:, None] * _BOX_CORNERS, -1, 0)
     cos, sin = np.cos(boxes.turns)[:, None], np.sin(boxes.turns)[:, None]
-    return boxes.centres[:, None] + np.stack([x * cos + z * sin, y, z * cos - x * sin], -1)
+    result: np.ndarray = boxes.centres[:, None] + np.stack([x * cos + z * sin, y, z * cos - x * sin], -1)
+    return result
 
 
 @dataclass(frozen=True)

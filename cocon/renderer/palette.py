@@ -39,4 +39,5 @@ FACADES = _colours("a39a8c", "8d8f93", "b8a996", "9c7f6d", "c4bdb1")
 def pick(rng: np.random.Generator, palette: np.ndarray, spread: float = 0.012) -> np.ndarray:
     """One colour near an entry of ``palette``: lighter or darker, and a little off in hue."""
     colour = palette[rng.integers(len(palette))]
-    return np.clip(colour * rng.uniform(0.85, 1.12) + rng.normal(0, spread, 3), 0.03, 0.97)
+    result: np.ndarray = np.clip(colour * rng.uniform(0.85, 1.12) + rng.normal(0, spread, 3), 0.03, 0.97)
+    return result

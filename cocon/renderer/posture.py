@@ -169,7 +169,9 @@ def _ankle_over_sole(leg: Leg, direction: np.ndarray, tilt: np.ndarray) -> np.nd
     return transform(yaw(direction), ankle + pivot - transform(pitch(tilt), pivot))
 
 
-def _within_reach(body: Body, root: np.ndarray, pelvis: np.ndarray, ankles: dict) -> np.ndarray:
+def _within_reach(
+    body: Body, root: np.ndarray, pelvis: np.ndarray, ankles: dict[str, np.ndarray]
+) -> np.ndarray:
     """Lower the pelvis until every foot near the floor can be reached; a lifted foot need not be."""
     drop = np.zeros(len(root))
     for side, leg in body.legs.items():

@@ -37,18 +37,21 @@ def pitch(angle: np.ndarray | float) -> np.ndarray:
 
 def euler(angles: np.ndarray) -> np.ndarray:
     """(..., 3) roll, yaw, pitch -> (..., 3, 3); roll is applied first, yaw last."""
-    return yaw(angles[..., 1]) @ pitch(angles[..., 2]) @ roll(angles[..., 0])
+    result: np.ndarray = yaw(angles[..., 1]) @ pitch(angles[..., 2]) @ roll(angles[..., 0])
+    return result
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Scale vectors to length one."""
     vectors = np.asarray(vectors, float)
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    result: np.ndarray = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return result
 
 
 def without(vectors: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """The part of ``vectors`` that is perpendicular to the unit vectors ``direction``."""
-    return vectors - (vectors * direction).sum(-1, keepdims=True) * direction
+    result: np.ndarray = vectors - (vectors * direction).sum(-1, keepdims=True) * direction
+    return result
 
 
 def limb(along: np.ndarray, hinge: np.ndarray) -> np.ndarray:
@@ -67,9 +70,11 @@ def align(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     source, target = unit(source), unit(target)
     x, y, z = np.cross(source, target)
     cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + cross + cross @ cross / (1 + source @ target)
+    result: np.ndarray = np.eye(3) + cross + cross @ cross / (1 + source @ target)
+    return result
 
 
 def transform(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """(..., 3, 3) times (..., 3)."""
-    return np.einsum("...ij,...j->...i", matrices, vectors)
+    result: np.ndarray = np.einsum("...ij,...j->...i", matrices, vectors)
+    return result

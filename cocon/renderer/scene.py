@@ -161,7 +161,7 @@ Piece = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 def _box(
     x: float, y: float, z: float, width: float, height: float, depth: float, colour: np.ndarray
-) -> tuple:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A box whose bottom is at height ``y``."""
     return np.array([x, y + height / 2, z]), np.array([width, height, depth]) / 2, colour
 

@@ -41,7 +41,8 @@ def noise(rng: np.random.Generator, height: int, width: int, cells: tuple[int, .
         large = cv2.resize(padded, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
         edge = round(2 * step)
         total += 0.6**octave * large[edge : edge + height, edge : edge + width]
-    return total / total.std()
+    result: np.ndarray = total / total.std()
+    return result
 
 
 def _mottled(
@@ -70,7 +71,7 @@ def _boards(rng: np.random.Generator, size: int, across: int, length: int) -> np
     board = lane * length + shifted // (size // length)
     shade = rng.uniform(0.86, 1.1, across * length + length)[board]
     grain = cv2.resize(noise(rng, size // 8, size, (4, 16, 32)), (size, size), interpolation=cv2.INTER_CUBIC)
-    surface = colour.astype(np.float32) * (shade * (1 + 0.05 * grain))[..., None]
+    surface: np.ndarray = colour.astype(np.float32) * (shade * (1 + 0.05 * grain))[..., None]
     joint = (columns % width < 2) | (shifted % (size // length) < 2)
     surface[joint] *= 0.72
     return surface
@@ -110,7 +111,8 @@ def floor(rng: np.random.Generator, outdoors: bool, size: int = 512) -> np.ndarr
             "sand": (SANDS, 0.06, (4, 16, 64, 256)),
         }[kind]
         surface = _mottled(rng, pick(rng, palette), (size, size), amount, cells)
-    return np.clip(surface, 0.02, 0.98).astype(np.float32)
+    result: np.ndarray = np.clip(surface, 0.02, 0.98).astype(np.float32)
+    return result
 
 
 def pyramid(texture: np.ndarray, levels: int = 6) -> tuple[np.ndarray, ...]:
@@ -141,7 +143,8 @@ def walls(rng: np.random.Generator, length: float, height: float, density: int =
         face[-int(0.1 * density) :] = skirting
         face[-int(0.1 * density) - 1] *= 0.8
         faces.append(face)
-    return np.clip(np.stack(faces), 0.02, 0.98).astype(np.float32)
+    result: np.ndarray = np.clip(np.stack(faces), 0.02, 0.98).astype(np.float32)
+    return result
 
 
 def _wall_surface(
@@ -223,4 +226,5 @@ def panorama(rng: np.random.Generator, sky: np.ndarray, width: int = 1024, heigh
             house[4::6, 3::7] *= 0.6
             picture[height - rise :, column : column + span] = house
             column += span + int(rng.choice([0, 0, 25]))
-    return np.clip(picture, 0, 1).astype(np.float32)
+    result: np.ndarray = np.clip(picture, 0, 1).astype(np.float32)
+    return result

@@ -120,7 +120,8 @@ def _colours_of_joints() -> np.ndarray:
 
     hsv = np.full((1, len(COCO_KEYPOINTS), 3), 255, np.uint8)
     hsv[0, :, 0] = np.linspace(0, 180, len(COCO_KEYPOINTS), endpoint=False)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]
+    result: np.ndarray = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]
+    return result
 
 
 def _heat_of_persons(
@@ -148,7 +149,8 @@ def _heated(
 
 def _mixed(rgb: np.ndarray, colour: np.ndarray, weight_HW1: np.ndarray) -> np.ndarray:
     part = weight_HW1.astype(np.float32) * (0.6 / 255)
-    return np.rint(rgb * (1 - part) + colour * part).astype(np.uint8)
+    result: np.ndarray = np.rint(rgb * (1 - part) + colour * part).astype(np.uint8)
+    return result
 
 
 def _scaled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -47,7 +47,8 @@ def colour_of_flow(flow_HW2: np.ndarray, full_scale: float) -> np.ndarray:
     part_HW1 = (turn_HW - lower_HW)[..., None]
     hue_HW3 = (1 - part_HW1) * wheel[lower_HW % len(wheel)] + part_HW1 * wheel[(lower_HW + 1) % len(wheel)]
     colour_HW3 = np.where(speed_HW1 <= 1, 1 - speed_HW1 * (1 - hue_HW3), 0.75 * hue_HW3)
-    return (255 * colour_HW3 + 0.5).astype(np.uint8)
+    result: np.ndarray = (255 * colour_HW3 + 0.5).astype(np.uint8)
+    return result
 
 
 def pixels_of_stored(stored_HW2: np.ndarray, bound: float) -> np.ndarray:

@@ -66,7 +66,8 @@ def _basis() -> np.ndarray:
     frequency, sample = np.mgrid[:8, :8]
     basis = np.cos((2 * sample + 1) * frequency * math.pi / 16) / 2
     basis[0] /= math.sqrt(2)
-    return basis.astype(np.float32)
+    result: np.ndarray = basis.astype(np.float32)
+    return result
 
 
 def blocks_of(height: int, width: int) -> tuple[int, int]:
@@ -109,8 +110,8 @@ def _coefficients(plane_HW: np.ndarray, step_K: np.ndarray) -> np.ndarray:
     down, across = padded.shape[0] // 8, padded.shape[1] // 8
     rows = (padded.reshape(-1, 8) @ _basis().T).reshape(down, 8, 8 * across)
     transformed = (_basis() @ rows).reshape(down, 8, across, 8)  # block row, v, block column, u
-    values_KB = transformed.transpose(1, 3, 0, 2).reshape(64, -1) / step_K[:, None]
-    values_KB = np.rint(values_KB).astype(np.int32)
+    exact_KB = transformed.transpose(1, 3, 0, 2).reshape(64, -1) / step_K[:, None]
+    values_KB: np.ndarray = np.rint(exact_KB).astype(np.int32)
     values_KB[0] = np.diff(values_KB[0], prepend=0)
     return values_KB
 

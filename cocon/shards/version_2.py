@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
+from typing import Any
 
 from cocon.shards.header import SIZE
 
@@ -55,7 +56,7 @@ def _heap_object(parts: Mapping[int, bytes], address: int, wanted: int) -> bytes
     raise ValueError("a string is at a wrong offset")
 
 
-def _unpacked(what: struct.Struct, content: bytes, position: int) -> tuple[int, ...]:
+def _unpacked(what: struct.Struct, content: bytes, position: int) -> tuple[Any, ...]:
     try:
         return what.unpack_from(content, position)
     except (OverflowError, struct.error) as error:

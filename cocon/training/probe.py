@@ -213,7 +213,8 @@ def ridge_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tenso
     gram = a_ND.t() @ a_ND + _RIDGE * len(a_ND) * torch.eye(a_ND.shape[1], dtype=torch.float64)
     weights_DC = torch.linalg.solve(gram, a_ND.t() @ (y_NC - y_NC.mean(0)))
     predicted_M = (b_MD @ weights_DC + y_NC.mean(0)).argmax(1)
-    return (predicted_M == labels_M).double().mean().item()
+    result: float = (predicted_M == labels_M).double().mean().item()
+    return result
 
 
 def knn_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tensor) -> float:

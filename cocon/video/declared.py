@@ -132,5 +132,6 @@ def _seconds(container: Any, stream: Any) -> float:
     with contextlib.suppress(ValueError):
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     if container.duration and len(container.streams) == 1:
-        return container.duration / av.time_base
+        result: float = container.duration / av.time_base
+        return result
     return 0.0

@@ -191,7 +191,8 @@ class Video:
     def _decode(self, packet: Any) -> list[Any]:
         """The frames that are ready after this packet; after none: all that are left."""
         try:
-            return self._stream.codec_context.decode(packet)
+            result: list[Any] = self._stream.codec_context.decode(packet)
+            return result
         except EOFError:
             return []
         except (av.FFmpegError, OSError) as error:

@@ -23,7 +23,7 @@ class Farneback(FlowExtractor):
     def _flow(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         options = self.options
         calculate: Any = cv2.calcOpticalFlowFarneback  # its stub does not allow flow=None
-        return calculate(
+        result: np.ndarray = calculate(
             first,
             second,
             None,
@@ -35,3 +35,4 @@ class Farneback(FlowExtractor):
             poly_sigma=options.sigma,
             flags=0,
         )
+        return result

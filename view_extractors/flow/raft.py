@@ -65,7 +65,8 @@ class Raft(FlowExtractor):
             pixels_TCHW = torch.nn.functional.pad(pixels_TCHW, border, mode="replicate")
             updates = self._network(pixels_TCHW[:-1], pixels_TCHW[1:], self.options.updates)
             flow_T2HW = updates[-1][:, :, top : top + height, left : left + width]
-        return flow_T2HW.float().permute(0, 2, 3, 1).cpu().numpy()
+        result: np.ndarray = flow_T2HW.float().permute(0, 2, 3, 1).cpu().numpy()
+        return result
 
 
 def padding(size: int) -> tuple[int, int]:

@@ -68,4 +68,5 @@ def _coverage(start: float, stop: float, cells: int, pixels: int) -> np.ndarray:
     # t is the distance from the cell's centre; the weight left of it is the integral of the tent.
     t_EM = np.clip(edges_E1 - np.arange(cells), -1, 1)
     left_of_EM = 0.5 + t_EM - 0.5 * t_EM * np.abs(t_EM)
-    return cell * np.diff(left_of_EM, axis=0)
+    result: np.ndarray = cell * np.diff(left_of_EM, axis=0)
+    return result

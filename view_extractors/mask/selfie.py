@@ -122,6 +122,7 @@ def _on_gpu(file: Path, resources: Resources) -> Masks:
 
         def forward(self, pictures_BHW3: torch.Tensor) -> torch.Tensor:
             (mask_BHW1,) = self._network(pictures_BHW3 / 255)
-            return mask_BHW1[..., 0]
+            result: torch.Tensor = mask_BHW1[..., 0]
+            return result
 
     return OnGpu(Selfie(), resources, _BYTES_PER_PIXEL)

@@ -27,7 +27,8 @@ class MaskRcnn(Rcnn):
         """Probabilities, float32 (all persons, 28, 28)."""
         heads = self._network.roi_heads
         logits_PLMM = heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(features, boxes, sizes)))
-        return logits_PLMM[:, PERSON].sigmoid().cpu().numpy()
+        result: np.ndarray = logits_PLMM[:, PERSON].sigmoid().cpu().numpy()
+        return result
 
     def _persons(
         self, boxes_P4: np.ndarray, scores_P: np.ndarray, read_P: np.ndarray, scale_2: np.ndarray

@@ -194,4 +194,5 @@ def pixel_centres(affine: np.ndarray) -> np.ndarray:
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """The logistic function, without overflow."""
-    return 1 / (1 + np.exp(-np.clip(x, -80, 80)))
+    result: np.ndarray = 1 / (1 + np.exp(-np.clip(x, -80, 80)))
+    return result

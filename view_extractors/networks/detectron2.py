@@ -109,7 +109,8 @@ class Detectron2Network(Network):
 
     def persons(self, instances: Any) -> torch.Tensor:
         """Which of a frame's instances to take: the best persons."""
-        return (instances.pred_classes == PERSON).nonzero()[: self.options.persons, 0]
+        result: torch.Tensor = (instances.pred_classes == PERSON).nonzero()[: self.options.persons, 0]
+        return result
 
 
 def network_size(height: int, width: int, short_side: int) -> tuple[int, int]:

@@ -65,7 +65,8 @@ class MoveNet(Network):
 
     def _best(self, rows_P56: np.ndarray) -> np.ndarray:
         best_P = np.argsort(-rows_P56[:, -1], kind="stable")[: self._options.persons]
-        return rows_P56[best_P][rows_P56[best_P, -1] >= self._options.score]
+        result: np.ndarray = rows_P56[best_P][rows_P56[best_P, -1] >= self._options.score]
+        return result
 
     def _in_order(self, persons: Persons) -> Persons:
         order_P = np.argsort(self._tracks.follow(persons.boxes_P4))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -19,7 +20,7 @@ class ConsoleProgress(Progress):
     """Writes to standard error."""
 
     def __init__(self) -> None:
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
         self._began = self._spoke = time.monotonic()
         self._videos = self._done = 0
         self._frames = self._finished_frames = self._expected = 0

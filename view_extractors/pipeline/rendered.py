@@ -45,4 +45,7 @@ def _texture(height: int, width: int) -> np.ndarray:
         noise = rng.normal(size=(*cells, 3)).astype(np.float32)
         noise += 2 * noise.mean(axis=2, keepdims=True)  # most of it is brightness
         texture += 1.5**octave * cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(128 + 60 * (texture - texture.mean()) / texture.std(), 0, 255).astype(np.uint8)
+    result: np.ndarray = np.clip(128 + 60 * (texture - texture.mean()) / texture.std(), 0, 255).astype(
+        np.uint8
+    )
+    return result

@@ -19,7 +19,8 @@ class Detectron2KeypointRcnn(Detectron2Network):
 
     def detections(self, usual: int) -> int:
         """The number of persons: the network has no other class."""
-        return self.options.persons
+        count: int = self.options.persons
+        return count
 
     def read(self, found: Any, scale_2: np.ndarray) -> list[Persons]:
         """The persons in each frame, with keypoints."""

@@ -106,4 +106,5 @@ def keypoint_certainty(logits_PJMN: np.ndarray, boxes_P4: np.ndarray, points_PJ2
     likeness_PJM = np.exp(-((y_PM[:, None] - points_PJ2[:, :, 1:]) ** 2) / tolerance_PJ1)
     weight_PJMN = np.exp(logits_PJMN - logits_PJMN.max(axis=(2, 3), keepdims=True))
     expected_PJ = np.einsum("pjmn,pjm,pjn->pj", weight_PJMN, likeness_PJM, likeness_PJN, optimize=True)
-    return (expected_PJ / weight_PJMN.sum(axis=(2, 3))).astype(np.float32)
+    result: np.ndarray = (expected_PJ / weight_PJMN.sum(axis=(2, 3))).astype(np.float32)
+    return result

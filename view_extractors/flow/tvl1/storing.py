@@ -53,6 +53,8 @@ def resize_weights(source: int, target: int, by_area: bool) -> np.ndarray:
         begin = np.arange(target)[:, None] * scale
         end = np.minimum(begin + scale, source)
         part = np.clip(np.minimum(end, pixel + 1) - np.maximum(begin, pixel), 0, 1)
-        return (np.where(part > _LEAST_PART, part, 0) / (end - begin)).astype(np.float32)
+        result: np.ndarray = (np.where(part > _LEAST_PART, part, 0) / (end - begin)).astype(np.float32)
+        return result
     centre = np.clip((np.arange(target) + 0.5) * scale - 0.5, 0, source - 1)[:, None]
-    return np.clip(1 - np.abs(centre - pixel), 0, None).astype(np.float32)
+    near: np.ndarray = np.clip(1 - np.abs(centre - pixel), 0, None).astype(np.float32)
+    return near

@@ -142,12 +142,14 @@ def _moves(changes, moves, parts, least, BLOCK: tl.constexpr):
 
 def rows_of(height: int) -> int:
     """Rows that one program walks down: about :data:`_ROWS`, and as many for each."""
-    return triton.cdiv(height, max(1, round(height / _ROWS)))
+    result: int = triton.cdiv(height, max(1, round(height / _ROWS)))
+    return result
 
 
 def programs(height: int, width: int, depth: int) -> int:
     """Programs per pair that iterate ``depth`` times."""
-    return triton.cdiv(width, _STRIP - 2 * depth) * triton.cdiv(height, rows_of(height))
+    result: int = triton.cdiv(width, _STRIP - 2 * depth) * triton.cdiv(height, rows_of(height))
+    return result
 
 
 def depths(iterations: int) -> list[int]:
