@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Read the tables of the shards, fit, and write the accuracy."""
     from cocon.datasets.manifest import read_manifest
-    from cocon.evaluation.frame_size import judge, write_frame_size
+    from cocon.evaluation.frame_size import classes_by_size, write_frame_size
     from cocon.evaluation.splits import labelled_split
     from cocon.shards import ShardSet
     from cocon.shards.membership import check
@@ -36,6 +36,6 @@ def run(args: argparse.Namespace) -> None:
     check(shards, videos)
     rows = [row for row in shards.videos.values() if row.usable and row.source_width and row.source_height]
     sizes = {row.id: (row.source_width, row.source_height) for row in rows}
-    found = judge(labelled_split(videos, args.split), sizes)
+    found = classes_by_size(labelled_split(videos, args.split), sizes)
     write_frame_size(args.output, found)
     say(f"{found.sizes} sizes; {100 * found.top1:.1f} % of {found.n} test videos follow from them")

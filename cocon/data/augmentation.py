@@ -26,7 +26,7 @@ def mirror(x_BTCHW: Tensor, view: str) -> Tensor:
 class Augmenter:
     """Turns stored bytes of a view into augmented network input.
 
-    A clip is mirrored as a whole; grey and colour jitter are drawn for every frame of rgb anew (the paper,
+    A clip is mirrored as a whole; grey and colour jitter are drawn per frame of rgb (the paper,
     section 4). Random numbers are drawn on the CPU, so that every device sees the same augmentation.
 
     Args:

@@ -66,7 +66,7 @@ class Loader(Generic[ItemT]):
 
         Raises:
             WorkerError: a worker has no shared memory, or has died.
-            CoConError: what the data set raises, as it is also where a worker has met it.
+            CoConError: what the data set raises, the same in a worker.
         """
         with workers_watched():
             for batch in self._loader:
@@ -81,7 +81,7 @@ def workers_watched() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # "exited unexpectedly" has the signal in its cause, where PyTorch knows it
+        # "exited unexpectedly" has the signal in its cause, where PyTorch has it
         text = "\n".join(str(part) for part in (error.__cause__, error) if part is not None)
         dead = _DEAD.search(text)
         if _TOO_SMALL.search(text):
@@ -152,7 +152,7 @@ class _Careful(Dataset[Any]):
 class _Collate:
     """Collates, unless something failed, and moves the result into shared memory.
 
-    PyTorch would do the latter in a thread whose errors nobody hears of: the run would wait for ever.
+    PyTorch would do the latter in a thread whose errors are lost: the run would wait for ever.
     """
 
     def __init__(self, collate: Callable[[Any], Any]) -> None:

@@ -188,8 +188,8 @@ def _all_hits(results: Sequence[Result], paths: Sequence[Path]) -> dict[_Key, Hi
     for result in results:
         task = result.task
         scores = read_scores(files[task])
-        judged = [str(video) for video in scores["ids"]], hits_in(scores)
-        found[task.protocol, task.pretraining, task.view][task.seed, task.split] = judged
+        tested = [str(video) for video in scores["ids"]], hits_in(scores)
+        found[task.protocol, task.pretraining, task.view][task.seed, task.split] = tested
     return {key: hits_of(repetitions) for key, repetitions in found.items()}
 
 

@@ -96,8 +96,8 @@ def _likeness(measure: str, cells: list[Cell]) -> str:
         for view in views:
             cell = by_view.get(view)
             text = _text(cell, scale, digits)
-            beside = f" ({cell.chance:.2f})" if cell and measure == COSINE else ""
-            row.append(f"{text.rstrip()}{beside}" if beside else text)
+            chance = f" ({cell.chance:.2f})" if cell and measure == COSINE else ""
+            row.append(f"{text.rstrip()}{chance}" if chance else text)
         table.append(row)
     means = _means(cells[0])
     if measure == COSINE:

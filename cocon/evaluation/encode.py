@@ -56,7 +56,7 @@ def encode_videos(
         )
     network = network.to(device).eval()
 
-    def judge(x_BNCKHW: Tensor) -> dict[str, Tensor]:
+    def encoded(x_BNCKHW: Tensor) -> dict[str, Tensor]:
         z_BNDSS = network.encode(x_BNCKHW)
         return {
             "encoder": z_BNDSS.mean((1, 3, 4)),
@@ -65,7 +65,7 @@ def encode_videos(
         }
 
     arrays, windows = mean_over_windows(
-        judge, shards, ids, clip, device=device, batch_size=batch_size, workers=workers
+        encoded, shards, ids, clip, device=device, batch_size=batch_size, workers=workers
     )
     for name, values_ND in arrays.items():
         what = f"the {pretraining} features ({name}) of the view {shards.view}"

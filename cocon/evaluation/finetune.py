@@ -53,7 +53,7 @@ class FinetuneJob:
         view: The view to train and test on.
         checkpoint: The encoder to start from.
         split: Name of the split.
-        output: The ``.json`` of metrics; scores (.npz) and log (.log.jsonl) go beside it.
+        output: The ``.json`` of metrics; scores (.npz) and log (.log.jsonl) go to the same folder.
         state: Folder for the states of unfinished runs.
         settings: Of the protocol, clip and number of bootstrap resamples.
         seed: Of everything random.

@@ -38,7 +38,7 @@ class FrameSize:
     n: int
 
 
-def judge(split: Split, sizes: Mapping[str, tuple[int, int]]) -> FrameSize:
+def classes_by_size(split: Split, sizes: Mapping[str, tuple[int, int]]) -> FrameSize:
     """Fit it on the training videos.
 
     Args:

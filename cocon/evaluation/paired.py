@@ -167,7 +167,7 @@ def _kinds(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hits_of(repetitions: Mapping[tuple[int, str], tuple[Sequence[str], np.ndarray]]) -> Hits:
-    """The hits of one encoder by split and video, of those videos that were judged with every seed.
+    """The hits of one encoder by split and video, of those videos that were evaluated with every seed.
 
     Args:
         repetitions: by seed and split, ids of test videos and whether each was classified correctly.

@@ -37,7 +37,7 @@ class Scores(Protocol):
 
     @property
     def task(self) -> Task:
-        """What was judged."""
+        """What was evaluated."""
         ...
 
     @property
@@ -51,7 +51,7 @@ class Scores(Protocol):
         ...
 
     def hits(self) -> np.ndarray:
-        """Whether each judged test video was classified correctly, bool (n,)."""
+        """Whether each evaluated test video was classified correctly, bool (n,)."""
         ...
 
     def recall(self) -> dict[int, float]:
@@ -84,7 +84,7 @@ class ClassScores:
 
     @classmethod
     def of(cls, task: Task, split: Split, ids: list[str], probabilities_NC: np.ndarray) -> ClassScores:
-        """Scores of ``ids``, test videos of ``split``, with what else the split knows of them."""
+        """Scores of ``ids``, test videos of ``split``, with what else the split holds about them."""
         labels_N = np.array([split.test[video] for video in ids])
         return cls(task, ids, split.classes, labels_N, probabilities_NC, len(split.test), split.chance)
 
@@ -236,7 +236,7 @@ def read_scores(path: Path) -> dict[str, np.ndarray]:
 
 
 def hits_in(scores: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Whether each judged test video was classified correctly, bool (n,); of what `read_scores` returned."""
+    """Whether each test video was classified correctly, bool (n,); of what `read_scores` returned."""
     if "neighbours" in scores:
         found_N = scores["gallery_labels"][scores["neighbours"][:, 0]]
     else:

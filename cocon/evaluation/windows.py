@@ -58,7 +58,7 @@ class _Videos(Dataset[tuple[str, np.ndarray]]):
 
 
 def mean_over_windows(
-    judge: Callable[[Tensor], Mapping[str, Tensor]],
+    apply: Callable[[Tensor], Mapping[str, Tensor]],
     shards: ShardSet,
     video_ids: Sequence[str],
     clip: Clip,
@@ -68,17 +68,17 @@ def mean_over_windows(
     workers: int = 0,
     crops: Literal[1, 10] = 1,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Apply ``judge`` to batches of windows and average what it returns over the windows of each video.
+    """Call ``apply`` with batches of windows and average what it returns over the windows of each video.
 
     Args:
-        judge: From network input (B, N, C, K, H, W) to named outputs (B, D).
+        apply: From network input (B, N, C, K, H, W) to named outputs (B, D).
         shards: The frames.
         video_ids: The videos, n of them; none may have been skipped.
         clip: Blocks, frames and crop of a window.
-        device: Where ``judge`` computes.
+        device: Where ``apply`` computes.
         batch_size: Windows per call, across videos.
         workers: Processes that decode; 0: this one.
-        crops: 1: the middle of each window; 10: the middle and the corners, each as it is and mirrored.
+        crops: 1: the middle of each window; 10: the middle and the corners, each unchanged and mirrored.
 
     Returns:
         Each output as float32 (n, D), and the number of windows per video, (n,), those in corners included.
@@ -86,10 +86,10 @@ def mean_over_windows(
     row = {video: index for index, video in enumerate(video_ids)}
     sums: dict[str, np.ndarray] = {}
     counts: Counter[str] = Counter()
-    judged = judge_windows(
-        judge, shards, video_ids, clip, device=device, batch_size=batch_size, workers=workers, crops=crops
+    results = apply_to_windows(
+        apply, shards, video_ids, clip, device=device, batch_size=batch_size, workers=workers, crops=crops
     )
-    for videos, outputs in judged:
+    for videos, outputs in results:
         rows = [row[video] for video in videos]
         counts.update(videos)
         for name, y_BD in outputs.items():
@@ -100,8 +100,8 @@ def mean_over_windows(
     return means, windows
 
 
-def judge_windows(
-    judge: Callable[[Tensor], Mapping[str, Tensor]],
+def apply_to_windows(
+    apply: Callable[[Tensor], Mapping[str, Tensor]],
     shards: ShardSet,
     video_ids: Sequence[str],
     clip: Clip,
@@ -111,21 +111,21 @@ def judge_windows(
     workers: int = 0,
     crops: Literal[1, 10] = 1,
 ) -> Iterator[tuple[list[str], dict[str, np.ndarray]]]:
-    """Apply ``judge`` to batches of windows; arguments as of :func:`mean_over_windows`.
+    """Call ``apply`` with batches of windows; arguments as of :func:`mean_over_windows`.
 
     Yields:
         The video of each window of a batch, and each output as float32 (B, D). Videos come in the given
         order, their windows in that of time, crop by crop. With 10 crops an output is the mean of the window
-        as it is and mirrored.
+        unchanged and mirrored.
     """
     loader = Loader(_Videos(shards, video_ids, clip, crops == 10), workers=workers)
     for batch in _batched(loader, batch_size):
         x_u8_BTCHW = torch.from_numpy(np.stack([window for _, window in batch])).to(device)
         with torch.inference_mode():
-            outputs = judge(to_network_input(x_u8_BTCHW, shards.view, clip))
+            outputs = apply(to_network_input(x_u8_BTCHW, shards.view, clip))
             if crops == 10:
                 x_BTCHW = mirror(unit_range(x_u8_BTCHW), shards.view)
-                mirrored = judge(normalise(x_BTCHW, shards.view, clip))
+                mirrored = apply(normalise(x_BTCHW, shards.view, clip))
                 outputs = {name: (y_BD + mirrored[name]) / 2 for name, y_BD in outputs.items()}
         arrays = {name: y_BD.float().cpu().numpy() for name, y_BD in outputs.items()}
         yield [video for video, _ in batch], arrays

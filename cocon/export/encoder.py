@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cocon.config.schema import Clip, Network
 from cocon.data.sampling import eval_windows
 from cocon.errors import CheckpointError, ConfigError
-from cocon.evaluation.windows import judge_windows, usable_videos
+from cocon.evaluation.windows import apply_to_windows, usable_videos
 from cocon.export.config import NAME as CONFIG
 from cocon.export.config import EncoderConfig, Pooling, read_config
 from cocon.export.embeddings import Embeddings, Status, joined
@@ -160,7 +160,7 @@ class Encoder:
     def _windows(self, shards: ShardSet, ids: Sequence[str], batch_size: int) -> list[np.ndarray]:
         """Features of the windows of each video, (W, D)."""
         network = self.networks[shards.view]
-        judged = judge_windows(
+        judged = apply_to_windows(
             lambda x_BNCKHW: {"": network(x_BNCKHW)},
             shards,
             ids,

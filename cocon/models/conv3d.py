@@ -6,7 +6,7 @@ gradient takes longer than forward and input gradient together (measured on AVX2
 input, it takes 7 ms.
 
 In bfloat16 oneDNN's weight gradient is moreover wrong for 2 time steps (stride 1, as in stage 4): some of its
-taps are memory that nobody wrote (torch 2.13, AVX-512 with bf16; a test shows it where it happens).
+taps are uninitialised memory (torch 2.13, AVX-512 with bf16; a test shows it where it happens).
 """
 
 from __future__ import annotations

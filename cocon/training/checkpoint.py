@@ -1,7 +1,7 @@
 """Networks on disk: a safetensors file whose metadata say what it holds and how that came about.
 
-A file knows its kind: an encoder (here) or a classifier (:mod:`cocon.evaluation.classifier_file`), and has a
-checksum of all that is in it.
+A file records its kind: an encoder (here) or a classifier (:mod:`cocon.evaluation.classifier_file`), and has
+a checksum of all that is in it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every training has beside its model and its clips."""
+"""What every training has besides its model and its clips."""
 
 from __future__ import annotations
 

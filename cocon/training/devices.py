@@ -45,7 +45,7 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that writes files and talks."""
+        """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
     def any(self, flag: bool) -> bool:
@@ -118,7 +118,7 @@ def prepare_network(network: nn.Module, settings: Training, device: torch.device
 
     Raises:
         ConfigError: for ``compile`` with reduced precision on a CPU: there oneDNN's weight gradients are
-            wrong (see :mod:`cocon.models.conv3d`), and a compiled network cannot go round them.
+            wrong (see :mod:`cocon.models.conv3d`), and a compiled network cannot avoid them.
     """
     if settings.compile and settings.amp != "off" and device.type == "cpu":
         raise ConfigError(
@@ -146,7 +146,7 @@ def autocast(device: torch.device, amp: str) -> torch.autocast:
 def keep_freed_memory() -> None:
     """Let malloc reuse large blocks instead of handing them back to the system after every use.
 
-    A training step frees and takes hundreds of megabytes, and each time the kernel clears the pages anew.
+    A training step frees and takes hundreds of megabytes, and each time the kernel clears the pages again.
     On a CPU this cost nearly half of the time of a step (measured: 0.75 s against 0.42 s).
     """
     if sys.platform == "linux":

@@ -26,7 +26,7 @@ _FORMAT = "brain.Event:2"  # the first record of every file of TensorBoard
 
 @dataclass(frozen=True)
 class Run:
-    """What a logger may want to know about a run.
+    """What loggers are given about a run.
 
     Attributes:
         name: for people.
@@ -138,7 +138,7 @@ class WandB(Logger):
     """Weights & Biases (https://docs.wandb.ai); its environment variables apply."""
 
     def begin(self, rows: list[Row], step: int) -> None:
-        """Start the run, or go on with the one of the same key."""
+        """Start the run, or resume the one of the same key."""
         self._run = _optional("wandb").init(
             project=_PROJECT,
             name=self.run.name,
@@ -165,7 +165,7 @@ class MLflow(Logger):
     """MLflow (https://mlflow.org), epochs only; the server is set by ``MLFLOW_TRACKING_URI``."""
 
     def begin(self, rows: list[Row], step: int) -> None:
-        """Start the run, or go on with the one of the same key."""
+        """Start the run, or resume the one of the same key."""
         self._mlflow = _optional("mlflow")
         self._mlflow.set_experiment(_PROJECT)
         past = self._mlflow.search_runs(

@@ -73,12 +73,12 @@ def choose_videos(videos: Sequence[Video], selection: Selection, count: int, see
 
 
 class Probe:
-    """Encodes one clip of every video, its middle, and judges the features of each view.
+    """Encodes one clip of every video, its middle, and measures the features of each view.
 
     Needs no random numbers, so it changes nothing for the training.
 
     Args:
-        videos: whom.
+        videos: which.
         shards: the frames by view.
         clip: what a clip is.
         batch_size: clips at once.
@@ -92,7 +92,7 @@ class Probe:
         self._train = len(videos.train)
 
     def __call__(self, networks: Mapping[str, ViewNetwork], device: torch.device, amp: str) -> Row:
-        """Judge the networks, which are put into evaluation mode.
+        """Measure the networks, which are put into evaluation mode.
 
         Returns:
             Per view ``linear/<view>`` and ``knn/<view>``, accuracies, and ``neighbours/<view>``, the mean

@@ -16,7 +16,7 @@ _IMPROVEMENT = 1e-4  # part of the best loss by which another must be better
 class Schedule:
     """Learning rate of every step: a linear warm-up, then one of four courses.
 
-    - ``constant``: as it is.
+    - ``constant``: the same in every step.
     - ``step``: tenfold lower from every milestone on.
     - ``cosine``: half a cosine (Loshchilov and Hutter 2017) from the end of the warm-up down to the minimum.
     - ``plateau``: lower by ``factor`` whenever the loss given to :meth:`observe` has not improved for more
@@ -92,5 +92,5 @@ class Schedule:
         return {"drops": self.drops, "best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state_dict`."""
+        """Continue from a :meth:`state_dict`."""
         self.drops, self.best, self.waited = state["drops"], state["best"], state["waited"]

@@ -31,15 +31,15 @@ log = logging.getLogger(__name__)
 
 
 class RunState:
-    """Stores and restores what a run needs to go on as if it had never stopped.
+    """Stores and restores what a run needs to continue as if it had never stopped.
 
-    A checkpoint holds, beside the content, the description of its run, versions and git revision. Everything
+    A checkpoint holds the content and the description of its run, versions and git revision. Everything
     random is a function of (seed, epoch, step, process), so there is no generator's state to store.
 
     Args:
         root: folder for the states of all runs.
         description: everything that the result depends on, as a JSON-like document; a run with another
-            description has another folder, so it never goes on from this state by accident.
+            description has another folder, so it never resumes from this state by accident.
         keep: how many checkpoints are kept.
     """
 
@@ -59,7 +59,7 @@ class RunState:
         return path
 
     def save_best(self, content: Mapping[str, Any]) -> None:
-        """Replace the best checkpoint, which lies beside the newest."""
+        """Replace the best checkpoint, in the folder of the newest."""
         self._write(self.folder / _BEST, content)
 
     def load_best(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class RunState:
             CheckpointError: when the file is missing, damaged, of another version of the format, or of a run
                 with another description (the message names the differences).
         """
-        hint = f"delete the folder {self.folder} to start this run anew"
+        hint = f"delete the folder {self.folder} to start this run from the beginning"
         with reading(path, "", CheckpointError, missing=hint, damaged=hint):
             _check_sums(path)
             stored = torch.load(path, map_location="cpu", weights_only=True)
@@ -150,7 +150,7 @@ class RunState:
                     if time.monotonic() >= deadline:
                         raise CoConError(
                             f"another process is at work on this run: it has locked {self.folder}",
-                            "wait until it is done, or stop it; this one then goes on from its checkpoint",
+                            "wait until it is done, or stop it; this one then resumes from its checkpoint",
                         ) from None
                 time.sleep(_LOOK)
             yield
@@ -161,7 +161,7 @@ class RunState:
 
     @property
     def rows(self) -> Path:
-        """The log as far as it goes, for people; the run itself goes on from its checkpoints."""
+        """The log as far as it goes, for people; the run itself resumes from its checkpoints."""
         return self.folder / "log.jsonl"
 
     def remove(self) -> None:

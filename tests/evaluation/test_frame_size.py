@@ -8,7 +8,7 @@ import pytest
 
 from cocon.cli import main
 from cocon.errors import DatasetError
-from cocon.evaluation.frame_size import FrameSize, judge, read_frame_size
+from cocon.evaluation.frame_size import FrameSize, classes_by_size, read_frame_size
 from cocon.evaluation.splits import Split
 from cocon.files import write_json
 
@@ -19,18 +19,20 @@ SPLIT = Split("2", ("a", "b", "c"), TRAIN, TEST)
 
 def test_sizes_that_tell_the_classes_apart() -> None:
     size = {"a": (320, 240), "b": (240, 320), "c": (1280, 960)}
-    found = judge(SPLIT, {video: size[video[0]] for video in (*TRAIN, *TEST)})
+    found = classes_by_size(SPLIT, {video: size[video[0]] for video in (*TRAIN, *TEST)})
     assert found == FrameSize("2", 3, 1.0, 6)
 
 
 def test_sizes_that_say_half() -> None:
     """a is upright, b and c lie; c's test videos are taken for one of them."""
     size = {"a": (240, 320), "b": (320, 240), "c": (320, 240)}
-    assert judge(SPLIT, {video: size[video[0]] for video in (*TRAIN, *TEST)}).top1 == pytest.approx(4 / 6)
+    assert classes_by_size(SPLIT, {video: size[video[0]] for video in (*TRAIN, *TEST)}).top1 == pytest.approx(
+        4 / 6
+    )
 
 
 def test_one_size_for_all_is_chance() -> None:
-    found = judge(SPLIT, dict.fromkeys((*TRAIN, *TEST), (160, 160)))
+    found = classes_by_size(SPLIT, dict.fromkeys((*TRAIN, *TEST), (160, 160)))
     assert (found.sizes, found.top1) == (1, pytest.approx(1 / 3))
 
 
