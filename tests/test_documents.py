@@ -121,7 +121,7 @@ def test_pytest_and_python_are_asked_for_what_is_there(repository: Path) -> None
 
 
 def defines(path: Path, name: str) -> bool:
-    return re.search(rf"^(def|class) {name}\b", path.read_text(), re.M) is not None
+    return re.search(rf"^((def|class) )?{name}\b", path.read_text(), re.M) is not None
 
 
 def test_contributing_names_files_and_names_that_exist(repository: Path) -> None:
