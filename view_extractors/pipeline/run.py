@@ -55,7 +55,7 @@ def extract(
             One that was missing already is no failure.
         checksums: sha256 by id, of those videos of which it is known.
         remember: keep a hidden second name of each shard, for the next run, in case the shard is removed
-        first.
+            first.
 
     Returns:
         What was done in this call, and how long each stage took.
