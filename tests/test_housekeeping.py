@@ -31,7 +31,7 @@ def test_hooks_are_the_linters_of_make(repository: Path) -> None:
 
 def github_commands(job: dict[str, Any]) -> list[str]:
     """The job's commands, once for each cell of its matrix."""
-    matrix = job["strategy"]["matrix"]
+    matrix = job.get("strategy", {}).get("matrix", {})
     cells = [dict(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())]
     commands = [step["run"] for step in job["steps"] if "run" in step]
     return [
