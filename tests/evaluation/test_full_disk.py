@@ -79,6 +79,11 @@ def commands(root: Path, out: Path) -> dict[str, list[str]]:
     }
 
 
+def command(name: str) -> str:
+    """The command of a name of :func:`commands`."""
+    return commands(Path(), Path())[name][0]
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder ``demo`` with what the commands read."""
@@ -103,7 +108,7 @@ def test_a_full_disk_is_a_sentence(
     with disk(20):
         assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert f"cocon {name}: {tmp_path}/out/" in error
+    assert f"cocon {command(name)}: {tmp_path}/out/" in error
     assert "cannot be written: File too large\n  hint: raise the file-size limit" in error
     assert "Traceback" not in error
     assert files(tmp_path) == []
@@ -118,8 +123,10 @@ def test_a_disk_that_is_too_small_for_a_network_is_a_sentence(
     """Neither torch nor safetensors has the number of the system's error."""
     with disk(6000):
         assert main(commands(root, tmp_path)[name]) == 2
-    line = next(line for line in capsys.readouterr().err.splitlines() if line.startswith(f"cocon {name}: "))
-    said = Path(line.removeprefix(f"cocon {name}: ").partition(" cannot be written: ")[0])
+    line = next(
+        line for line in capsys.readouterr().err.splitlines() if line.startswith(f"cocon {command(name)}: ")
+    )
+    said = Path(line.removeprefix(f"cocon {command(name)}: ").partition(" cannot be written: ")[0])
     assert said.match(f"{tmp_path}/{file}"), said
     assert not list(tmp_path.rglob("*.pt"))
     assert not list(tmp_path.rglob("*.safetensors"))
@@ -148,7 +155,9 @@ def test_an_output_that_is_a_folder_is_refused_before_anything_is_read(
     output = Path(arguments[arguments.index("--log" if name == "pretrain" else "--output") + 1])
     output.mkdir()
     assert main(arguments) == 2
-    assert capsys.readouterr().err.startswith(f"cocon {name}: {output} cannot be written: it is a folder")
+    assert capsys.readouterr().err.startswith(
+        f"cocon {command(name)}: {output} cannot be written: it is a folder"
+    )
     output.rmdir()
     long = str(output.with_name("n" * 250))
     assert main([argument.replace(str(output), long) for argument in arguments]) == 2
@@ -182,7 +191,7 @@ def test_a_read_only_disk_is_a_sentence(
     for name, arguments in commands(root, tmp_path / "out").items():
         assert main(arguments) == 2, name
         error = capsys.readouterr().err
-        assert f"cocon {name}: {tmp_path}/out" in error
+        assert f"cocon {command(name)}: {tmp_path}/out" in error
         assert "Read-only file system\n  hint: " in error
 
 
