@@ -8,6 +8,7 @@ schema.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 
@@ -46,120 +47,34 @@ class Backend:
 
 
 _SEE = "see docs/backends.md"
+# What the backends of one network or package have in common, in whichever view.
+_movenet = partial(Backend, gpu="cuda", network="movenet", package="ai_edge_litert")
+_blazepose = partial(Backend, network="blazepose", package="ai_edge_litert")
+_torchvision = partial(Backend, gpu="auto", package="torchvision", environment="torchvision")
+_detectron2 = partial(Backend, gpu="auto", package="detectron2", advice=_SEE, environment="detectron2")
+_mmpose = partial(Backend, gpu="auto", package="mmpose", advice=_SEE, environment="mmpose")
+
+_BLAZEPOSE, _KEYPOINT_RCNN = "BlazePose (Bazarevsky et al. 2020)", "Keypoint R-CNN (He et al. 2017)"
+_FLOW, _MASK, _POSE = "view_extractors.flow", "view_extractors.mask", "view_extractors.pose"
 
 _ALL = (
     Backend("rgb", "decode", "decoded frames", "view_extractors.rgb.decode:Rgb"),
-    Backend(
-        "flow",
-        "tvl1",
-        "TV-L1, our own (Zach et al. 2007)",
-        "view_extractors.flow.tvl1.extractor:Tvl1",
-        gpu="auto",
+    Backend("flow", "tvl1", "TV-L1, our own (Zach et al. 2007)", f"{_FLOW}.tvl1.extractor:Tvl1", gpu="auto"),
+    Backend("flow", "tvl1_opencv", "TV-L1 of OpenCV (Zach et al. 2007)", f"{_FLOW}.tvl1_opencv:Tvl1OpenCv"),
+    Backend("flow", "dis", "dense inverse search (Kroeger et al. 2016)", f"{_FLOW}.dis:Dis"),
+    Backend("flow", "farneback", "polynomial expansion (Farneback 2003)", f"{_FLOW}.farneback:Farneback"),
+    _torchvision("flow", "raft", "RAFT (Teed and Deng 2020)", f"{_FLOW}.raft:Raft"),
+    _movenet("mask", "selfie", "selfie segmentation (MediaPipe 2021)", f"{_MASK}.selfie:SelfieMask"),
+    _blazepose("mask", "blazepose", _BLAZEPOSE, f"{_MASK}.blazepose:BlazePoseMask"),
+    _torchvision("mask", "torchvision", "Mask R-CNN (He et al. 2017)", f"{_MASK}.torchvision:MaskRcnnMask"),
+    _detectron2(
+        "mask", "detectron2", "panoptic FPN (Kirillov et al. 2019)", f"{_MASK}.detectron2:Detectron2Mask"
     ),
-    Backend(
-        "flow",
-        "tvl1_opencv",
-        "TV-L1 of OpenCV (Zach et al. 2007)",
-        "view_extractors.flow.tvl1_opencv:Tvl1OpenCv",
-    ),
-    Backend("flow", "dis", "dense inverse search (Kroeger et al. 2016)", "view_extractors.flow.dis:Dis"),
-    Backend(
-        "flow",
-        "farneback",
-        "polynomial expansion (Farneback 2003)",
-        "view_extractors.flow.farneback:Farneback",
-    ),
-    Backend(
-        "flow",
-        "raft",
-        "RAFT (Teed and Deng 2020)",
-        "view_extractors.flow.raft:Raft",
-        gpu="auto",
-        package="torchvision",
-        environment="torchvision",
-    ),
-    Backend(
-        "mask",
-        "selfie",
-        "selfie segmentation (MediaPipe 2021)",
-        "view_extractors.mask.selfie:SelfieMask",
-        gpu="cuda",
-        network="movenet",
-        package="ai_edge_litert",
-    ),
-    Backend(
-        "mask",
-        "blazepose",
-        "BlazePose (Bazarevsky et al. 2020)",
-        "view_extractors.mask.blazepose:BlazePoseMask",
-        network="blazepose",
-        package="ai_edge_litert",
-    ),
-    Backend(
-        "mask",
-        "torchvision",
-        "Mask R-CNN (He et al. 2017)",
-        "view_extractors.mask.torchvision:MaskRcnnMask",
-        gpu="auto",
-        package="torchvision",
-        environment="torchvision",
-    ),
-    Backend(
-        "mask",
-        "detectron2",
-        "panoptic FPN (Kirillov et al. 2019)",
-        "view_extractors.mask.detectron2:Detectron2Mask",
-        gpu="auto",
-        package="detectron2",
-        advice=_SEE,
-        environment="detectron2",
-    ),
-    Backend(
-        "pose",
-        "movenet",
-        "MoveNet MultiPose Lightning (Google 2021)",
-        "view_extractors.pose.movenet:MoveNetPose",
-        gpu="cuda",
-        network="movenet",
-        package="ai_edge_litert",
-    ),
-    Backend(
-        "pose",
-        "blazepose",
-        "BlazePose (Bazarevsky et al. 2020)",
-        "view_extractors.pose.blazepose:BlazePosePose",
-        network="blazepose",
-        package="ai_edge_litert",
-    ),
-    Backend(
-        "pose",
-        "torchvision",
-        "Keypoint R-CNN (He et al. 2017)",
-        "view_extractors.pose.torchvision:KeypointRcnnPose",
-        gpu="auto",
-        package="torchvision",
-        environment="torchvision",
-    ),
-    Backend(
-        "pose",
-        "detectron2",
-        "Keypoint R-CNN (He et al. 2017)",
-        "view_extractors.pose.detectron2:Detectron2Pose",
-        gpu="auto",
-        package="detectron2",
-        advice=_SEE,
-        environment="detectron2",
-    ),
-    Backend(
-        "pose",
-        "mmpose",
-        "RTMPose (Jiang et al. 2023)",
-        "view_extractors.pose.mmpose:MmposePose",
-        gpu="auto",
-        package="mmpose",
-        advice=_SEE,
-        environment="mmpose",
-    ),
+    _movenet("pose", "movenet", "MoveNet MultiPose Lightning (Google 2021)", f"{_POSE}.movenet:MoveNetPose"),
+    _blazepose("pose", "blazepose", _BLAZEPOSE, f"{_POSE}.blazepose:BlazePosePose"),
+    _torchvision("pose", "torchvision", _KEYPOINT_RCNN, f"{_POSE}.torchvision:KeypointRcnnPose"),
+    _detectron2("pose", "detectron2", _KEYPOINT_RCNN, f"{_POSE}.detectron2:Detectron2Pose"),
+    _mmpose("pose", "mmpose", "RTMPose (Jiang et al. 2023)", f"{_POSE}.mmpose:MmposePose"),
 )
 
 BACKENDS: dict[str, dict[str, Backend]] = {

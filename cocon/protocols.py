@@ -47,11 +47,6 @@ class Protocol:
         """Of a table of its results."""
         return f"{self.title}, {self.measure}"
 
-    @property
-    def fused_from(self) -> str:
-        """What its ensemble reads of each view: ``features`` or ``scores``."""
-        return "features" if self.joined else "scores"
-
     def load(self) -> Any:
         """The function that evaluates one view; imports its module."""
         return resolve_name(self.evaluator)

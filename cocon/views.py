@@ -8,6 +8,7 @@ CONTRIBUTING.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,10 @@ class View:
         negated: channels that change their sign about ``zero`` in a flip.
         mirrored: order of the channels in a flip; empty: as they are.
         zero: the stored byte of nothing: no person, no motion.
-        vectors: whether the two channels are lengths in pixels along x and y, which scale with the frame.
-        colour: whether it is a photograph, to which the augmentation of colours applies.
         sparse: whether it is mostly background: its crop is the fullest of several (docs/method.md).
-        drawing: how reports and contact sheets draw it, one of ``photograph``, ``vectors``, ``silhouette``,
-            ``heatmaps`` and ``grey`` (the mean of the channels).
+        content: what its values are, which decides how it is drawn: ``photograph`` (the augmentation of
+            colours applies), ``vectors`` (two lengths in pixels along x and y, which scale with the frame),
+            ``silhouette``, ``heatmaps``, or ``grey`` (drawn as the mean of the channels).
     """
 
     name: str
@@ -48,10 +48,8 @@ class View:
     negated: tuple[int, ...] = ()
     mirrored: tuple[int, ...] = ()
     zero: int = 0
-    vectors: bool = False
-    colour: bool = False
     sparse: bool = False
-    drawing: str = "grey"
+    content: Literal["photograph", "vectors", "silhouette", "heatmaps", "grey"] = "grey"
 
 
 COCO_KEYPOINTS = (
@@ -95,8 +93,7 @@ VIEWS: dict[str, View] = {
             colours=("#0077bb", "#4cb4f0"),
             weight=2.0,
             flip=0.5,
-            colour=True,
-            drawing="photograph",
+            content="photograph",
         ),
         View(
             "flow",
@@ -109,9 +106,8 @@ VIEWS: dict[str, View] = {
             flip_note="; u changes its sign",
             negated=(0,),
             zero=FLOW_ZERO,
-            vectors=True,
             sparse=True,
-            drawing="vectors",
+            content="vectors",
         ),
         View(
             "mask",
@@ -121,7 +117,7 @@ VIEWS: dict[str, View] = {
             colours=("#00806f", "#2cc4ae"),
             crop=64,
             sparse=True,
-            drawing="silhouette",
+            content="silhouette",
         ),
         View(
             "pose",
@@ -133,11 +129,11 @@ VIEWS: dict[str, View] = {
             flip_note="; left and right change places",
             mirrored=tuple(COCO_KEYPOINTS.index(_mirrored_name(name)) for name in COCO_KEYPOINTS),
             sparse=True,
-            drawing="heatmaps",
+            content="heatmaps",
         ),
     )
 }
 """By name; the order is that of tables and of all computations with several views."""
 
-PHOTOGRAPH = next(view.name for view in VIEWS.values() if view.drawing == "photograph")
+PHOTOGRAPH = next(view.name for view in VIEWS.values() if view.content == "photograph")
 """The view that others are drawn over."""

@@ -22,6 +22,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.boundary",
     "cocon.config.schema",
     "cocon.datasets.registry",
+    "cocon.datasets.source",
     "cocon.config.load",
     "cocon.download",
     "cocon.errors",

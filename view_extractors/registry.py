@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
+from pkgutil import resolve_name
 
 from cocon.backends import BACKENDS, Backend
 from cocon.config.schema import Extraction, ViewExtraction
@@ -52,8 +52,7 @@ def extractor_class(view: str, backend: str | None = None) -> type[Extractor]:
     backend = backend or default_backend(view)
     if backend not in backends:
         raise CoConError(f"the view '{view}' has no backend '{backend}'", f"choose {', '.join(backends)}")
-    module, _, name = backends[backend].path.partition(":")
-    found: type[Extractor] = getattr(importlib.import_module(module), name)
+    found: type[Extractor] = resolve_name(backends[backend].path)
     assert issubclass(found, Extractor)
     return found
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from cocon.config.schema import Augmentation, Clip, Finetune, Loss, Network, Pretraining, Probing, Running
 from cocon.encoders import SHAPE
-from cocon.pretrainings import PRESETS, WITHOUT_STAGE1, keys_read
+from cocon.pretrainings import PREDICTIONS, PRESETS, TERMS, WITHOUT_STAGE1, keys_read
 from cocon.views import VIEWS
 
 Document = dict[str, Any]
@@ -80,7 +80,7 @@ def augmentation_settings(augmentation: Augmentation, views: Sequence[str]) -> D
     """The keys of the augmentation that act on these views."""
     idle = {f"{view}_flip" for view in VIEWS if view not in views}
     resized = [view for view in augmentation.resized_crop if view in views]
-    if "rgb" not in views:
+    if not any(VIEWS[view].content == "photograph" for view in views):
         idle |= {"grey", "brightness", "contrast", "saturation", "hue"}
     if not resized:
         idle |= {"crop_area", "crop_aspect"}
@@ -132,7 +132,7 @@ def pooling(learning: Learning, preset: str, views: Sequence[str]) -> Document:
         for view, size in learning.clip.crop.items()
         if view in views
     }
-    compares = len(views) > 1 and set(PRESETS[preset].terms) != {"cpc"}
+    compares = len(views) > 1 and any(TERMS[name].of != PREDICTIONS for name in PRESETS[preset].terms)
     return {"pooling": 2} if compares and not sizes <= {1, 2, 3, 4, 7} else {}
 
 

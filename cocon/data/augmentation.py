@@ -55,7 +55,7 @@ class Augmenter:
             flipped_B = torch.rand(len(x_BTCHW), generator=generator) < self._flips[view]
             chosen = flipped_B.nonzero().squeeze(1).to(x_BTCHW.device)
             x_BTCHW[chosen] = mirror(x_BTCHW[chosen], view)
-        if VIEWS[view].colour:
+        if VIEWS[view].content == "photograph":
             x_BTCHW = self._recolour(x_BTCHW.contiguous().flatten(0, 1), generator).view_as(x_BTCHW)
         return normalise(x_BTCHW, view, self.clip)
 

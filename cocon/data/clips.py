@@ -112,7 +112,7 @@ class ClipDataset(Dataset[Clips]):
             size = crop_size(self.clip, view)
             crop = self._crop(frames_FHWC, rows, view, generator, shared)
             part_THWC = scaled(crop.of(frames_FHWC)[rows], size)
-            if VIEWS[view].vectors and (crop.height, crop.width) != (size, size):
+            if VIEWS[view].content == "vectors" and (crop.height, crop.width) != (size, size):
                 part_THWC = rescale_vectors(part_THWC, view, crop, size)
             views[view] = _to_tensor(part_THWC)
         return Clips(video_id, views)

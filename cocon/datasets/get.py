@@ -45,7 +45,7 @@ def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[
             of one name differ, or more videos are missing than the data set is known to lack.
     """
     known = source(settings.kind)
-    download_of(settings.kind)
+    download_of(settings.kind)  # refuses what is not published
     own = own or settings.from_archives
     store = archive_folder(settings)
     store.mkdir(parents=True, exist_ok=True)
@@ -68,11 +68,11 @@ def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[
 
 def _take_published(settings: Any, store: Path, keep: bool) -> list[dict[str, Any]]:
     """Lists first: they decide what is wanted of the archives."""
-    download = download_of(settings.kind)
+    published = download_of(settings.kind)
     lists = _Taking(_list_place(settings))
-    receipts = [_receive(part, store, lists, keep) for part in download.lists]
-    parts = download.parts(lambda archive: _obtain((archive,), store)[0])
-    videos = _Taking(_video_place(settings), download_of(settings.kind).is_replacement)
+    receipts = [_receive(part, store, lists, keep) for part in published.lists]
+    parts = published.parts(lambda archive: _obtain((archive,), store)[0])
+    videos = _Taking(_video_place(settings), published.is_replacement)
     receipts += [_receive(part, store, videos, keep) for part in parts]
     for pair in videos.conflicts:
         say(f"two files with the same name differ, the first is taken: {pair}")

@@ -26,14 +26,9 @@ _OFFICIAL = Official(
     400,
     may_lack=0.1,
     # 50 clips per class for validation (Kay et al. 2017, arXiv 1705.06950)
+    expected=(220_000, 20_000),
     extent=Extent(
-        240_000,
-        220_000,
-        20_000,
-        65_000_000,
-        (256, 340),
-        "libx264",
-        "the published data set, as far as it can be had",
+        240_000, 65_000_000, (256, 340), "libx264", "the published data set, as far as it can be had"
     ),
 )
 _LIST_NAME = re.compile(r"(train|val)\.csv")

@@ -36,9 +36,7 @@ class Extent:
     """How much there is to process, to plan with before any file is there.
 
     Attributes:
-        videos: that can be had.
-        train: training videos of a split.
-        test: test videos of a split.
+        videos: their number.
         frames: of all videos together.
         size: (height, width) of the frames, px.
         codec: what the videos are coded with, by FFmpeg's name of the encoder.
@@ -46,8 +44,6 @@ class Extent:
     """
 
     videos: int
-    train: int
-    test: int
     frames: int
     size: tuple[int, int]
     codec: str
@@ -64,6 +60,7 @@ class Official:
         splits: training and test videos by name of the split.
         per_class: training and test videos of every class in every split; empty where they differ.
         may_lack: fraction of the videos that are no longer available.
+        expected: training and test videos of a split, about, where ``splits`` has none.
         extent: how much there is to process; None: unknown.
     """
 
@@ -72,7 +69,13 @@ class Official:
     splits: dict[str, tuple[int, int]] = field(default_factory=dict)
     may_lack: float = 0.0
     per_class: tuple[int, int] | tuple[()] = ()
+    expected: tuple[int, int] = (0, 0)
     extent: Extent | None = None
+
+    @property
+    def typical_split(self) -> tuple[int, int]:
+        """Training and test videos of the first split, or about so many."""
+        return next(iter(self.splits.values()), self.expected)
 
 
 @dataclass(frozen=True)

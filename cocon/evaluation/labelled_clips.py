@@ -108,7 +108,7 @@ def augment_clips(
     x_BTCHW = unit_range(x_u8_BTCHW)
     flipped = _drawn(len(x_BTCHW), _FLIP, generator).to(x_BTCHW.device)
     x_BTCHW[flipped] = mirror(x_BTCHW[flipped], view)
-    if VIEWS[view].colour:
+    if VIEWS[view].content == "photograph":
         chosen = _drawn(len(x_BTCHW), jitter, generator)
         if len(chosen):
             x_BTCHW[chosen.to(x_BTCHW.device)] = _recoloured(x_BTCHW[chosen.to(x_BTCHW.device)], generator)

@@ -51,9 +51,10 @@ class Published:
 
 Row = tuple[Protocol, str, str, str, int, str, str, float | None, float | None]
 
-# protocol, model, judged, network, views, pretrained on, source, per cent on UCF101 and on HMDB51
 #: by kind of data set, where its figure stands in a row
 TESTED_ON = {"ucf101": 7, "hmdb51": 8}
+
+# protocol, model, judged, network, views, pretrained on, source, per cent on UCF101 and on HMDB51
 _ROWS: tuple[Row, ...] = (
     ("finetune", "random initialisation", "rgb", "R18, 128 px", 1, "", "P", 46.7, 20.6),
     ("finetune", "DPC", "rgb", "R18, 128 px", 1, "UCF101", "P", 60.6, None),

@@ -56,12 +56,13 @@ def roles_of(name: str, settings: Dataset) -> tuple[Roles, list[Video]]:
             raise
         splits = settings.splits
         trainings = len(set(map(settings.pretrained_on, splits)))
+        train, test = official.typical_split
         roles = Roles(
             videos=extent.videos,
-            pretrained=extent.train,
+            pretrained=train,
             labelled=extent.videos,
-            train=extent.train,
-            test=extent.test,
+            train=train,
+            test=test,
             classes=official.classes,
             source=extent.source,
             splits=len(splits),

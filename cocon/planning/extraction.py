@@ -98,7 +98,7 @@ def _amount(dataset: Dataset, videos: Sequence[Video], present: Sequence[Video],
     if source(dataset.kind).official.extent is None:
         raise CoConError(
             f"none of the {len(videos)} videos exists, so their length is unknown",
-            "put some of them there; a few are enough for a plan",
+            f"put them below {dataset.videos}; a few are enough for a plan",
         )
     return ["--dataset", dataset.kind]
 

@@ -82,20 +82,20 @@ def _shards_of(paths: Sequence[Path], video_id: str) -> dict[str, Shard]:
 def _painted(
     shard: Shard, video_id: str, frames: list[int], below: list[np.ndarray], size: tuple[int, int]
 ) -> list[np.ndarray]:
-    stored_THWC, drawing = shard.read(video_id, frames), VIEWS[shard.view].drawing
-    if drawing == "vectors":
+    stored_THWC, content = shard.read(video_id, frames), VIEWS[shard.view].content
+    if content == "vectors":
         bound = float(shard.parameters["bound"])
         flow_THW2 = pixels_of_stored(stored_THWC, bound)
         speed = float(np.quantile(np.hypot(flow_THW2[..., 0], flow_THW2[..., 1]), 0.995))
         # The smallest step that eight bits can tell from rest keeps a still video white.
         scale = max(speed, 4 * bound / 127)
         return [_scaled(colour_of_flow(flow_HW2, scale), size) for flow_HW2 in flow_THW2]
-    if drawing == "silhouette":
+    if content == "silhouette":
         return [
             _mixed(rgb, _PERSON, _scaled(mask, size)[..., None])
             for rgb, mask in zip(below, stored_THWC, strict=True)
         ]
-    if drawing != "heatmaps":
+    if content != "heatmaps":
         return [_scaled(grey_to_rgb(frame), size) for frame in stored_THWC]
     persons = shard.keypoints(video_id)
     numbers = numbers_of_persons(persons)

@@ -60,8 +60,8 @@ def grey_to_rgb(image_HWC: np.ndarray) -> np.ndarray:
 def shown_by(views: Iterable[str]) -> str | None:
     """The view that single frames of a video are shown by; None if no view is a plain picture."""
     kinds = ("photograph", "silhouette", "grey")
-    candidates = [view for view in views if VIEWS[view].drawing in kinds]
-    return min(candidates, key=lambda view: kinds.index(VIEWS[view].drawing), default=None)
+    candidates = [view for view in views if VIEWS[view].content in kinds]
+    return min(candidates, key=lambda view: kinds.index(VIEWS[view].content), default=None)
 
 
 def numbers_of_persons(persons: Sequence[np.ndarray]) -> list[np.ndarray] | None:

@@ -43,9 +43,9 @@ class Sheets(Section):
     views: list[str] = field(default_factory=list)
     wheel: str = ""
 
-    def drawn_as(self, drawing: str) -> list[str]:
-        """The views that are drawn in this way; see :class:`cocon.views.View`."""
-        return [view for view in self.views if VIEWS[view].drawing == drawing]
+    def of(self, content: str) -> list[str]:
+        """The views of such content; see :class:`cocon.views.View`."""
+        return [view for view in self.views if VIEWS[view].content == content]
 
 
 def section(inputs: Inputs) -> Sheets:
@@ -63,7 +63,7 @@ def section(inputs: Inputs) -> Sheets:
             page.missing.append(f"The video {video_id} cannot be shown ({reason(error)}).")
     if not page.sheets:
         page.missing.append("No video has frames in all of these views.")
-    if page.sheets and page.drawn_as("vectors"):
+    if page.sheets and page.of("vectors"):
         page.wheel = png_uri(wheel_picture(160))
     return page
 
@@ -109,12 +109,12 @@ def _sheet(inputs: Inputs, video_id: str, views: list[str]) -> Sheet:
         else None
     )
     for view in views:
-        drawing = VIEWS[view].drawing
+        content = VIEWS[view].content
         if view == PHOTOGRAPH and rgb is not None:
             drawn = rgb
-        elif drawing == "vectors":
+        elif content == "vectors":
             drawn, scale = _vectors(inputs, view, video_id, frames)
-        elif drawing == "heatmaps":
+        elif content == "heatmaps":
             drawn, apart = _persons(inputs, view, video_id, frames, rgb)
         else:
             drawn = [fit(grey_to_rgb(frame), _HEIGHT) for frame in inputs.shards[view].read(video_id, frames)]

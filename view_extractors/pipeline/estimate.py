@@ -11,7 +11,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from cocon.backends import BACKENDS
 from cocon.datasets import registry
+from cocon.datasets.source import Extent
 from cocon.errors import CoConError
 from cocon.terminal import say
 from cocon.video import VideoError, open_video
@@ -35,33 +36,10 @@ _SAMPLE_FRAMES = 120
 _OPENED, _MEASURED = 20, 3
 
 
-@dataclass(frozen=True)
-class Amount:
-    """What is to be extracted.
-
-    Attributes:
-        videos: their number.
-        frames: of all videos together.
-        size: (height, width) of the frames, px.
-        codec: what the videos are coded with, by FFmpeg's name of the encoder.
-        source: where the numbers come from.
-    """
-
-    videos: int
-    frames: int
-    size: tuple[int, int]
-    codec: str
-    source: str
-
-
-def published() -> dict[str, Amount]:
+def published() -> dict[str, Extent]:
     """By kind, the data sets whose extent is known before any file is there."""
     extents = {kind: registry.source(kind).official.extent for kind in registry.SOURCES}
-    return {
-        kind: Amount(extent.videos, extent.frames, extent.size, extent.codec, extent.source)
-        for kind, extent in extents.items()
-        if extent
-    }
+    return {kind: extent for kind, extent in extents.items() if extent}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
     say(json.dumps(document, indent=2) if options.json else _table(document))
 
 
-def _amount(options: argparse.Namespace) -> tuple[Amount, list[Path]]:
+def _amount(options: argparse.Namespace) -> tuple[Extent, list[Path]]:
     """What is to be extracted, and the videos to measure with, if there are any."""
     counted = options.videos is not None and options.frames is not None
     if [bool(options.dataset), bool(options.manifest), counted].count(True) != 1:
@@ -142,7 +120,7 @@ def _amount(options: argparse.Namespace) -> tuple[Amount, list[Path]]:
     if options.dataset:
         amount = published()[options.dataset]
     else:
-        amount = Amount(options.videos, options.frames, (256, 340), "libx264", "the command line")
+        amount = Extent(options.videos, options.frames, (256, 340), "libx264", "the command line")
     if options.size:
         width, _, height = options.size.partition("x")
         if not (width.isdecimal() and height.isdecimal()):
@@ -151,7 +129,7 @@ def _amount(options: argparse.Namespace) -> tuple[Amount, list[Path]]:
     return amount, options.sample or []
 
 
-def _of_manifest(table: Path) -> tuple[Amount, list[Path]]:
+def _of_manifest(table: Path) -> tuple[Extent, list[Path]]:
     paths = list(from_manifest(table).values())
     frames: dict[Path, int] = {}
     size = (0, 0)
@@ -163,7 +141,7 @@ def _of_manifest(table: Path) -> tuple[Amount, list[Path]]:
         raise CoConError(f"no video of {table} that was tried can be opened or declares its length")
     source = f"the manifest; the frames from what {len(frames)} of its videos declare"
     total = round(len(paths) * float(np.mean(list(frames.values()))))
-    return Amount(len(paths), total, size, "", source), _spread(list(frames), _MEASURED)
+    return Extent(len(paths), total, size, "", source), _spread(list(frames), _MEASURED)
 
 
 def _spread(paths: Sequence[Path], count: int) -> list[Path]:
@@ -171,7 +149,7 @@ def _spread(paths: Sequence[Path], count: int) -> list[Path]:
     return [paths[i] for i in np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int)]
 
 
-def _document(options: argparse.Namespace, amount: Amount, costs: Sequence[Cost]) -> dict[str, Any]:
+def _document(options: argparse.Namespace, amount: Extent, costs: Sequence[Cost]) -> dict[str, Any]:
     views = {
         cost.view: {
             **asdict(cost),
@@ -191,7 +169,7 @@ def _document(options: argparse.Namespace, amount: Amount, costs: Sequence[Cost]
     }
 
 
-def _assumed(options: argparse.Namespace, amount: Amount, costs: Sequence[Cost]) -> Iterator[str]:
+def _assumed(options: argparse.Namespace, amount: Extent, costs: Sequence[Cost]) -> Iterator[str]:
     height, width = amount.size
     yield f"{amount.videos:,} videos, {amount.frames:,} frames of {width}x{height} px: {amount.source}"
     if options.manifest or options.sample:
