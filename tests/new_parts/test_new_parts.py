@@ -125,7 +125,8 @@ def test_report_and_model_card_name_the_new_parts(finished: Path) -> None:
 def test_the_new_view_can_be_looked_at(project: Path, finished: Path) -> None:
     shards = sorted(map(str, (finished / "results/mine/shards").rglob("*.h5")))
     sheet = finished / "sheet.png"
-    run(project, finished, "cocon", "shards", "show", *shards, "--video", "dark/0", "--output", str(sheet))
+    command = (sys.executable, "-m", "cocon", "shards", "show", *shards)
+    run(project, finished, *command, "--video", "dark/0", "--output", str(sheet))
     assert sheet.stat().st_size > 1000
 
 
