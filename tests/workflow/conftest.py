@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.workflow import forked
+
 
 class Workflow:
     """Runs Snakemake on a configuration in a folder of its own."""
@@ -26,17 +28,22 @@ class Workflow:
         base = [sys.executable, "-m", "snakemake", "--snakefile", snakefile, "--directory", str(self.folder)]
         return [*base, "--cores", "2", "--nocolor", *arguments]
 
+    def _ended(self, *arguments: str) -> tuple[int, str]:
+        """Exit status and output of the command."""
+        command = self.command(*arguments)
+        if "--dry-run" in arguments:
+            return forked.snakemake(command[3:], self.folder, timeout=300)
+        result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=900)
+        return result.returncode, result.stdout + result.stderr
+
     def run(self, *arguments: str) -> str:
         """Standard output and error of a run that must succeed."""
         return self.fail(*arguments, status=0)
 
     def fail(self, *arguments: str, status: int = 1) -> str:
         """Standard output and error of a run that must end with ``status``."""
-        result = subprocess.run(
-            self.command(*arguments), cwd=self.folder, capture_output=True, text=True, timeout=900
-        )
-        output = result.stdout + result.stderr
-        assert result.returncode == status, output[-6000:]
+        ended, output = self._ended(*arguments)
+        assert ended == status, output[-6000:]
         return output
 
     def plan(self, *arguments: str) -> dict[str, int]:
