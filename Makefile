@@ -16,6 +16,9 @@ PIP := $(BIN)/python $(PIP_INSTALL) --constraint requirements.txt
 # what the tests of storage in a bucket run a server with
 S3_SERVER := moto[server]
 
+# Some containers set it. Every process would compile its modules again: three seconds of a training are torch's.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-slurm test-backends test-gpu test-s3 coverage lint format schema lock docs clean
 
 demo: .venv/run
