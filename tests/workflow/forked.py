@@ -1,4 +1,4 @@
-"""Snakemake's command line in a process forked from one that has imported it: seconds less for each dry run."""
+"""Snakemake's command line in a process forked from one that has imported it: it saves seconds per dry run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from pathlib import Path
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    ["snakemake.cli", "snakemake.workflow", "snakemake_interface_executor_plugins.registry", "cocon.config.load"]
+    [
+        "snakemake.cli",
+        "snakemake.workflow",
+        "snakemake_interface_executor_plugins.registry",
+        "cocon.config.load",
+    ]
 )
 
 
