@@ -1,4 +1,4 @@
-"""Snakemake's command line in a process forked from one that has imported it: it saves seconds per dry run."""
+"""Snakemake's command line in a process forked from one that has imported it: it saves seconds."""
 
 from __future__ import annotations
 
