@@ -55,6 +55,8 @@ QUICK_BATCH, BATCH, SEED = 2, 4, 0
 class Noise(Dataset[Clips]):
     """Random bytes in the shape of clips."""
 
+    per_video = 1
+
     def __init__(self, clip: Clip, count: int) -> None:
         self.clip, self.count = clip, count
 
