@@ -9,6 +9,7 @@ by clip, CPU milliseconds of one thread, files in the page cache:
   is measured with every decoder that is installed: OpenCV, which the shards use, and simplejpeg, imagecodecs,
   torchvision and PyAV, each by its fastest call, which writes straight into the clip where it can;
 - loading: batches of all four views as a training loads them (crops and collation, nothing cached);
+- coding: one frame, once, at extraction;
 - PSNR: the stored pictures against the scaled frames of the videos.
 
 What a GPU needs is predicted, not measured. Every operation of a training step at the default sizes, in
@@ -39,17 +40,18 @@ from torch.utils.flop_counter import flop_registry
 
 from benchmarks.shards import sources, write_shards
 from benchmarks.train_step import clip_of, make_trainer
-from cocon.config.schema import Augmentation, Clip
+from cocon.config.schema import Augmentation, Clip, RgbExtraction
 from cocon.data.clips import ClipDataset
 from cocon.data.loader import Loader
 from cocon.data.sampling import clip_frames
 from cocon.shards import Shard, ShardSet
+from cocon.shards.codecs import PictureCodec, encode_as
 from cocon.training.devices import keep_freed_memory
 from cocon.video import decode
 from view_extractors.base import resize
 from view_extractors.pipeline.rendered import write_sample
 
-CODECS = {"dct": "rgb", "jpeg": "rgb_jpeg"}
+CODECS: dict[PictureCodec, str] = {"dct": "rgb_dct", "jpeg": "rgb"}
 OTHER_VIEWS = ("flow", "mask", "pose")
 BATCH = 4
 #: of a training on a GPU
@@ -130,12 +132,12 @@ class DecodedBy(Shard):
 def readers(shards: dict[str, Shard]) -> dict[str, Shard | ShardSet]:
     """What reads rgb, by the name of its row."""
     found: dict[str, Shard | ShardSet] = {
-        "dct": ShardSet([shards["rgb"].path]),
-        "jpeg, OpenCV": ShardSet([shards["rgb_jpeg"].path]),
+        "dct": ShardSet([shards["rgb_dct"].path]),
+        "jpeg, OpenCV": ShardSet([shards["rgb"].path]),
     }
     for name, decoder in OTHERS.items():
         try:
-            found[f"jpeg, {name}"] = DecodedBy(shards["rgb_jpeg"].path, decoder())
+            found[f"jpeg, {name}"] = DecodedBy(shards["rgb"].path, decoder())
         except (ImportError, RuntimeError) as error:  # torchvision of another torch raises the latter
             print(f"{name} does not take part: {error}")
     return found
@@ -176,6 +178,18 @@ def loading(shards: dict[str, Shard], clip: Clip, batches: int) -> dict[str, flo
             next(loader)
             if number >= 1:
                 taken[codec].append((time.process_time() - began) / BATCH)
+    return {codec: 1000 * statistics.median(values) for codec, values in taken.items()}
+
+
+def coding(shards: dict[str, Shard]) -> dict[str, float]:
+    """Median CPU milliseconds to code a frame, by codec: some frames of every video."""
+    taken: dict[str, list[float]] = {codec: [] for codec in CODECS}
+    for row in shards["rgb"].videos.values():
+        for picture in shards["rgb"].read(row.id, range(0, row.frames, 20)):
+            for codec, times in taken.items():
+                began = time.process_time()
+                encode_as(codec, picture, RgbExtraction().jpeg_quality)
+                times.append(time.process_time() - began)
     return {codec: 1000 * statistics.median(values) for codec, values in taken.items()}
 
 
@@ -255,6 +269,7 @@ def main() -> None:
         frames = sum(row.frames for row in shards["rgb"].videos.values())
         size = {codec: (folder / f"{rgb}.h5").stat().st_size / frames for codec, rgb in CODECS.items()}
         psnr = quality(shards, videos)
+        code = coding(shards)
         read = reading(shards, clip, 25 if options.quick else 200)
         load = loading(shards, clip, 10 if options.quick else 60)
     most, gflop = needed(clip, options.tflops, options.terabytes)
@@ -265,6 +280,8 @@ def main() -> None:
             f"{codec:<18} {milliseconds:6.2f} ms to load a clip, {1000 / milliseconds:.1f} clips/s and core; "
             f"{size[codec]:.0f} bytes a frame, {psnr[codec]:.2f} dB"
         )
+    for codec, milliseconds in code.items():
+        print(f"{codec:<18} {milliseconds:6.2f} ms to code a frame")
     cores = {codec: most * milliseconds / 1000 for codec, milliseconds in load.items()}
     print(
         f"{gflop:.0f} GFLOP a clip: a GPU trains on at most {most:.0f} clips/s (predicted), which "
@@ -276,6 +293,7 @@ def main() -> None:
                 "ratio": round(load["jpeg"] / load["dct"], 3),
                 "read_milliseconds": {row: round(value, 2) for row, value in read.items()},
                 "load_milliseconds": {codec: round(value, 2) for codec, value in load.items()},
+                "code_milliseconds": {codec: round(value, 2) for codec, value in code.items()},
                 "bytes_per_frame": {codec: round(value) for codec, value in size.items()},
                 "psnr": {codec: round(value, 2) for codec, value in psnr.items()},
                 "gflop_per_clip": round(gflop),

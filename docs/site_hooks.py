@@ -17,6 +17,8 @@ ROOT_FILES = {
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
     "CITATION.cff": "CITATION.cff",
+    "examples/read_a_shard.py": "examples/read_a_shard.py",
+    "examples/embed_a_folder.py": "examples/embed_a_folder.py",
 }
 _LINK = re.compile(r"(?<=\]\()([^)#:\s]+)(?=[)#])")
 _CODE = re.compile(r"`[^`]+`")

@@ -11,12 +11,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
 import yaml
 
 from cocon.config.schema import FlowExtraction
-from cocon.shards import ShardWriter, VideoRecord
-from cocon.shards.codecs import encode_as
 
 FENCE = re.compile(r"^ *```.*?^ *```$", re.M | re.S)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -135,20 +132,19 @@ def test_contributing_names_files_and_names_that_exist(repository: Path) -> None
     assert [name for name, path in inside if not defines(repository / path, name)] == []
 
 
-def test_ten_lines_read_a_shard(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    snippet = python(repository / "docs" / "read_shards.md")
-    assert len(snippet.splitlines()) <= 10
-    path = tmp_path / "results/demo/shards/flow/00000.h5"
-    picture = encode_as("delta", np.full((6, 8, 2), 130, np.uint8), 90)
-    with ShardWriter(path, view="flow", video_ids=["a", "b"], parameters={}, codec="delta") as writer:
-        writer.add(VideoRecord("a", 6, 8, 12, 16, 25.0, frames=[picture] * 3))
-        writer.skip("b", "is empty")
-        writer.finish(max_failed_fraction=1)
-    monkeypatch.chdir(tmp_path)
-    exec(snippet, {})
-    assert capsys.readouterr().out == "a ok 25.0 frames/s (3, 6, 8, 2) 130.0\nb was skipped: is empty\n"
+def test_what_documents_include_is_there(repository: Path) -> None:
+    found = {}
+    for document in documents(repository):
+        for path, section in re.findall(r'^--8<-- "([^":]+):?(\w*)"$', document.read_text(), re.M):
+            text = (repository / path).read_text()
+            if section:
+                (text,) = re.findall(
+                    rf"\[start:{section}\]\n(.*?)^# --8<-- \[end:{section}\]$", text, re.M | re.S
+                )
+            found[path, section] = text
+    assert {path for path, _ in found} == {"examples/read_a_shard.py", "examples/embed_a_folder.py"}
+    lines = [line for line in found["examples/read_a_shard.py", "cocon"].splitlines() if line]
+    assert len(lines) <= 10, "ten lines, says the page"
 
 
 def test_the_example_of_a_backend_finds_a_motion(repository: Path) -> None:

@@ -42,6 +42,7 @@ from cocon.versions import EXTRACTION, STAGES, version_of
 from cocon.views import VIEWS
 
 _FIRST_BACKENDS = {"flow": "tvl1", "mask": "blazepose", "pose": "blazepose"}
+_FIRST_CODEC = "dct"
 _SOURCE = {"kind", "videos", "lists", "archives", "from_archives"}
 _NOT_RENDERED = {"kind", "recipe", "shards", "splits", "views", "shards_of", "pretrain_on", "pretrain_split"}
 _NOT_RENDERED |= {"track_videos", "card_accuracies", "compare_backends", "evaluate_on", "root"}
@@ -117,9 +118,15 @@ def source(dataset: BaseModel) -> Document:
 
 
 def extraction_settings(recipe: Recipe, view: str) -> Document:
-    """The section of a view, without what its backend does not read."""
+    """The section of a view, without what its backend does not read.
+
+    It names a codec that is not the first default, whether or not it is the default now: see
+    :func:`_with_backend`.
+    """
     section: ViewExtraction = getattr(recipe.extraction, view)
-    return changed(section, section.idle)
+    document = {key: value for key, value in changed(section, section.idle).items() if key != "codec"}
+    codec = getattr(section, "codec", _FIRST_CODEC)
+    return document if codec == _FIRST_CODEC else {"codec": codec, **document}
 
 
 def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:

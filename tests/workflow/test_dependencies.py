@@ -389,6 +389,14 @@ def test_the_parameters_of_a_filter_count_where_it_is_used() -> None:
     assert document(smoothing="one_euro", one_euro={"beta": 5})["one_euro"] == {"beta": 5.0}
 
 
+def test_shards_of_the_first_default_codec_keep_their_document() -> None:
+    def document(**rgb: Any) -> Any:
+        return dependencies.extraction_settings(Recipe.model_validate({"extraction": {"rgb": rgb}}), "rgb")
+
+    assert document(codec="dct", short_side=60) == {"short_side": 60}, "as it was when dct was the default"
+    assert document(codec="jpeg") == document() == {"codec": "jpeg"}
+
+
 def test_a_split_or_a_seed_has_a_folder_of_its_own(folder: Path) -> None:
     paths = Paths(config(folder, mine={"splits": ["2", "1", "3"]}))
     runs = [paths.run_for("mine", "cocon", split) for split in ("2", "1", "3")]

@@ -32,7 +32,7 @@ from tests.workflow.test_changes import leaves
 RECORDED = Path(__file__).parent / "recorded"
 DEMO = {"kind": "demo", "recipe": "r", "shards": 2, "frames": 20}
 RECIPE: dict[str, Any] = {
-    "extraction": {"rgb": {"short_side": 60}, "flow": {"tvl1": {"preset": "fast"}}},
+    "extraction": {"rgb": {"short_side": 60, "codec": "dct"}, "flow": {"tvl1": {"preset": "fast"}}},
     "clip": {"stride": 1, "crop": {"rgb": 44, "flow": 44, "mask": 32, "pose": 32}},
     "network": {"width": 16, "views": {"rgb": {"layers": [1, 1, 1, 1]}}},
     "pretraining": {"stage1": {"epochs": 4}, "loss": {"cooperation": 5}, "augmentation": {"hue": 0.1}},
@@ -111,7 +111,7 @@ def test_a_new_key_with_its_default_changes_no_document() -> None:
         before = selection.pretraining_settings(recipe, stage, "cocon", views)
         assert selection.pretraining_settings(later, stage, "cocon", views) == before
     decoded = create_model("Decoded", __base__=RgbExtraction, fresh=(str, "no"))
-    extraction = recipe.extraction.model_copy(update={"rgb": decoded(short_side=60)})
+    extraction = recipe.extraction.model_copy(update={"rgb": decoded(short_side=60, codec="dct")})
     later = recipe.model_copy(update={"extraction": extraction})
     assert dependencies.extraction(later, ["rgb"], "x") == dependencies.extraction(recipe, ["rgb"], "x")
 

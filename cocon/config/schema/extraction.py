@@ -33,9 +33,9 @@ class RgbExtraction(ViewExtraction):
 
     short_side: PositiveInt = Field(150, description="stored size of the shorter side, px")
     codec: Literal["dct", "jpeg"] = Field(
-        "dct",
-        description="coding of stored frames; jpeg: the same pictures in two thirds of the space, read in "
-        "twice the time",
+        "jpeg",
+        description="coding of stored frames; dct: the same pictures, read in 0.4 of the time, in 1.45 times "
+        "the space, and by this program only",
     )
     jpeg_quality: int = Field(
         90, ge=1, le=100, description="quality of either codec, 1 to 100 on JPEG's scale"
