@@ -54,7 +54,8 @@ def check(shard_set: ShardSet, videos: Iterable[Listed]) -> None:
         folder = shard_set.shards[0].path.parent
         raise ShardError(
             f"the shards in {folder} do not match the list of {len(listed)} videos: {', '.join(counts)}",
-            f"run the extraction again: snakemake extract_{_data_set(folder)}",
+            f"run the extraction again: snakemake extract_{_data_set(folder)}; "
+            "with --forceall where it finds nothing to do",
         )
 
 

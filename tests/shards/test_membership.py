@@ -76,7 +76,9 @@ def test_other_videos(tmp_path: Path) -> None:
         "2 in the shards and not in the list (first: 'x'), "
         "1 extracted from another state of the file (first: 'a')"
     )
-    assert error.value.hint == "run the extraction again: snakemake extract_mine"
+    assert error.value.hint == (
+        "run the extraction again: snakemake extract_mine; with --forceall where it finds nothing to do"
+    )
 
 
 def test_the_hint_without_a_data_set(tmp_path: Path) -> None:
