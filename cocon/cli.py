@@ -6,10 +6,9 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from cocon.boundary import EXIT_STATUS, run
-from cocon.terminal import printable
+from cocon.messages import Parser, of_command
 from cocon.versions import __version__
 
 #: in the order in which a run needs them
@@ -42,14 +41,9 @@ COMMANDS = (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        super().error(printable(message))
-
-
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     """Build the parser of ``cocon``; it imports only the chosen command, so that ``--help`` is fast."""
-    parser = _Parser(
+    parser = Parser(
         prog="cocon",
         description=sys.modules["cocon"].__doc__,
         epilog=EXIT_STATUS,
@@ -70,10 +64,13 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status, see :data:`cocon.boundary.EXIT_STATUS`."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    chosen = arguments[0] if arguments and arguments[0] in COMMANDS else None
+    # -v and -q may stand before the command.
+    first = next((argument for argument in arguments if not argument.startswith("-")), None)
+    chosen = first if first in COMMANDS else None
 
     def command() -> None:
         args = build_parser(chosen).parse_args(arguments)
-        args.run(args)
+        with of_command(args, f"cocon {__version__}", arguments):
+            args.run(args)
 
     return run(command, f"cocon {chosen}" if chosen else "cocon")

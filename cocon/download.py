@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,8 +15,9 @@ from pathlib import Path
 
 from cocon.errors import AssetError
 from cocon.files import full_disk_named, no_room, sha256_of
-from cocon.terminal import say
 from cocon.versions import __version__
+
+log = logging.getLogger(__name__)
 
 #: seconds without a byte after which a connection counts as broken
 TIMEOUT = 60
@@ -72,6 +73,7 @@ def fetch_rest(url: str, partial: Path, size: int = 0) -> None:
             resumed = answer.status == 206
             length = answer.headers.get("Content-Length")
             expected = int(length) + have * resumed if length else None
+            log.debug("%s: status %d, %s bytes to come after %d", url, answer.status, length, have * resumed)
             if size and expected and expected != size:
                 raise RefusedError(f"{url} has {expected:,} bytes, not {size:,}")
             with full_disk_named(partial), partial.open("ab" if resumed else "wb") as sink:
@@ -112,7 +114,7 @@ def download(urls: Sequence[str], path: Path, pin: Pin) -> str:
     partial = path.with_name(f"{path.name}.part")
     faults = []
     for url in urls:
-        say(f"getting {url}", file=sys.stderr)
+        log.info("getting %s", url)
         try:
             _fetch(url, partial, pin.size)
         except AssetError as error:
@@ -140,5 +142,5 @@ def _fetch(url: str, partial: Path, size: int) -> None:
             failed = 1 if got > before else failed + 1
             if failed >= ATTEMPTS:
                 raise
-            say(f"{error.message}; trying again", file=sys.stderr)
+            log.warning("%s; trying again", error.message)
             time.sleep(PAUSE * 2 ** (failed - 1))

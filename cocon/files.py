@@ -10,6 +10,7 @@ import csv
 import errno
 import hashlib
 import json
+import logging
 import os
 import re
 import stat
@@ -19,6 +20,8 @@ from typing import Any
 
 from cocon.errors import CoConError, OutputError
 from cocon.locks import hold
+
+log = logging.getLogger(__name__)
 
 #: no space, no quota, the limit of a file's size
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -66,6 +69,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 os.fsync(written.fileno())
         temporary.replace(final)
         sync_folder(final.parent)
+        log.debug("wrote %s", path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -6,14 +6,14 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import stat
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from cocon.terminal import say
+log = logging.getLogger(__name__)
 
 #: what flock answers on Lustre without ``-o flock``, on NFS without lockd, and on some FUSE file systems
 _UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
@@ -133,7 +133,4 @@ def _warn(path: Path, reason: str | None, consequence: str) -> None:
     device = os.stat(path.parent).st_dev
     if device not in _warned:
         _warned.add(device)
-        say(
-            f"warning: the file system of {path.parent} has no locks ({reason}); {consequence}",
-            file=sys.stderr,
-        )
+        log.warning("the file system of %s has no locks (%s); %s", path.parent, reason, consequence)

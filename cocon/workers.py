@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -11,6 +12,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
 
+from cocon import messages
+
+log = logging.getLogger(__name__)
+
 
 @contextlib.contextmanager
 def worker_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
@@ -18,7 +23,8 @@ def worker_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
 
     After an error or a signal in the block the workers end at once, as they do when their parent was killed.
     """
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _begin, (messages.level(),)) as pool:
         try:
             yield pool
         except BaseException:
@@ -28,7 +34,7 @@ def worker_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
             raise
 
 
-def _begin() -> None:
+def _begin(level: int) -> None:
     """Leave Ctrl-C, which comes to all processes, to the parent; and end with it, even if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -39,3 +45,5 @@ def _begin() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    messages.set_up(level)
+    log.debug("started as process %d", os.getpid())

@@ -29,6 +29,7 @@ ALLOWED_BY_EXTRACTORS = {
     "cocon.files",
     "cocon.installation",
     "cocon.loading",
+    "cocon.messages",
     "cocon.shards",
     "cocon.video",
     "cocon.versions",
@@ -41,9 +42,9 @@ ALLOWED_BY_EXTRACTORS = {
 
 #: of cocon, the lowest first: an import leads to the same package or to a lower layer
 LAYERS = (
-    "backends errors measures patterns protocols terminal tracks views workers",
-    "distributed encoders installation loading locks pretrainings tables versions video",
-    "files machine",
+    "backends errors measures patterns protocols terminal tracks views",
+    "distributed encoders installation loading locks messages pretrainings tables versions video",
+    "files machine workers",
     "assets boundary config download hdf5",
     "losses models renderer shards",
     "datasets",

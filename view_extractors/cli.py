@@ -10,15 +10,16 @@ import argparse
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from cocon.backends import BACKENDS
 from cocon.boundary import run
 from cocon.config.schema import Extraction
 from cocon.errors import CoConError
 from cocon.files import output_file, write_json
+from cocon.messages import Parser, of_command
 from cocon.shards import shard_of
-from cocon.terminal import printable, say
+from cocon.terminal import say
 from cocon.versions import __version__
 from view_extractors.arguments import add_machine_arguments, extractor_of, resources_of
 from view_extractors.base import Output
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def command() -> None:
         options = _parser().parse_args(arguments)
-        options.run(options)
+        with of_command(options, f"view-extractors {__version__}", arguments):
+            options.run(options)
 
     return run(command, "error", goes_on="the same command resumes after the finished videos")
 
@@ -85,15 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     """Keeps the lines of descriptions and epilogs."""
 
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the arguments, and end."""
-        super().error(printable(message))
 
 
 def _add_view(parser: argparse.ArgumentParser, view: str) -> None:

@@ -7,11 +7,14 @@ stage 1 needs the logs of its stage 1 as well, so that its steps count from the 
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from cocon.files import output_file
 from cocon.patterns import expanded
 from cocon.terminal import say
+
+log = logging.getLogger(__name__)
 
 HELP = "draw how many of the nearest videos are of the same class over the steps of trainings"
 
@@ -34,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
 
     curves = write_figure(args.output, [Path(path) for path in expanded(args.logs)])
     if not curves:
-        say(f"{args.output}: no log has measurements; train with probe_every")
+        log.warning("%s: no log has measurements; train with probe_every", args.output)
     for curve in curves:
         spread = f" ± {100 * curve.sds[-1]:.1f}" if curve.sds else ""
         share = f"{100 * curve.means[0]:.1f} to {100 * curve.means[-1]:.1f}{spread} %"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from cocon.config.load import parse_settings
 from cocon.config.schema import Config, Dataset
 from cocon.errors import ConfigError
 from cocon.files import output_file, write_json
-from cocon.terminal import say
+
+log = logging.getLogger(__name__)
 
 HELP = "download and unpack a public data set, or check a data set"
 
@@ -94,7 +96,8 @@ def _get(args: argparse.Namespace) -> None:
     else:
         settings = _section(configuration(args), args)
     receipt = get(settings, own=args.own, keep=args.keep)
-    say(f"{args.dataset}: {receipt['videos']:,} of {receipt['listed']:,} videos are in {settings.videos}")
+    there, listed = (f"{receipt[key]:,}" for key in ("videos", "listed"))
+    log.info("%s: %s of %s videos are in %s", args.dataset, there, listed, settings.videos)
     if args.output:
         write_json(args.output, receipt)
 

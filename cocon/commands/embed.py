@@ -8,12 +8,14 @@ cannot be decoded are listed and have no row; the exit status is then 3.
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from cocon.errors import CoConError, ConfigError, DatasetError
 from cocon.files import output_file
-from cocon.terminal import say
 from cocon.views import VIEWS
+
+log = logging.getLogger(__name__)
 
 HELP = "embeddings of any videos from an exported encoder"
 
@@ -84,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
         raise DatasetError(f"no video can be decoded:{listed}")
     write_embeddings(args.output, embeddings, encoder.config.model_dump(mode="json", by_alias=True))
     sizes = ", ".join(f"{view} {x_ND.shape[1]}" for view, x_ND in embeddings.views.items())
-    say(f"{args.output}: {len(embeddings.ids)} rows; {sizes}")
+    log.info("%s: %d rows; %s", args.output, len(embeddings.ids), sizes)
     if embeddings.skipped:
         raise IncompleteError(
             f"{len(embeddings.skipped)} of {len(embeddings.videos)} videos left out:{listed}"

@@ -7,12 +7,14 @@ a model card. ``cocon embed`` and ``cocon.load_encoder`` read it on any machine,
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from cocon.commands.arguments import add_shards
 from cocon.export.config import POOLINGS
 from cocon.files import output_folder
-from cocon.terminal import say
+
+log = logging.getLogger(__name__)
 
 HELP = "write encoders, their settings and a model card into one folder"
 
@@ -59,4 +61,4 @@ def run(args: argparse.Namespace) -> None:
         licence=args.licence,
     )
     config = export(job)
-    say(f"{args.output}: {config.pretraining}, {', '.join(config.views)}")
+    log.info("%s: %s, %s", args.output, config.pretraining, ", ".join(config.views))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 
 from pydantic import RootModel
 
@@ -15,8 +16,9 @@ from cocon.datasets.splits import limited_to, with_labels_to_choose_by
 from cocon.errors import DatasetError
 from cocon.files import output_file
 from cocon.shards import shard_of
-from cocon.terminal import say
 from cocon.workflow.lists import file_identity, members_of, table_of, tracked
+
+log = logging.getLogger(__name__)
 
 HELP = "list the videos of a data set in one table"
 
@@ -73,4 +75,4 @@ def run(args: argparse.Namespace) -> None:
     facts = {video.id: glance(video.path) for video in videos} if look else {}
     write_manifest(args.output, videos, facts)
     labels = {video.label for video in videos if video.label}
-    say(f"{args.output}: {len(videos):,} videos, {len(labels)} classes")
+    log.info("%s: %s videos, %d classes", args.output, f"{len(videos):,}", len(labels))

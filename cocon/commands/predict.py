@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import logging
 
 from cocon.commands.arguments import add_inference, add_shards
 from cocon.commands.ensemble import parse_inputs
 from cocon.config.load import parse_settings
 from cocon.evaluation.settings import EnsembleSettings
 from cocon.files import output_file
-from cocon.terminal import say
+
+log = logging.getLogger(__name__)
 
 HELP = "predict labels of videos with trained classifiers"
 
@@ -52,4 +53,4 @@ def run(args: argparse.Namespace) -> None:
     write_predictions(args.output, found)
     if found.left_out:
         names = ", ".join(found.left_out[:5])
-        say(f"{len(found.left_out)} videos cannot be classified: {names}", file=sys.stderr)
+        log.warning("%d videos cannot be classified: %s", len(found.left_out), names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from cocon.commands.arguments import add_shards
@@ -10,8 +11,9 @@ from cocon.config.load import parse_settings
 from cocon.errors import ConfigError
 from cocon.files import output_file
 from cocon.report.settings import ReportSettings
-from cocon.terminal import say
 from cocon.views import VIEWS
+
+log = logging.getLogger(__name__)
 
 HELP = "write a self-contained HTML report about a data set's results"
 
@@ -63,4 +65,4 @@ def run(args: argparse.Namespace) -> None:
     )
     output = args.output or args.results / "report.html"
     write_report(inputs, output)
-    say(f"{output}: {output.stat().st_size / 1e6:.1f} MB")
+    log.info("%s: %.1f MB", output, output.stat().st_size / 1e6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from cocon.config.schema import Config, ViewExtraction
 from cocon.errors import ConfigError
 from cocon.tables import read_text
 
+log = logging.getLogger(__name__)
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
 
@@ -43,6 +45,7 @@ def load_config(*paths: Path, overrides: Mapping[str, Any] | None = None) -> Con
     """
     document, places = stacked(paths, overrides)
     name = " + ".join(map(shown, paths))
+    log.debug("reading %s", name)
     config = _validate(document, Config, name, places)
     _check_results(config.results, name)
     return config

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -12,12 +14,14 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate, default_convert, get_worker_info
 
+from cocon import messages
 from cocon.config.schema import Clip
 from cocon.data.clips import Key
 from cocon.data.crops import crop_size
 from cocon.errors import CoConError
 from cocon.views import VIEWS
 
+log = logging.getLogger(__name__)
 _SHARED_MEMORY = Path("/dev/shm")
 _PREFETCHED = 2  # batches per worker
 _TOO_SMALL = re.compile(r"shared memory|Bus error|No space left|</torch_\w+>")
@@ -59,6 +63,7 @@ class Loader(Generic[ItemT]):
             persistent_workers=workers > 0 and batches is not None,
             prefetch_factor=_PREFETCHED if workers else None,
             pin_memory=pin,
+            worker_init_fn=functools.partial(_begin, messages.level()),
         )
 
     def __iter__(self) -> Iterator[ItemT]:
@@ -124,6 +129,12 @@ def _shared_memory_error(message: str) -> WorkerError:
     return WorkerError(
         message, "give the container more (docker run --shm-size=8g), or lower workers, to 0 if need be"
     )
+
+
+def _begin(level: int, number: int) -> None:
+    """Show the messages of a worker as its parent does, which may have started it as a new interpreter."""
+    messages.set_up(level)
+    log.debug("worker %d is process %d", number, os.getpid())
 
 
 class _Failure:

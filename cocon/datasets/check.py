@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,7 +15,10 @@ from cocon.datasets.manifest import TEST, TRAIN, Facts, Video, write_manifest
 from cocon.datasets.probe import MISSING, glance, probe_all
 from cocon.datasets.splits import evaluated_splits
 from cocon.errors import DatasetError
+from cocon.messages import has_bars
 from cocon.terminal import printable, say
+
+log = logging.getLogger(__name__)
 
 #: splits that stand beside each other; tested groups that are named
 _COLUMNS, _GROUPS = 3, 4
@@ -89,12 +93,12 @@ def _split_table(videos: Sequence[Video], splits: Sequence[str]) -> Iterator[str
 
 def _progress(items: Iterable[tuple[str, Facts]], total: int) -> Iterator[tuple[str, Facts]]:
     """Pass items on; a bar on a terminal, about ten lines elsewhere."""
-    if sys.stderr.isatty():
+    if has_bars():
         from tqdm import tqdm
 
         yield from tqdm(items, "reading videos", total, unit=" videos", file=sys.stderr)
         return
     for number, item in enumerate(items, start=1):
         if number == total or number % max(total // 10, 1) == 0:
-            say(f"read {number:,} of {total:,} videos", file=sys.stderr)
+            log.info("read %s of %s videos", f"{number:,}", f"{total:,}")
         yield item

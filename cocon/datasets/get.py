@@ -9,6 +9,7 @@ Of two files of one name, the one that is known to replace the other is taken; t
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -23,7 +24,8 @@ from cocon.datasets.source import Archive, Part
 from cocon.download import download
 from cocon.errors import AssetError, DatasetError
 from cocon.files import atomic_path, file_lock, read_json, write_json
-from cocon.terminal import say
+
+log = logging.getLogger(__name__)
 
 _BLOCK = 1 << 20
 
@@ -75,7 +77,7 @@ def _take_published(settings: Any, store: Path, keep: bool) -> list[dict[str, An
     videos = _Taking(_video_place(settings), published.is_replacement)
     receipts += [_receive(part, store, videos, keep) for part in parts]
     for pair in videos.conflicts:
-        say(f"two files with the same name differ, the first is taken: {pair}")
+        log.warning("two files with the same name differ, the first is taken: %s", pair)
     return receipts
 
 
@@ -129,7 +131,7 @@ def _receive(part: Part, store: Path, taking: _Taking, keep: bool) -> dict[str, 
     receipt["files"] = taking.take(path, PurePath(path.name))
     os.sync()
     write_json(_receipt_path(path), receipt)
-    say(f"{path.name}: {receipt['files']:,} files")
+    log.info("%s: %s files", path.name, f"{receipt['files']:,}")
     if receipt["url"] and not keep:
         path.unlink()
     return receipt

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -23,12 +23,13 @@ from cocon.export.embeddings import Embeddings, Status, joined
 from cocon.export.extraction import Machine, extracted
 from cocon.files import sha256_of
 from cocon.loading import check_finite, parse_object, reading
+from cocon.messages import report
 from cocon.models.network import ViewNetwork, aggregate_blocks, build_network, encode_blocks
 from cocon.shards import ShardSet, VideoInfo
-from cocon.terminal import say
 from cocon.training.checkpoint import built_with, check_weights, read_tensors
 from cocon.training.devices import resolve_device
 
+log = logging.getLogger(__name__)
 Videos = Sequence[str | os.PathLike[str]] | Mapping[str, Path]
 
 
@@ -115,7 +116,7 @@ class Encoder:
         rest, parts, done = iter(paths.items()), [], 0
         while part := dict(islice(rest, videos_at_once)):
             if not quiet and len(part) < len(paths):
-                say(f"videos {done + 1} to {done + len(part)} of {len(paths)}", file=sys.stderr)
+                report(log, f"videos {done + 1} to {done + len(part)} of {len(paths)}")
             with extracted(part, parameters, machine) as shards:
                 parts.append(self.encode(shards, list(part), per_window=per_window, batch_size=batch_size))
             done += len(part)

@@ -6,7 +6,9 @@ The extractors are a program of their own: it runs in another process, if need b
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cocon import messages
 from cocon.config.load import dump_settings
 from cocon.config.schema import Extraction, ViewExtraction
 from cocon.errors import CheckpointError, ShardError
@@ -26,6 +29,7 @@ from cocon.shards import ShardSet
 from cocon.shards.parameters import VERSIONS, differences
 from cocon.versions import EXTRACTION
 
+log = logging.getLogger(__name__)
 _CODE = Path(__file__).parents[2]
 
 
@@ -120,7 +124,7 @@ def _passes(parameters: Mapping[str, Mapping[str, Any]], machine: Machine) -> di
 def _run(python: str, manifest: Path, parameters: Mapping[str, Mapping[str, Any]], machine: Machine) -> None:
     settings = {view: settings_of(view, known) for view, known in parameters.items()}
     first, *others = settings
-    command = [python, "-m", "view_extractors", first, "--manifest", str(manifest)]
+    command = [python, "-m", "view_extractors", *messages.as_options(), first, "--manifest", str(manifest)]
     command += ["--output", str(manifest.with_name(f"{first}.h5")), "--settings", settings[first]]
     for view in others:
         command += ["--also", view, str(manifest.with_name(f"{view}.h5"))]
@@ -128,6 +132,7 @@ def _run(python: str, manifest: Path, parameters: Mapping[str, Mapping[str, Any]
     command += ["--max-failed-fraction", "1", "--device", machine.device]
     if machine.threads is not None:
         command += ["--threads", str(machine.threads)]
+    log.debug("running %s", shlex.join(command))
     quietly = subprocess.PIPE if machine.quiet else None
     try:
         result = subprocess.run(

@@ -7,9 +7,10 @@ in whatever way it ends, so that there is nothing to clean up after a crash.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
-import sys
+import shlex
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,8 @@ from typing import NoReturn
 
 from cocon.errors import CoConError
 from cocon.locks import Lock, hold
-from cocon.terminal import say
+
+log = logging.getLogger(__name__)
 
 #: seconds between two looks at devices that are all taken
 _PATIENCE = 0.5
@@ -82,6 +84,7 @@ def acquire(count: int, devices: Sequence[str], folder: Path) -> Lease:
             f"{count} GPUs are requested, {len(devices)} are visible",
             "lower gpus under jobs in config.yaml, set `device: cpu`, or check CUDA_VISIBLE_DEVICES",
         )
+    log.debug("taking %d of the GPUs %s, by locks in %s", count, ", ".join(devices), folder)
     folder.mkdir(exist_ok=True)
     with contextlib.suppress(PermissionError):  # another user made it, and did this
         folder.chmod(0o1777)
@@ -102,7 +105,7 @@ def acquire(count: int, devices: Sequence[str], folder: Path) -> Lease:
         finally:
             choosing.release()
         if not waited:
-            say(f"waiting for {count} of {len(devices)} GPUs", file=sys.stderr)
+            log.info("waiting for %d of %d GPUs", count, len(devices))
             waited = True
         time.sleep(_PATIENCE)
 
@@ -146,7 +149,7 @@ def take(count: int) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
         # Names mean the same to CUDA as to the driver only in this order.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-        say(f"GPU {', '.join(lease.devices)}", file=sys.stderr)
+        log.info("GPU %s", ", ".join(lease.devices))
 
 
 def respect_scheduler(count: int) -> list[str]:
@@ -172,6 +175,7 @@ def become(command: Sequence[str]) -> NoReturn:
     Raises:
         CoConError: there is no such command.
     """
+    log.debug("running %s", shlex.join(command))
     try:
         os.execvp(command[0], list(command))
     except OSError as error:

@@ -7,17 +7,21 @@ its exit code 75 arrives.
 
 from __future__ import annotations
 
+import logging
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cocon import messages
 from cocon.errors import CoConError, ConfigError
 from cocon.machine import slurm
 from cocon.machine.gpu_lease import become, respect_scheduler, take
 from cocon.machine.process_group import PATIENCE, run_together
-from cocon.terminal import say
+
+log = logging.getLogger(__name__)
 
 #: of sysexits.h: what training says after a signal, with its state saved
 _TRY_AGAIN = 75
@@ -66,12 +70,14 @@ def launch(layout: Layout, command: Sequence[str]) -> int:
     os.environ["OMP_NUM_THREADS"] = str(layout.threads_each)
     job = os.environ.get("SLURM_JOB_ID")
     if job is not None:
-        status = subprocess.call(step(layout, job, command))
+        job_step = step(layout, job, command)
+        log.debug("running %s", shlex.join(job_step))
+        status = subprocess.call(job_step)
         if status == _TRY_AGAIN:
             try:
                 slurm.requeue(job)
             except CoConError as error:
-                say(f"the job is not requeued: {error}", file=sys.stderr)
+                log.warning("the job is not requeued: %s", error)
         return status
     if layout.nodes > 1:
         raise ConfigError(
@@ -103,8 +109,8 @@ def step(layout: Layout, job: str, command: Sequence[str]) -> list[str]:
         "wait": round(PATIENCE),
     }
     srun = ["srun", "--overlap", *(f"--{name}={value}" for name, value in options.items())]
-    rank = [sys.executable, "-m", "cocon", "rank", "--gpus", str(layout.gpus_per_node), "--"]
-    return [*srun, *rank, *command]
+    rank = [sys.executable, "-m", "cocon", "rank", *messages.as_options()]
+    return [*srun, *rank, "--gpus", str(layout.gpus_per_node), "--", *command]
 
 
 def rank_of(environment: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -21,7 +23,8 @@ from types import FrameType
 from typing import IO, Any
 
 from cocon.errors import CoConError
-from cocon.terminal import say
+
+log = logging.getLogger(__name__)
 
 #: names the socket on which the first process waits for the others
 LISTENER = "COCON_LISTENER"
@@ -103,6 +106,7 @@ class _Group:
             )
         except OSError as error:
             raise CoConError(f"'{self._command[0]}' cannot be run: {error.strerror}") from error
+        log.debug("process %d of %d is %d: %s", rank, self._count, process.pid, shlex.join(self._command))
         self._processes.append(process)
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
@@ -140,11 +144,12 @@ class _Group:
         rank = 0 if 0 in causes else causes[0]
         status: int = self._processes[rank].returncode
         if status < 0:
-            _say(f"process {rank} of {self._count} was ended by {signal.Signals(-status).name}")
+            name = signal.Signals(-status).name
+            log.error("cocon launch: process %d of %d was ended by %s", rank, self._count, name)
             if status == -signal.SIGKILL:
-                _say("  hint: the kernel does this when memory runs out; look at `dmesg`")
+                log.error("  hint: the kernel does this when memory runs out; look at `dmesg`")
         elif rank:
-            _say(f"process {rank} of {self._count} ended with status {status}:")
+            log.error("cocon launch: process %d of %d ended with status %d:", rank, self._count, status)
         if rank:
             self._show(rank)
         return status if status > 0 else 128 - status
@@ -154,10 +159,6 @@ class _Group:
         errors.seek(max(0, errors.seek(0, os.SEEK_END) - _SHOWN))
         shutil.copyfileobj(errors, sys.stderr.buffer)
         sys.stderr.flush()
-
-
-def _say(text: str) -> None:
-    say(text if text.startswith(" ") else f"cocon launch: {text}", file=sys.stderr)
 
 
 def _end_with_parent() -> None:

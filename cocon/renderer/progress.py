@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import as_completed
 from typing import TypeVar
 
-from cocon.terminal import say
+from cocon.messages import has_bars
 from cocon.workers import worker_pool
 
+log = logging.getLogger(__name__)
 Task = TypeVar("Task")
 
 
@@ -25,7 +27,7 @@ def in_processes(make: Callable[[Task], str], tasks: Sequence[Task], processes: 
 
 def progress_of(items: Iterable[str], count: int, total: int) -> Iterator[str]:
     """Pass items on; a bar on a terminal, about ten lines elsewhere."""
-    if sys.stderr.isatty():
+    if has_bars():
         from tqdm import tqdm
 
         yield from tqdm(
@@ -34,5 +36,5 @@ def progress_of(items: Iterable[str], count: int, total: int) -> Iterator[str]:
         return
     for number, item in enumerate(items, start=total - count + 1):
         if number == total or number % max(total // 10, 1) == 0:
-            say(f"rendered {number} of {total} clips", file=sys.stderr)
+            log.info("rendered %d of %d clips", number, total)
         yield item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import resource
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,8 +15,9 @@ import torch
 from tqdm import tqdm
 
 from cocon.files import write_text
-from cocon.terminal import printable
+from cocon.messages import has_bars
 
+log = logging.getLogger(__name__)
 Row = dict[str, Any]
 ItemT = TypeVar("ItemT")
 #: of the figure that chooses the best epoch, by view and as their mean
@@ -94,7 +96,7 @@ class Timing:
 
 
 class Reporter:
-    """Progress on standard error: a bar per epoch on a terminal, one plain line per epoch anywhere.
+    """Progress: a bar per epoch on a terminal, one message per epoch anywhere.
 
     Args:
         name: what is trained, at the beginning of every line.
@@ -104,21 +106,20 @@ class Reporter:
     def __init__(self, name: str, *, silent: bool = False) -> None:
         self.name = name
         self._silent = silent
-        self._has_bar = not silent and sys.stderr.isatty()
+        self._has_bar = not silent and has_bars()
         self._bar: tqdm[Any] | None = None
         self._warned: set[str] = set()
 
     def say(self, text: str) -> None:
         """One line."""
         if not self._silent:
-            tqdm.write(printable(f"{self.name}: {text}", keep="\n"), file=sys.stderr)
-            sys.stderr.flush()
+            log.info("%s: %s", self.name, text)
 
     def warn(self, text: str) -> None:
         """One line that stands out, and is not said again."""
-        if text not in self._warned:
+        if not self._silent and text not in self._warned:
             self._warned.add(text)
-            self.say(f"warning: {text}")
+            log.warning("%s: %s", self.name, text)
 
     def steps(
         self, items: Iterable[ItemT], epoch: int, epochs: int, done: int, total: int

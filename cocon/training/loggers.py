@@ -6,6 +6,7 @@ How to add one: a subclass of :class:`Logger`, a line in :data:`LOGGERS`, its na
 from __future__ import annotations
 
 import importlib
+import logging
 import shutil
 import socket
 import time
@@ -17,9 +18,9 @@ from typing import Any
 
 from cocon.errors import ConfigError
 from cocon.installation import failed_import, how_to_install
-from cocon.terminal import say
 from cocon.training.log import Row, write_log
 
+log = logging.getLogger(__name__)
 _PROJECT = "cocon"
 _FORMAT = "brain.Event:2"  # the first record of every file of TensorBoard
 
@@ -245,7 +246,7 @@ def _has_tensorboard() -> bool:
         missing, hint = failed_import(
             "tensorboard/", "tensorboard", error, f"to have it: {how_to_install('tensorboard')}"
         )
-        say(f"no curves for TensorBoard: {missing}; {hint}")
+        log.warning("no curves for TensorBoard: %s; %s", missing, hint)
         return False
     return True
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import time
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from cocon.terminal import printable, say
+from cocon.messages import has_bars
+from cocon.terminal import printable
 from view_extractors.pipeline.progress import Progress, Summary
+
+log = logging.getLogger(__name__)
 
 #: seconds between two lines about one long video
 _PATIENCE = 30.0
 
 
 class ConsoleProgress(Progress):
-    """Writes to standard error."""
+    """A bar on standard error, or messages; skipped videos are warnings."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
@@ -29,7 +32,7 @@ class ConsoleProgress(Progress):
         """So many videos are to be extracted."""
         self._videos = videos
         self._began = self._spoke = time.monotonic()
-        if videos and sys.stderr.isatty():
+        if videos and has_bars():
             self._bar = tqdm(unit=" frames", dynamic_ncols=True)
             self._describe()
 
@@ -47,27 +50,28 @@ class ConsoleProgress(Progress):
         """A video is done; frames is 0 when it was skipped."""
         self._done += 1
         self._finished_frames, self._expected = self._frames, 0
+        level = logging.WARNING if reason and not frames else logging.INFO
         status = ("repaired" if frames else "SKIPPED") + f" ({reason})" if reason else "ok"
         if self._bar is None:
-            self._line(f"{self._position(self._done)} {video_id}: {frames} frames, {status}")
+            self._line(f"{self._position(self._done)} {video_id}: {frames} frames, {status}", level)
         else:
             if reason:
-                self._say(f"{video_id}: {frames} frames, {status}")
+                self._log(f"{video_id}: {frames} frames, {status}", level)
             self._describe()
 
     def batches_halved(self, size: int) -> None:
         """The GPU's memory was too small."""
-        self._say(f"GPU memory is short: batches of {size} frames from now on")
+        self._log(f"GPU memory is short: batches of {size} frames from now on")
 
     def up_to_date(self, path: Path) -> None:
         """This shard needs no work."""
-        self._say(f"{path} is up to date")
+        self._log(f"{path} is up to date")
 
     def finish(self, summary: Summary) -> None:
         """All shards are written."""
         self.close()
         if summary.videos:
-            say(describe(summary), file=sys.stderr)
+            log.info(describe(summary))
 
     def close(self) -> None:
         """Leave the terminal tidy."""
@@ -94,19 +98,17 @@ class ConsoleProgress(Progress):
             self._bar.total = self.total_frames
             self._bar.set_description(f"{self._done} of {self._videos} videos")
 
-    def _line(self, text: str) -> None:
+    def _line(self, text: str, level: int = logging.INFO) -> None:
         self._spoke = time.monotonic()
         seconds = max(self._spoke - self._began, 1e-3)
         total = self.total_frames
         left = (total - self._frames) * seconds / self._frames if total and self._frames else 0
         end = f", {duration(left)} left" if left >= 1 else ""
-        self._say(f"{text}; {self._frames / seconds:.1f} frames/s{end}")
+        self._log(f"{text}; {self._frames / seconds:.1f} frames/s{end}", level)
 
-    def _say(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.write(printable(text), file=sys.stderr)
-        else:
-            say(printable(text), file=sys.stderr)
+    @staticmethod
+    def _log(text: str, level: int = logging.INFO) -> None:
+        log.log(level, "%s", printable(text))
 
 
 def describe(summary: Summary) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from cocon.shards.verify import verify
 from view_extractors.base import Extractor, Output, Resources
 from view_extractors.pipeline.progress import Progress, Summary
 from view_extractors.pipeline.stages import Stages
+
+log = logging.getLogger(__name__)
 
 
 def extract(
@@ -85,7 +88,9 @@ def extract(
     writers: dict[ShardWriter, Extractor] = {}
     with contextlib.ExitStack() as stack, _full_disk_explained(writers):
         for output in wanted:
-            writers[stack.enter_context(_writer(output, sources, remember))] = output.extractor
+            writer = stack.enter_context(_writer(output, sources, remember))
+            log.debug("%s: %d of %d videos to do", output.path, len(writer.pending), len(sources))
+            writers[writer] = output.extractor
         if any(writer.pending for writer in writers):
             stages = Stages(writers, resources, batch_size, progress, summary, was_there or {})
             began = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,8 @@ from view_extractors.pipeline.inference import network_key, on_gpu
 from view_extractors.pipeline.job import Job, Results
 from view_extractors.pipeline.progress import Progress, Summary
 from view_extractors.pipeline.threads import Behind, ahead
+
+log = logging.getLogger(__name__)
 
 #: batches that wait between two stages
 _DEPTH = 2
@@ -63,6 +66,8 @@ class Stages:
         self._open = contextlib.ExitStack()
         overlap = resources.threads > 1 or any(on_gpu(e, resources) for e in writers.values())
         self._depth = _DEPTH if overlap else 0
+        order = "at the same time" if overlap else "in turn"
+        log.debug("%d threads, device %s; the stages run %s", resources.threads, resources.device, order)
 
     def run(self, videos: Mapping[str, Path]) -> None:
         """Send the videos that a writer lacks through the stages."""

@@ -6,18 +6,19 @@ Pictures go up as bytes; what comes back are two bytes per stored pixel. Importi
 from __future__ import annotations
 
 import functools
-import sys
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cocon.terminal import say
 from view_extractors.flow.tvl1 import batched
 from view_extractors.flow.tvl1.scheme import Scheme
 from view_extractors.flow.tvl1.storing import stored_bytes
 from view_extractors.networks.devices import at_once
+
+log = logging.getLogger(__name__)
 
 #: pixels of all pairs that are worked on at once, at most: enough to keep a large GPU busy
 _PIXELS = 1 << 24
@@ -121,7 +122,7 @@ def best_refine(device: torch.device) -> batched.Refine:
         raise
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        say(f"TV-L1 runs without its fused kernels, several times slower: {reason}", file=sys.stderr)
+        log.warning("TV-L1 runs without its fused kernels, several times slower: %s", reason)
         return batched.refine
     return fused.refine
 
