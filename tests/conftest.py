@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import argparse
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+from cocon.messages import of_command
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -29,6 +33,13 @@ if not torch.cuda.is_available():
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
+
+
+@pytest.fixture
+def as_program(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Messages are shown, as while a command runs."""
+    with of_command(argparse.Namespace(), "a test", []):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ def lustre(
     return folder
 
 
+@pytest.mark.usefixtures("as_program")
 def test_without_flock_the_machine_keeps_its_processes_apart(
     lustre: Path, local: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +84,7 @@ def test_without_flock_no_device_is_given_twice(lustre: Path) -> None:
         lease.release()
 
 
+@pytest.mark.usefixtures("as_program")
 def test_where_nothing_has_locks_runs_go_on_and_gpus_are_not_shared(
     lustre: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

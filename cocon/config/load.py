@@ -43,9 +43,9 @@ def load_config(*paths: Path, overrides: Mapping[str, Any] | None = None) -> Con
     Raises:
         ConfigError: with every problem, its line and the nearest known key.
     """
-    document, places = stacked(paths, overrides)
     name = " + ".join(map(shown, paths))
     log.debug("reading %s", name)
+    document, places = stacked(paths, overrides)
     config = _validate(document, Config, name, places)
     _check_results(config.results, name)
     return config

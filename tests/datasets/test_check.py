@@ -170,7 +170,7 @@ def test_the_manifest_needs_no_labels(folder: Path, capsys: pytest.CaptureFixtur
     (folder / "table.csv").write_text("video,label,split\nwalk/a.mp4,,train\nwalk/gone.mp4,,train\n")
     settings = "{kind: folder, recipe: r, shards: 1, videos: v, table: table.csv}"
     assert main(["index", "--settings", settings, "--output", "m.csv"]) == 0
-    assert "m.csv: 2 videos, 0 classes" in capsys.readouterr().out
+    assert "m.csv: 2 videos, 0 classes" in capsys.readouterr().err
     with (folder / "m.csv").open() as handle:
         assert [(row["id"], row["status"]) for row in csv.DictReader(handle)] == [
             ("walk/a", ""),

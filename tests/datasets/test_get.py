@@ -383,7 +383,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) ->
     (tmp_path / "config.yaml").write_text(f"datasets: {{mine: {section}}}\nrecipes: {{r: {{}}}}\n")
     monkeypatch.chdir(tmp_path)
     assert main(["data", "get", "mine", "--from", "hmdb51_org.rar", "test_train_splits.rar"]) == 0
-    assert "mine: 6 of 6 videos are in v" in capsys.readouterr().out
+    assert "mine: 6 of 6 videos are in v" in capsys.readouterr().err
     assert main(["data", "get", "yours"]) == 2
     assert "no data set 'yours'" in capsys.readouterr().err
     assert main(["data", "get", "mine", "--from", "nowhere", "--output", "r.json"]) == 2

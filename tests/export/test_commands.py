@@ -32,7 +32,8 @@ def test_embed(
     arguments = ["embed", *names, "--encoder", str(exported), "--device", "cpu", "--threads", "1"]
     assert main([*arguments, "--output", str(tmp_path / "x.h5"), "--at-once", "2"]) == 3
     told = capfd.readouterr()
-    assert "2 rows; rgb 8, flow 8" in told.out
+    assert told.out == ""
+    assert "2 rows; rgb 8, flow 8" in told.err
     assert "1 of 3 videos left out:\n    " + names[1] + ": cannot be opened" in told.err
     assert "videos 3 to 3 of 3" in told.err
     assert "9 frames, ok" in told.err, "the extraction's own progress passes through"
@@ -42,6 +43,49 @@ def test_embed(
         expected = encoder.embed([names[0], names[2]], threads=1).multi_view
         np.testing.assert_allclose(file["multi_view"], expected, rtol=1e-5, atol=1e-6)
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_embed_quietly(data: Path, exported: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The extraction, another process, shows as little as the command itself."""
+    names = [str(data / "videos" / f"{name}.mp4") for name in ("short", "broken")]
+    arguments = ["embed", "-q", *names, "--encoder", str(exported), "--device", "cpu", "--threads", "1"]
+    assert main([*arguments, "--output", str(tmp_path / "x.h5"), "--at-once", "1"]) == 3
+    told = capfd.readouterr()
+    assert told.out == ""
+    skipped, *error = told.err.splitlines()
+    assert skipped.startswith(f"warning: [1/1] {names[1]}: 0 frames, SKIPPED (")
+    assert error[0] == "cocon embed: 1 of 2 videos left out:"
+    assert error[1].startswith(f"    {names[1]}: cannot be opened")
+    assert len(error) == 2
+
+
+IN_A_NOTEBOOK = """
+import logging, sys
+import cocon
+encoder = cocon.load_encoder(sys.argv[1], device="cpu")
+encoder.embed(sys.argv[3:], threads=1, videos_at_once=1, quiet=sys.argv[2] == "quiet")
+for name in ("", "cocon", "view_extractors"):
+    logger = logging.getLogger(name)
+    print(repr(name), logger.handlers, logging.getLevelName(logger.level), logger.propagate)
+"""
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_the_library_leaves_logging_alone(data: Path, exported: Path, quiet: bool) -> None:
+    names = [str(data / "videos" / f"{name}.mp4") for name in ("walk/a", "short")]
+    command = [sys.executable, "-c", IN_A_NOTEBOOK, str(exported), "quiet" if quiet else "told", *names]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "'' [] WARNING True",
+        "'cocon' [] NOTSET True",
+        "'view_extractors' [] NOTSET True",
+    ]
+    if quiet:
+        assert done.stderr == ""
+    else:
+        assert "videos 1 to 1 of 2\n" in done.stderr
+        assert f"[1/1] {names[1]}: 9 frames, ok" in done.stderr
 
 
 def test_embed_windows_of_a_manifest(data: Path, exported: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_the_command_writes_a_card_with_accuracies(
     arguments = ["export", "--encoders", *paths, "--output", str(tmp_path / "x"), "--licence", "cc0-1.0"]
     arguments += ["--dataset", "my videos", "--summary", str(tmp_path / "summary.json")]
     assert main(arguments) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'x'}: cocon, rgb, flow\n"
+    assert capsys.readouterr().err == f"{tmp_path / 'x'}: cocon, rgb, flow\n"
     card = (tmp_path / "x" / "README.md").read_text()
     for part in ("license: cc0-1.0", "my videos, 3 videos", "epoch 7", "50.0", "25.0", 'load_encoder("x")'):
         assert part in card

@@ -134,6 +134,7 @@ def test_a_name_that_is_not_utf8_does_not_stop_the_report(tmp_path: Path) -> Non
     assert "odd ? name" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("as_program")
 def test_the_command_writes_the_file(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,7 +143,7 @@ def test_the_command_writes_the_file(
     output = tmp_path / "deep" / "report.html"
     command.run(parser.parse_args(["--results", str(results), "--title", "Demo", "--output", str(output)]))
     assert "<h1>Demo</h1>" in output.read_text(encoding="utf-8")
-    assert str(output) in capsys.readouterr().out
+    assert str(output) in capsys.readouterr().err
     assert [path.name for path in output.parent.iterdir()] == ["report.html"]
 
 

@@ -28,6 +28,7 @@ def test_log_refuses_what_is_no_number(tmp_path: Path) -> None:
         write_log(tmp_path / "log.jsonl", [{"loss": float("nan")}])
 
 
+@pytest.mark.usefixtures("as_program")
 def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = Reporter("cocon rgb")
     assert list(reporter.steps([1, 2], 0, 20, 0, 2)) == [1, 2]
@@ -39,8 +40,10 @@ def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "cocon rgb: epoch 0/20, linear rgb 30%\n"
 
 
+@pytest.mark.usefixtures("as_program")
 def test_silent(capsys: pytest.CaptureFixture[str]) -> None:
     reporter = Reporter("cocon rgb", silent=True)
     reporter.say("nothing")
+    reporter.warn("nothing")
     assert list(reporter.steps([1], 0, 20, 0, 1)) == [1]
     assert capsys.readouterr().err == ""

@@ -109,11 +109,13 @@ def test_curves_of_a_resumed_run_stay_and_those_of_a_new_one_do_not(run: Run) ->
 
 @pytest.mark.parametrize("missing", ["tensorboard", "tensorboard.summary.writer.record_writer"])
 def test_without_tensorboard_a_line_says_so_and_the_rest_is_logged(
-    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, missing: str
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)
     log_all(Loggers(run))
-    (line,) = capsys.readouterr().out.splitlines()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    line = record.getMessage()
     assert line.startswith("no curves for TensorBoard: tensorboard/ needs the package tensorboard, ")
     assert line.endswith("; to have it: pip install -e '.[tensorboard]' in your clone of this project")
     assert read_log(run.rows) == [EPOCH]

@@ -212,7 +212,7 @@ def test_a_validation_loss_that_is_no_number_stops(fit: Any) -> None:
     assert trainer.load_best() == 1
 
 
-def test_waiting_for_data_is_told_once(fit: Any, capsys: Any, monkeypatch: Any) -> None:
+def test_waiting_for_data_is_told_once(fit: Any, caplog: Any, monkeypatch: Any) -> None:
     trainer = fit()
     trainer.reporter = Reporter("test")
     laps = iter([0.9, 0.1] * 100)
@@ -220,7 +220,7 @@ def test_waiting_for_data_is_told_once(fit: Any, capsys: Any, monkeypatch: Any) 
     rows = trainer.fit()
     assert rows[0]["data_share"] == pytest.approx(0.9)
     assert rows[0]["clips_per_second"] == pytest.approx(4)
-    assert capsys.readouterr().err.count("warning: 90% of the epoch was spent waiting for data") == 1
+    assert caplog.text.count("test: 90% of the epoch was spent waiting for data") == 1
 
 
 @pytest.mark.parametrize(

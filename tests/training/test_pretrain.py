@@ -486,6 +486,7 @@ def test_stage2_says_that_labels_chose_what_it_starts_from(
     assert extra["start_chosen_by"] == "k-NN on labelled training videos"
 
 
+@pytest.mark.usefixtures("as_program")
 def test_a_checkpoint_of_other_settings_is_refused_when_it_is_asked_for(
     job: Job, run: Run, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -327,14 +327,15 @@ def test_a_single_frame_is_stored_as_no_motion_on_a_gpu(moving):
     assert (decoded(extractor.store(extractor.finish()[0]), 2) == 128).all()
 
 
-def test_without_triton_a_gpu_computes_in_torch_and_says_so_once(monkeypatch, capsys):
+def test_without_triton_a_gpu_computes_in_torch_and_says_so_once(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "view_extractors.flow.tvl1.fused", None)
     on_gpu.best_refine.cache_clear()
     for _ in range(2):
         assert Tvl1OnGpu(scheme_of(FEW), torch.device("cuda"))._refine is batched.refine
     on_gpu.best_refine.cache_clear()
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("TV-L1 runs without its fused kernels, several times slower: ")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("TV-L1 runs without its fused kernels, several times slower: ")
 
 
 @pytest.mark.gpu

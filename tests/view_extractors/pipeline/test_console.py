@@ -23,12 +23,13 @@ def tell(progress):
     progress.close()
 
 
+@pytest.mark.usefixtures("as_program")
 def test_plain_lines_where_there_is_no_terminal(capsys):
     tell(ConsoleProgress())
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("[1/3] a: 16 frames, ok; ")
     assert "frames/s" in lines[0]
-    assert lines[1].startswith("[2/3] b: 0 frames, SKIPPED (file is missing)")
+    assert lines[1].startswith("warning: [2/3] b: 0 frames, SKIPPED (file is missing)")
     assert lines[2] == "GPU memory is short: batches of 8 frames from now on"
     assert lines[3].startswith("[3/3] c: 5 frames, repaired (cut short: 5 of 9 coded frames are there)")
     assert lines[4] == "x.h5 is up to date"
@@ -37,6 +38,7 @@ def test_plain_lines_where_there_is_no_terminal(capsys):
     assert len(lines) == 7
 
 
+@pytest.mark.usefixtures("as_program")
 @pytest.mark.parametrize("terminal", [False, True])
 def test_names_are_shown_and_not_executed(capsys, monkeypatch, terminal):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
@@ -51,6 +53,7 @@ def test_names_are_shown_and_not_executed(capsys, monkeypatch, terminal):
     assert "\x1b" not in written
 
 
+@pytest.mark.usefixtures("as_program")
 def test_long_video_gives_a_sign_of_life(capsys, monkeypatch):
     monkeypatch.setattr(console, "_PATIENCE", -1.0)
     progress = ConsoleProgress()
@@ -59,6 +62,7 @@ def test_long_video_gives_a_sign_of_life(capsys, monkeypatch):
     assert capsys.readouterr().err.startswith("[1/2] goes on; ")
 
 
+@pytest.mark.usefixtures("as_program")
 def test_bar_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     tell(ConsoleProgress())
@@ -66,7 +70,7 @@ def test_bar_on_a_terminal(capsys, monkeypatch):
     assert "3 of 3 videos" in written
     assert "21/21" in written, "in the end the bar is full"
     assert "frames/s" in written
-    assert "b: 0 frames, SKIPPED (file is missing)" in written
+    assert "warning: b: 0 frames, SKIPPED (file is missing)" in written
     assert "[1/3]" not in written
     assert "1 ok, 1 repaired, 1 skipped" in written
 
