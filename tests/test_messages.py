@@ -275,6 +275,7 @@ def faults(name: str, text: str) -> list[str]:
 
 
 def test_modules_log_and_only_commands_print(repository: Path) -> None:
+    """Nothing but ``say`` and its callers write: a name of a file or a video may be in any line."""
     found = []
     for package in ("cocon", "view_extractors"):
         for path in sorted((repository / package).rglob("*.py")):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ast
 import os
 from pathlib import Path
 
@@ -29,15 +28,3 @@ def test_only_what_a_terminal_does_not_show_is_escaped(text: object, shown: str)
 def test_line_ends_of_a_message_stay(capsys: pytest.CaptureFixture[str]) -> None:
     say("first\n  \x1b]0;title\x07")
     assert capsys.readouterr().out == "first\n  \\x1b]0;title\\x07\n"
-
-
-def test_everything_that_is_printed_is_printable(repository: Path) -> None:
-    """Nothing but ``say`` prints: a name of a file or a video may be in any line."""
-    guilty = [
-        f"{path.relative_to(repository)}:{node.lineno}"
-        for folder in ("cocon", "view_extractors")
-        for path in (repository / folder).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
-    ]
-    assert [line for line in guilty if not line.startswith("cocon/terminal.py")] == []

@@ -85,7 +85,7 @@ def test_the_library_leaves_logging_alone(data: Path, exported: Path, quiet: boo
         assert done.stderr == ""
     else:
         assert "videos 1 to 1 of 2\n" in done.stderr
-        assert f"[1/1] {names[1]}: 9 frames, ok" in done.stderr
+        assert f"[1/1] {names[0]}: 9 frames, ok" in done.stderr
 
 
 def test_embed_windows_of_a_manifest(data: Path, exported: Path, tmp_path: Path) -> None:
