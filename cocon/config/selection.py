@@ -49,7 +49,7 @@ def clip_settings(clip: Clip, views: Sequence[str], without: Collection[str] = (
     document = changed(clip, {"crop", *without})
     usual: dict[str, int] = dict(Clip().crop.items())
     crops: dict[str, int] = {view: size for view, size in clip.crop.items() if view in views}
-    if any(size != usual.get(view) for view, size in crops.items()) or len(crops) < len(views):
+    if any(size != usual[view] for view, size in crops.items()):
         document["crop"] = crops
     return {"clip": document} if document else {}
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, create_model
 
 from cocon.config.schema import Clip, Evaluation, PositiveInt, Relations, Section, ViewName
+from cocon.config.schema.base import completed_by
 from cocon.config.schema.protocols import sections_of
 from cocon.protocols import FEATURES, FRAMES, PROTOCOLS, that_read
 
@@ -61,7 +62,9 @@ class FinetuneSettings(_OnFrames):
 class EnsembleSettings(_Joined):
     """Of ``cocon ensemble``; a section counts for protocols that join features."""
 
-    ensemble: dict[ViewName, float] = Field(_DEFAULT.ensemble, description="weights of the late fusion")
+    ensemble: Annotated[dict[ViewName, float], completed_by(_DEFAULT.ensemble)] = Field(
+        _DEFAULT.ensemble, description="weights of the late fusion"
+    )
     bootstrap: PositiveInt = _BOOTSTRAP
 
 

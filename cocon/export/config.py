@@ -95,4 +95,5 @@ def read_config(folder: Path) -> EncoderConfig:
             )
         if Path(exported.file).name != exported.file:
             raise CheckpointError(f"{path}: the file of '{view}' is not in this folder", again)
-    return config
+    crop = {view: size for view, size in config.clip.crop.items() if view in config.views}
+    return config.model_copy(update={"clip": config.clip.model_copy(update={"crop": crop})})

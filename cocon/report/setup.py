@@ -125,8 +125,9 @@ def _learning(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> list
         facts.append(
             ("Clip", f"{clip['blocks']} blocks of {clip['frames_per_block']} frames, stride {clip['stride']}")
         )
-    if "crop" in clip:
-        facts.append(("Crop", ", ".join(f"{view} {px} px" for view, px in clip["crop"].items())))
+    crops = clip.get("crop", {})
+    if shown := [f"{view} {crops[view]} px" for view in inputs.views if view in crops]:
+        facts.append(("Crop", ", ".join(shown)))
     if networks := _networks(inputs, checkpoints):
         facts.append(("Network", networks))
     if "epoch" in info:

@@ -247,7 +247,7 @@ def fusion(recipe: Recipe, name: str, views: Sequence[str], seed: int) -> Docume
     usual: dict[str, float] = dict(Evaluation().ensemble.items())
     weights: dict[str, float] = {view: w for view, w in evaluation.ensemble.items() if view in views}
     document: Document = {}
-    if weights != {view: usual.get(view) for view in views}:
+    if weights != {view: usual[view] for view in views}:
         document["ensemble"] = weights
     kind = evaluation.kind(name)
     if PROTOCOLS[kind].joined:
@@ -273,8 +273,9 @@ def shown_in_report(recipe: Recipe, views: Sequence[str]) -> Document:
     document = merged(*stages) | {"evaluation": _evaluation(evaluation, views)}
     document["network"] = changed(recipe.network)
     clip = document.get("clip", {})
-    if crops := {view: size for view, size in recipe.clip.crop.items() if view in views}:
-        document["clip"] = clip | {"crop": crops}
+    document["clip"] = clip | {
+        "crop": {view: size for view, size in recipe.clip.crop.items() if view in views}
+    }
     document["extraction"] = {view: extraction_settings(recipe, view) for view in views}
     return _without_empty(document)
 

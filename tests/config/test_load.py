@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from cocon.config.layers import stacked
 from cocon.config.load import dump_settings, load_config, parse_settings
 from cocon.config.schema import Config, Evaluation, Extraction, FirstStage, FlowExtraction, Recipe, Stage
 from cocon.errors import ConfigError
+from cocon.evaluation.settings import EnsembleSettings
+from cocon.views import VIEWS
 
 VALID = """\
 datasets:
@@ -192,10 +197,6 @@ def test_steps_of_the_workflow_are_no_names_of_data_sets(tmp_path: Path, name: s
         ("evaluation: {ensemble: {rgb: 0}}", "evaluation.ensemble.rgb': input should be greater than 0"),
         ("evaluation: {ensemble: {rgb: -1}}", "evaluation.ensemble.rgb': input should be greater than 0"),
         ("evaluation: {ensemble: {rgb: .nan}}", "evaluation.ensemble.rgb': input should be a finite number"),
-        (
-            "evaluation: {ensemble: {rgb: 1, flow: 1, pose: 1}}",
-            "evaluation.ensemble has no weight for the view mask",
-        ),
         ("extraction: {rgb: {short_side: 127}}", "clip.crop.rgb: 128 px do not fit into the frames of demo"),
         ("extraction: {pose: {short_side: 63}}", "clip.crop.pose: 64 px do not fit into the frames of demo"),
     ],
@@ -207,12 +208,51 @@ def test_what_would_fail_after_hours_fails_at_once(tmp_path: Path, recipe: str, 
     assert "line 8: " in found or "line 9: " in found
 
 
-def test_every_view_has_a_crop(tmp_path: Path) -> None:
-    text = VALID.replace("predicted_blocks: 1", "predicted_blocks: 1, crop: {rgb: 99}")
-    assert "recipes.small.clip.crop.flow is missing: the data set demo has this view" in problem(
-        tmp_path, text
-    )
-    assert load(tmp_path, "views: [rgb]\n" + text).views == ("rgb",)
+def test_views_that_a_table_by_view_does_not_name_have_their_defaults(tmp_path: Path) -> None:
+    text = VALID.replace("predicted_blocks: 1", "predicted_blocks: 1, crop: {pose: 48, rgb: 99}")
+    recipe = load(tmp_path, f"{text}    evaluation: {{ensemble: {{flow: 3}}}}\n").recipes["small"]
+    assert recipe.clip.crop == {"rgb": 99, "flow": 128, "mask": 64, "pose": 48}
+    assert list(recipe.clip.crop) == list(VIEWS)
+    assert recipe.evaluation.ensemble == {"rgb": 2, "flow": 3, "mask": 1, "pose": 1}
+
+
+def test_a_default_of_a_view_that_is_not_named_must_fit_too(tmp_path: Path) -> None:
+    text = VALID.replace("predicted_blocks: 1", "predicted_blocks: 1, crop: {rgb: 64}")
+    extraction = "    extraction: {rgb: {short_side: 64}, flow: {short_side: 64}}\n"
+    found = problem(tmp_path, text + extraction)
+    assert "clip.crop.flow: 128 px do not fit into the frames of demo" in found
+    assert "has 1 problem:" in found
+
+
+def tables_by_view(
+    section: type[BaseModel], seen: set[type[BaseModel]]
+) -> Iterator[tuple[type[BaseModel], str]]:
+    """Of a section and those in it, the keys that are dictionaries by view with a value for every view."""
+    if section in seen:
+        return
+    seen.add(section)
+    for name, field in section.model_fields.items():
+        if isinstance(field.default, dict) and set(field.default) == set(VIEWS):
+            yield section, name
+        for part in _sections(field.annotation):
+            yield from tables_by_view(part, seen)
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _sections(part)]
+
+
+def test_every_table_by_view_is_completed() -> None:
+    """Also those of views and keys that somebody adds: of the whole configuration and of the commands."""
+    seen: set[type[BaseModel]] = set()
+    found = [key for root in (Config, EnsembleSettings) for key in tables_by_view(root, seen)]
+    assert {name for _, name in found} == {"crop", "ensemble"}
+    for section, name in found:
+        usual = section.model_fields[name].default
+        given = section.model_validate({name: {"flow": 7}})
+        assert getattr(given, name) == {**usual, "flow": 7}, section
 
 
 def test_crops_are_compared_with_the_shards_that_are_used(tmp_path: Path) -> None:

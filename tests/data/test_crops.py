@@ -3,14 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cocon.config.schema import Clip
 from cocon.data.crops import (
     Crop,
     best_crop,
     centre_crop,
     content_map,
     crop_at,
-    crop_size,
     rescale_vectors,
     resized_crop_at,
     scaled,
@@ -36,11 +34,6 @@ def test_centre() -> None:
 def test_frames_smaller_than_the_crop() -> None:
     with pytest.raises(ConfigError, match="smaller than the crop"):
         centre_crop(24, 32, 25)
-
-
-def test_view_without_a_crop_size() -> None:
-    with pytest.raises(ConfigError, match=r"clip\.crop has no size for the view 'mask'"):
-        crop_size(Clip(crop={"rgb": 48}), "mask")
 
 
 def test_content_of_flow_is_the_distance_from_zero() -> None:

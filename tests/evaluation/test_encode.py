@@ -68,7 +68,7 @@ def test_clip_of_the_settings_replaces_that_of_the_checkpoint(striped: Path) -> 
     assert _features(striped, "--settings", clip) == 0
     features = read_features(striped / "features.h5")
     assert features.settings["clip"]["blocks"] == 3
-    assert features.settings["clip"]["crop"] == {"mask": 20}
+    assert features.settings["clip"]["crop"]["mask"] == 20
 
 
 def test_mistakes_get_a_sentence(striped: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,9 @@ def test_the_folder_says_all_that_an_embedding_depends_on(exported: Path) -> Non
     config = read_config(exported)
     assert list(config.views) == ["rgb", "flow"], "in the order of the views, not of the arguments"
     assert (config.pretraining, config.embedding) == ("cocon", "encoder")
-    assert config.clip == CLIP
+    assert config.clip == CLIP.model_copy(update={"crop": {"rgb": 24, "flow": 20}}), "of its views only"
+    written = json.loads((exported / "config.json").read_text(encoding="utf-8"))["clip"]
+    assert written == config.model_dump(mode="json")["clip"]
     flow = config.views["flow"]
     assert flow.extraction["backend"] == "farneback"
     assert flow.extraction["farneback"]["window"] == 7

@@ -98,12 +98,18 @@ def test_setup_reads_checkpoints_without_tensors(inputs: Inputs) -> None:
     page = setup.section(inputs)
     facts = {key: value for _, group in page.facts for key, value in group}
     assert facts["Clip"] == "4 blocks of 3 frames, stride 1"
+    assert facts["Crop"] == "rgb 48 px, flow 48 px, mask 48 px, pose 48 px"
     assert facts["Network"] == "2D3D-ResNet 1-1-1-1, width 16, D 64"
     assert facts["Videos"] == "25"
     assert facts["Classes"] == "4"
     assert facts["Frames per view"] == "240"
     assert dict(page.splits)["1"] == {"train": 17, "test": 8}
     assert [view["videos"] for view in page.views] == [24] * 4
+
+
+def test_setup_tells_the_crops_of_its_views_only(inputs: Inputs) -> None:
+    page = setup.section(dataclasses.replace(inputs, views=("rgb", "pose")))
+    assert ("Crop", "rgb 48 px, pose 48 px") in [fact for _, group in page.facts for fact in group]
 
 
 def test_setup_names_the_networks_of_the_views(tmp_path: Path) -> None:

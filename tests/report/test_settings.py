@@ -1,5 +1,5 @@
 from cocon.config.load import dump_settings, parse_settings
-from cocon.config.schema import Clip, Evaluation, FirstStage, Pretraining, Recipe
+from cocon.config.schema import Clip, Evaluation, FirstStage, Network, Pretraining, Recipe
 from cocon.report.settings import ReportSettings, differences
 
 
@@ -17,11 +17,16 @@ def test_only_what_differs_is_told_with_its_default() -> None:
     assert differences(Recipe(), Recipe()) == []
 
 
+def test_of_a_table_by_view_the_views_that_differ_are_told() -> None:
+    clip = Clip(crop={"mask": 32, "flow": 128})
+    assert differences(Recipe(clip=clip), Recipe()) == [("clip.crop.mask", 32, 64)]
+
+
 def test_a_key_that_one_side_lacks_is_told_too() -> None:
-    clip = Clip(crop={"rgb": 128, "flow": 128})
-    assert differences(Recipe(clip=clip), Recipe()) == [
-        ("clip.crop.mask", None, 64),
-        ("clip.crop.pose", None, 64),
+    network = Network(views={"rgb": {"width": 32}})
+    assert differences(Recipe(network=network), Recipe()) == [
+        ("network.views.rgb.width", 32, None),
+        ("network.views", None, {}),
     ]
 
 

@@ -165,6 +165,25 @@ def test_what_is_left_out_gives_the_same_networks_and_clips(views: list[str]) ->
     assert settings.clip.stride == 2
 
 
+def test_a_table_by_view_counts_as_if_all_views_were_named() -> None:
+    part, whole = (
+        Recipe.model_validate({"clip": {"crop": crop}, "evaluation": {"ensemble": weights}})
+        for crop, weights in (
+            ({"rgb": 64}, {"rgb": 1}),
+            ({"rgb": 64, "flow": 128, "mask": 64, "pose": 64}, {"rgb": 1, "flow": 2, "mask": 1, "pose": 1}),
+        )
+    )
+    for views in (["rgb"], ["flow"], list(VIEWS)):
+        for document in (
+            lambda recipe, views=views: selection.pretraining_settings(recipe, "stage2", "cocon", views),
+            lambda recipe, views=views: dependencies.fusion(recipe, "linear", views, 0),
+            lambda recipe, views=views: dependencies.shown_in_report(recipe, views),
+        ):
+            assert document(part) == document(whole)
+    assert selection.clip_settings(part.clip, ["flow", "mask"]) == {}
+    assert selection.clip_settings(part.clip, ["rgb"]) == {"clip": {"crop": {"rgb": 64}}}
+
+
 MIXED = {
     "layers": [1, 1, 1, 1],
     "features": 64,

@@ -188,11 +188,7 @@ def documents(recipe: Recipe) -> list[Any]:
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
-    """A recipe in which one key has another value; of a table by view, the others are as they were."""
-    table, _, view = path.rpartition(".")
-    if table in ("clip.crop", "evaluation.ensemble"):
-        section, key = table.split(".")
-        path, value = table, dict(getattr(getattr(Recipe(), section), key)) | {view: value}
+    """A recipe in which one key has another value."""
     for key in reversed(path.split(".")):
         value = {key: value}
     return merged(copy.deepcopy(BASE["recipes"]["r"]), value)

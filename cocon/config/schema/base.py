@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
@@ -46,6 +47,15 @@ def _place(value: Any) -> Any:
 Place = Annotated[Path, BeforeValidator(_place)]
 #: of a data set, a recipe, an ablation, a protocol or a split
 Name = Annotated[str, Field(pattern=_NAME, max_length=_NAME_LENGTH), BeforeValidator(_name)]
+
+
+def completed_by(usual: Mapping[str, Any]) -> BeforeValidator:
+    """For a dictionary by view: views that it does not name have their usual values."""
+
+    def completed(value: Any) -> Any:
+        return {**usual, **value} if isinstance(value, Mapping) else value
+
+    return BeforeValidator(completed)
 
 
 def _mark_moved(schema: dict[str, Any], section: type[Section]) -> None:

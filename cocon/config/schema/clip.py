@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
-from cocon.config.schema.base import PositiveInt, Section, ViewName
+from cocon.config.schema.base import PositiveInt, Section, ViewName, completed_by
 from cocon.views import VIEWS
+
+_CROPS = {view.name: view.crop for view in VIEWS.values()}
 
 
 class Clip(Section):
@@ -20,9 +24,10 @@ class Clip(Section):
     predicted_blocks: PositiveInt = Field(
         3, description="the last blocks of a clip, which are predicted from the others (Rai et al. 2021)"
     )
-    crop: dict[ViewName, PositiveInt] = Field(
-        {view.name: view.crop for view in VIEWS.values()},
-        description="side of the square that the network sees, px, by view (Rai et al. 2021)",
+    crop: Annotated[dict[ViewName, PositiveInt], completed_by(_CROPS)] = Field(
+        _CROPS,
+        description="side of the square that the network sees, px, by view; those not named keep these "
+        "values (Rai et al. 2021)",
     )
 
     @model_validator(mode="after")

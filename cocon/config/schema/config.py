@@ -193,29 +193,15 @@ class Config(Section):
             extraction = self.recipes[self._owner(name).recipe].extraction
             recipe = self.recipes[dataset.recipe]
             for view in self.views_of(name):
-                key = f"recipes.{dataset.recipe}.clip.crop.{view}"
-                crop = {str(known): size for known, size in recipe.clip.crop.items()}.get(view)
+                crop = dict(recipe.clip.crop.items())[view]
                 stored = getattr(extraction, view).short_side
-                if crop is None:
-                    raise ValueError(f"{key} is missing: the data set {name} has this view")
                 scaled = name in sources and recipe.pretraining.scales_all_crops_of(view)
                 if crop > stored and not scaled:
                     raise ValueError(
-                        f"{key}: {crop} px do not fit into the frames of {name}, whose shorter side has "
-                        f"{stored} px (recipes.{self._owner(name).recipe}.extraction.{view}.short_side)"
+                        f"recipes.{dataset.recipe}.clip.crop.{view}: {crop} px do not fit into the frames of "
+                        f"{name}, whose shorter side has {stored} px "
+                        f"(recipes.{self._owner(name).recipe}.extraction.{view}.short_side)"
                     )
-        return self
-
-    @model_validator(mode="after")
-    def _all_views_have_weights(self) -> Config:
-        for name, dataset in self.datasets.items():
-            views = self.views_of(name)
-            lacking = set(views) - set(self.recipes[dataset.recipe].evaluation.ensemble)
-            if lacking and len(views) > 1:
-                raise ValueError(
-                    f"recipes.{dataset.recipe}.evaluation.ensemble has no weight for the view {min(lacking)} "
-                    f"of the data set {name}"
-                )
         return self
 
     def _owner(self, dataset: str) -> Dataset:

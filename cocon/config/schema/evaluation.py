@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, create_model, model_validator
 
-from cocon.config.schema.base import Name, PositiveFloat, PositiveInt, Section, ViewName
+from cocon.config.schema.base import Name, PositiveFloat, PositiveInt, Section, ViewName, completed_by
 from cocon.config.schema.protocols import OwnProtocol, sections_of
 from cocon.pretrainings import PRESETS, PRETRAININGS, main_of
 from cocon.protocols import FRAMES, PROTOCOLS
@@ -25,8 +25,8 @@ else:
         **sections_of(PROTOCOLS),
     )
 
-
 _NAMES = ", ".join(PROTOCOLS)
+_WEIGHTS = {view.name: view.weight for view in VIEWS.values()}
 
 
 class Relations(Section):
@@ -66,9 +66,10 @@ class Evaluation(BuiltIn):
         description="your own protocols by name: `like` one of the above, and what differs from its defaults",
     )
     relations: Relations = Relations()
-    ensemble: dict[ViewName, PositiveFloat] = Field(
-        {view.name: view.weight for view in VIEWS.values()},
-        description="weights of the views in the late fusion, relative to each other",
+    ensemble: Annotated[dict[ViewName, PositiveFloat], completed_by(_WEIGHTS)] = Field(
+        _WEIGHTS,
+        description="weights of the views in the late fusion, relative to each other; those not named keep "
+        "these values",
     )
     bootstrap: PositiveInt = Field(1000, description="resamples of the bootstrap for the 95 % interval")
 
