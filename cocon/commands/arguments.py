@@ -26,15 +26,20 @@ def add_shards(parser: argparse.ArgumentParser, *, required: bool = True, help: 
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
-    """``--device`` and ``--threads``, of commands that run networks."""
+def add_device(parser: argparse.ArgumentParser, *, threads: str = "threads of this process") -> None:
+    """``--device`` and ``--threads``, of commands that run networks; ``threads`` says whose they are."""
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, help="threads of this process")
+    parser.add_argument("--threads", type=int, help=threads)
+
+
+def add_batch_size(parser: argparse.ArgumentParser) -> None:
+    """``--batch-size``, of commands that only run networks."""
+    parser.add_argument("--batch-size", type=int, default=16, help="windows per forward pass")
 
 
 def add_inference(parser: argparse.ArgumentParser) -> None:
-    """The same, with ``--batch-size`` and ``--workers``, of commands that only run them."""
-    parser.add_argument("--batch-size", type=int, default=16, help="windows per forward pass")
+    """``--batch-size``, ``--workers``, ``--device`` and ``--threads``, of commands that encode shards."""
+    add_batch_size(parser)
     parser.add_argument(
         "--workers", type=int, default=0, help="data worker processes; 0: load in this process"
     )

@@ -11,6 +11,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from cocon.commands.arguments import add_batch_size, add_device
 from cocon.errors import CoConError, ConfigError, DatasetError
 from cocon.files import output_file
 from cocon.views import VIEWS
@@ -39,10 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write a row per window, with its time, instead of a row per video",
     )
-    add("--batch-size", type=int, default=16, help="windows per forward pass")
+    add_batch_size(parser)
     add("--at-once", type=int, default=32, help="videos whose views are on the disk ($TMPDIR) at a time")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    add("--threads", type=int, help="threads of this process and of the extraction")
+    add_device(parser, threads="threads of this process and of the extraction")
     add(
         "--interpreter",
         nargs=2,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cocon.commands.arguments import add_shards
+from cocon.commands.arguments import add_device, add_shards
 from cocon.config.load import parse_settings
 from cocon.files import output_file, output_folder
 from cocon.pretrainings import PRESETS
@@ -35,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", type=Path, help="resume from this checkpoint (.pt) of that folder instead of the newest")
     add("--settings", default="{}", help="JSON or a file: clip, network, pretraining")
     add("--seed", type=int, default=0)
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    add("--threads", type=int, help="threads of this process")
+    add_device(parser)
 
 
 def run(args: argparse.Namespace) -> None:
