@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from cocon.config.default_file import default_file
 from cocon.config.json_schema import compact, json_schema
-from cocon.config.manual import default_file, page
+from cocon.config.manual_page import page
 from cocon.errors import ConfigError
 from cocon.files import output_file, write_text
 

@@ -21,7 +21,7 @@ from cocon.evaluation.metrics import Result
 from cocon.evaluation.neighbours import read_likeness
 from cocon.evaluation.paired import Comparison, Hits, accuracy_interval, compare, hits_of
 from cocon.evaluation.relations import read_relations
-from cocon.evaluation.scores import hits_in, read_scores
+from cocon.evaluation.score_file import hits_in, read_scores
 from cocon.evaluation.summary import position, rank, read_document, read_results, result_of
 from cocon.files import write_csv, write_json
 from cocon.loading import as_type, read_object, reading

@@ -12,7 +12,7 @@ from cocon.evaluation.metrics import Task
 from cocon.loading import as_type, distinct, reading
 from cocon.models.classifier import Classifier
 from cocon.models.network import build_network
-from cocon.training.checkpoint import built_with, read_network, settings_in, write_network
+from cocon.training.network_file import built_with, read_network, settings_in, write_network
 
 _KIND = "classifier"
 

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from cocon.errors import DatasetError
 from cocon.evaluation.metrics import Result, Task, interval
+from cocon.evaluation.score_file import read_probabilities, save_arrays
 from cocon.evaluation.splits import Split
-from cocon.files import atomic_path, write_json
-from cocon.loading import (
-    CHECKSUM,
-    as_type,
-    check_finite,
-    checksum_of_arrays,
-    distinct,
-    number,
-    parse_object,
-    read_npz,
-    reading,
-    require,
-)
+from cocon.files import write_json
+from cocon.loading import as_type, check_finite, parse_object
 
 _DIVERGED = "the training diverged, or the encoder is damaged: look at its loss, and lower the learning rate"
-_SUM_OF_ROW = 1e-3  # how far the probabilities of a video may be from 1 in all
 
 
 class Scores(Protocol):
@@ -107,9 +92,12 @@ class ClassScores:
 
     def save(self, path: Path) -> None:
         """Write ids, classes, labels, probabilities and the evaluated task to ``path``."""
-        _save_arrays(
+        self.check()
+        save_arrays(
             path,
-            self,
+            self.task,
+            self.listed,
+            self.chance,
             ids=np.array(self.ids),
             classes=np.array(self.classes),
             labels=self.labels.astype(np.int64),
@@ -123,18 +111,16 @@ class ClassScores:
         Raises:
             DatasetError: The file is missing, damaged or holds no class probabilities.
         """
-        with _reading(path):
-            arrays = _read(path)
-            probabilities_NC = _probabilities(arrays)
-            return cls(
-                task=as_type(Task, parse_object(str(arrays["task"]))),
-                ids=[str(video) for video in arrays["ids"]],
-                classes=tuple(str(name) for name in arrays["classes"]),
-                labels=arrays["labels"],
-                probabilities=probabilities_NC,
-                listed=int(arrays["listed"]),
-                chance=float(arrays["chance"]),
-            )
+        arrays = read_probabilities(path)
+        return cls(
+            task=as_type(Task, parse_object(str(arrays["task"]))),
+            ids=[str(video) for video in arrays["ids"]],
+            classes=tuple(str(name) for name in arrays["classes"]),
+            labels=arrays["labels"],
+            probabilities=arrays["probabilities"],
+            listed=int(arrays["listed"]),
+            chance=float(arrays["chance"]),
+        )
 
 
 @dataclass(frozen=True)
@@ -180,9 +166,12 @@ class NeighbourScores:
 
     def save(self, path: Path) -> None:
         """Write the neighbours, both lists of ids and labels and the evaluated task to ``path``."""
-        _save_arrays(
+        self.check()
+        save_arrays(
             path,
-            self,
+            self.task,
+            self.listed,
+            self.chance,
             ids=np.array(self.ids),
             gallery_ids=np.array(self.gallery_ids),
             classes=np.array(self.classes),
@@ -218,92 +207,3 @@ def write_result(scores: Scores, output: Path, bootstrap: int) -> Result:
     scores.save(output.with_suffix(".npz"))
     write_json(output, result.row())
     return result
-
-
-def read_scores(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file of scores, of a classifier or of neighbours, all of them checked.
-
-    Raises:
-        DatasetError: The file is missing, damaged or holds something else.
-    """
-    with _reading(path):
-        arrays = _read(path)
-        if "neighbours" in arrays:
-            _neighbours(arrays)
-        else:
-            _probabilities(arrays)
-    return arrays
-
-
-def hits_in(scores: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Whether each test video was classified correctly, bool (n,); of what `read_scores` returned."""
-    if "neighbours" in scores:
-        found_N = scores["gallery_labels"][scores["neighbours"][:, 0]]
-    else:
-        found_N = scores["probabilities"].argmax(1)
-    return np.asarray(found_N == scores["labels"])
-
-
-def _reading(path: Path) -> AbstractContextManager[None]:
-    return reading(
-        path,
-        "file of scores",
-        DatasetError,
-        missing="run the protocol for this view",
-        damaged="pass the .npz file that `cocon evaluate` or `cocon finetune` wrote for this view; "
-        "if it is one, delete it and run the protocol again",
-    )
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays that all scores have, checked, and the others as they are."""
-    arrays = read_npz(path)
-    for name in ("ids", "classes"):
-        texts = arrays[name]
-        arrays[name] = np.char.decode(texts, "utf-8", "replace") if texts.dtype.kind == "S" else texts
-        distinct(require(arrays[name], name, "U", (None,)), f"the {name}")
-    count = len(arrays["ids"])
-    if not count:
-        raise ValueError("it has no videos")
-    _require_numbers(arrays, "labels", (count,), len(arrays["classes"]))
-    number(arrays["listed"].item(), low=count)
-    number(arrays["chance"].item(), 0, 1)
-    as_type(Task, parse_object(str(arrays["task"])))
-    return arrays
-
-
-def _probabilities(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    shape = len(arrays["ids"]), len(arrays["classes"])
-    probabilities_NC = require(arrays["probabilities"], "probabilities", "f", shape)
-    in_range = (probabilities_NC >= 0) & (probabilities_NC <= 1 + _SUM_OF_ROW)
-    if not in_range.all() or not (abs(probabilities_NC.sum(1, dtype=np.float64) - 1) <= _SUM_OF_ROW).all():
-        raise ValueError("'probabilities' are no probabilities")
-    return probabilities_NC
-
-
-def _neighbours(arrays: Mapping[str, np.ndarray]) -> None:
-    gallery = len(distinct(require(arrays["gallery_ids"], "gallery_ids", "US", (None,)), "the gallery_ids"))
-    _require_numbers(arrays, "gallery_labels", (gallery,), len(arrays["classes"]))
-    _require_numbers(arrays, "neighbours", (len(arrays["ids"]), None), gallery)
-    similarity = require(arrays["similarity"], "similarity", "f", arrays["neighbours"].shape)
-    if not np.isfinite(similarity).all():
-        raise ValueError("'similarity' has numbers that are not finite")
-
-
-def _require_numbers(
-    arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int | None, ...], below: int
-) -> None:
-    numbers = require(arrays[name], name, "iu", shape)
-    if numbers.size and (numbers.min() < 0 or numbers.max() >= below):
-        raise ValueError(f"'{name}' has numbers outside of 0 to {below - 1}")
-
-
-def _save_arrays(path: Path, scores: Scores, **arrays: np.ndarray) -> None:
-    scores.check()
-    arrays["listed"] = np.array(scores.listed)
-    arrays["coverage"] = np.array(len(arrays["ids"]) / scores.listed)
-    arrays["chance"] = np.array(scores.chance)
-    arrays["task"] = np.array(json.dumps(asdict(scores.task)))
-    arrays[CHECKSUM] = np.array(checksum_of_arrays(arrays))
-    with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)

@@ -18,13 +18,14 @@ from cocon.evaluation.metrics import Result
 from cocon.evaluation.summary import read_summary
 from cocon.export.card import model_card
 from cocon.export.config import CARD, NAME, EncoderConfig, ExportedView, Normalisation, Pooling
-from cocon.export.encoder import Embedder, about
+from cocon.export.embedder import Embedder, about
 from cocon.export.extraction import settings_of
 from cocon.files import full_disk_named, sha256_of, sync_folder, write_json, write_text
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
 from cocon.shards.parameters import VERSIONS, common_parameters, differences
-from cocon.training.checkpoint import EncoderInfo, load_encoder, to_bytes
+from cocon.training.checkpoint import EncoderInfo, load_encoder
+from cocon.training.network_file import to_bytes
 from cocon.training.provenance import provenance
 from cocon.views import VIEWS
 

@@ -25,8 +25,8 @@ from cocon.report import (
     truth,
     wording,
 )
-from cocon.report.charts import marker_path
 from cocon.report.inputs import Inputs, Section
+from cocon.report.marks import marker_path
 from cocon.report.style import style_sheet
 
 _SECTIONS = (

@@ -16,8 +16,8 @@ from cocon.evaluation.published import SOURCES, Published, published
 from cocon.evaluation.summary import listed_splits, seen_sentence
 from cocon.pretrainings import PRETRAININGS, RANDOM
 from cocon.protocols import PROTOCOLS
-from cocon.report.charts import Dot, interval_plot
 from cocon.report.inputs import ENSEMBLE, Inputs, Section, order_pretrainings
+from cocon.report.interval_plot import Dot, interval_plot
 from cocon.report.marks import MARKERS, mark_of
 
 

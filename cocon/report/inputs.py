@@ -16,7 +16,7 @@ from cocon.datasets.manifest import TEST, Video, in_order, read_manifest
 from cocon.errors import CoConError, DatasetError
 from cocon.evaluation.features import Features, read_features
 from cocon.evaluation.metrics import is_rank
-from cocon.evaluation.scores import read_scores
+from cocon.evaluation.score_file import read_scores
 from cocon.evaluation.splits import Split, labelled_split
 from cocon.loading import as_type, number, read_object, reading
 from cocon.pretrainings import PRETRAININGS, RANDOM, main_of

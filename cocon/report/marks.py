@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from cocon.pretrainings import PRESETS, RANDOM, STAGE1
 
+_PATHS = {"circle": "M-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0-8.4 0z", "diamond": "M0-5L5 0 0 5-5 0z",
+            "up": "M0-5L5 4H-5z", "down": "M0 5L5-4H-5z", "square": "M-4-4H4V4H-4z"}  # fmt: skip
 _SHAPES = ("diamond", "up", "down", "circle", "square")
 _OTHER = ("dot-other", "square")
 _STYLES = {RANDOM: ("dot-random hollow", "circle"), STAGE1: ("dot-stage1", "square")} | {
@@ -30,3 +32,8 @@ def mark_of(pretraining: str) -> tuple[str, str]:
 def colour_of(pretraining: str) -> str:
     """The variable of ``report.css`` with the colour of a pretraining's line."""
     return _COLOURS.get(pretraining, "quiet")
+
+
+def marker_path(shape: str) -> str:
+    """The SVG path of a marker around the origin."""
+    return _PATHS[shape]

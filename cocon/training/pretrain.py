@@ -18,12 +18,13 @@ from cocon.models.network import ViewNetwork
 from cocon.pretrainings import PRESETS
 from cocon.shards import ShardSet, membership
 from cocon.shards.parameters import common_parameters, essential
-from cocon.training.checkpoint import CHOSEN_BY, check_weights, load_encoder, save_encoder
+from cocon.training.checkpoint import CHOSEN_BY, load_encoder, save_encoder
 from cocon.training.context import RunContext
 from cocon.training.devices import World
 from cocon.training.initialise import initial_network
 from cocon.training.log import Reporter, write_log
 from cocon.training.loggers import Loggers, Run
+from cocon.training.network_file import check_weights
 from cocon.training.pretrain_job import PretrainJob
 from cocon.training.probe import GroupProbe, Probe, choose_videos
 from cocon.training.provenance import hardware

@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from cocon.cli import main
+from cocon.config.default_file import default_file
 from cocon.config.json_schema import compact, json_schema
 from cocon.config.load import load_config
-from cocon.config.manual import default_file, page
+from cocon.config.manual_page import page
 from cocon.config.schema import Config, Recipe, Section
 
 REPOSITORY = Path(__file__).parents[2]

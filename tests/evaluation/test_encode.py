@@ -15,7 +15,7 @@ from cocon.evaluation.encode import encode_videos, labelled_ids
 from cocon.evaluation.features import read_features
 from cocon.files import read_json
 from cocon.shards import ShardSet
-from cocon.training import checkpoint
+from cocon.training import network_file
 from cocon.training.checkpoint import load_encoder, save_encoder
 
 
@@ -114,7 +114,7 @@ def test_features_that_are_not_finite_are_refused_before_anything_is_written(
         encode_videos(
             network, shards, ["jump/train0"], info.clip, pretraining="random", device=torch.device("cpu")
         )
-    monkeypatch.setattr(checkpoint, "check_weights", lambda whose, tensors: None)
+    monkeypatch.setattr(network_file, "check_weights", lambda whose, tensors: None)
     save_encoder(striped / "mask.safetensors", network, "mask", info.clip, "random")
     monkeypatch.undo()
     assert _features(striped) == 2

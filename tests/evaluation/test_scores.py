@@ -11,7 +11,8 @@ import pytest
 
 from cocon.errors import DatasetError
 from cocon.evaluation.metrics import Task
-from cocon.evaluation.scores import ClassScores, NeighbourScores, read_scores, write_result
+from cocon.evaluation.score_file import read_scores
+from cocon.evaluation.scores import ClassScores, NeighbourScores, write_result
 from tests.damage import flips, mutants, refused
 
 TASK = Task("demo", "cocon", "rgb", "linear", "1")

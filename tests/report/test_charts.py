@@ -8,11 +8,9 @@ from xml.etree import ElementTree
 import pytest
 
 from cocon.report.charts import (
-    Dot,
     Scale,
     Series,
     has_points,
-    interval_plot,
     line_chart,
     show,
     spread,
@@ -95,19 +93,6 @@ def test_values_on_axes() -> None:
     assert show(0.125, "percent") == "12.5 %"
     assert show(1e-5, "log") == "1e-5"
     assert show(3.14159, "number") == "3.142"
-
-
-def test_interval_plot_places_values_between_their_limits() -> None:
-    svg = interval_plot(
-        [Dot("rgb", "cocon", "dot-cocon", 0.5, 0.4, 0.6)], ["rgb"], {"dot-cocon": "circle"}, 0.1
-    )
-    ElementTree.fromstring(svg)
-    group = re.search(r'<g class="dot dot-cocon">.*?</g>', svg)[0]
-    low, high = (float(x) for x in re.search(r'<line x1="([\d.]+)" x2="([\d.]+)"', group).groups())
-    centre = float(re.search(r"translate\(([\d.]+)", group)[1])
-    assert centre == pytest.approx((low + high) / 2, abs=0.1)
-    chance = float(re.search(r'class="chance" x1="([\d.]+)"', svg)[1])
-    assert chance < low
 
 
 @pytest.mark.filterwarnings("error")
