@@ -28,7 +28,7 @@ from typing import Any
 
 import yaml
 
-from cocon.config.layers import stacked
+from cocon.config.config_files import stacked
 
 REPOSITORY = Path(__file__).parent.parent
 NAME = "kinetics400"

@@ -1,7 +1,7 @@
 """The encoders f by name: one entry each, which schema, networks, report and documents share.
 
 A new encoder is a class in ``cocon/models``, an entry here, and tests. The class is a
-:class:`cocon.models.encoder.Encoder`:
+:class:`cocon.models.encoder.EncoderNetwork`:
 
 * **Arguments.** ``channels`` of the view and ``features``, D, both by keyword, and the keys of the section
   ``network`` that its entry lists under ``reads``. The schema refuses the other keys for this encoder.

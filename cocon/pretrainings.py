@@ -24,7 +24,8 @@ class Term:
         path: module and function with its equation. A term of ``PREDICTIONS`` takes z (B, N, D, S, S), p
             (B, P, D, S, S) and the section ``loss``, and gives the value and an accuracy; one of ``PAIRS``
             takes the instances (M, D) of two views and the section, and gives the value; one of ``CLIPS``
-            takes :class:`cocon.losses.clips.Clips` and the section, and gives value and accuracy by view.
+            takes :class:`cocon.losses.clip_vectors.ClipVectors` and the section, and gives value and accuracy
+            by view.
         title: of its curve.
         note: what the curve shows.
         of: what it is computed of: ``PREDICTIONS``, ``CLIPS`` or ``PAIRS``.
@@ -99,7 +100,7 @@ TERMS: dict[str, Term] = {
 
 
 @dataclass(frozen=True)
-class Pretraining:
+class PretrainingMethod:
     """One way to train encoders.
 
     Attributes:
@@ -136,47 +137,49 @@ _DPC = "Han et al. 2019, arXiv 1909.04656"
 _COCON = "Rai et al. 2021, arXiv 2104.14764"
 _CMC = "Tian et al. 2020, arXiv 1906.05849"
 
-PRETRAININGS: dict[str, Pretraining] = {
-    RANDOM: Pretraining("Random weights", "not trained; the weights are as they were drawn, to compare with"),
-    STAGE1: Pretraining(
+PRETRAININGS: dict[str, PretrainingMethod] = {
+    RANDOM: PretrainingMethod(
+        "Random weights", "not trained; the weights are as they were drawn, to compare with"
+    ),
+    STAGE1: PretrainingMethod(
         "Stage 1",
         "every view by itself, dense predictive coding",
         _DPC,
         terms=("cpc",),
         start=RANDOM,
     ),
-    "cpc": Pretraining(
+    "cpc": PretrainingMethod(
         "CPC",
         "every view for itself, in both stages",
         _DPC,
         terms=("cpc",),
     ),
-    "cpc_sync": Pretraining(
+    "cpc_sync": PretrainingMethod(
         "CPC + sync",
         "CoCon without L_sim",
         _COCON,
         terms=("cpc", "sync"),
     ),
-    "cpc_sim": Pretraining(
+    "cpc_sim": PretrainingMethod(
         "CPC + sim",
         "CoCon without L_sync",
         _COCON,
         terms=("cpc", "sim"),
     ),
-    "cocon": Pretraining(
+    "cocon": PretrainingMethod(
         "CoCon",
         "the method of the paper",
         _COCON,
         terms=("cpc", "sync", "sim"),
     ),
-    "cmc": Pretraining(
+    "cmc": PretrainingMethod(
         "CMC",
         "contrastive multiview coding: views are compared, nothing is predicted",
         _CMC,
         terms=("cmc",),
         start=RANDOM,
     ),
-    "nce": Pretraining(
+    "nce": PretrainingMethod(
         "NCE",
         "instance discrimination: every view for itself must recognise the video in another clip of it",
         "Wu et al. 2018, arXiv 1805.01978; Chen et al. 2020, arXiv 2002.05709",
@@ -184,21 +187,21 @@ PRETRAININGS: dict[str, Pretraining] = {
         start=RANDOM,
         clips=2,
     ),
-    "cmc_sync": Pretraining(
+    "cmc_sync": PretrainingMethod(
         "CMC + sync",
         "CMC with CoCon's cooperation",
         f"{_CMC}; {_COCON}",
         terms=("cmc", "sync"),
         start=RANDOM,
     ),
-    "cocon_nce": Pretraining(
+    "cocon_nce": PretrainingMethod(
         "CoCon, InfoNCE",
         "CoCon with a cross-entropy between views in the place of the hinge, as in HOMAGE",
         "Rai et al. 2021, arXiv 2105.05226",
         terms=("cpc", "sync", "sim"),
         fixed={"sim": "infonce"},
     ),
-    "coclr": Pretraining(
+    "coclr": PretrainingMethod(
         "CoCLR",
         "instance discrimination, then with positives that other views find",
         "Han et al. 2020, arXiv 2010.09709",
@@ -209,7 +212,7 @@ PRETRAININGS: dict[str, Pretraining] = {
 }
 """By name, in the order of tables: untrained, the paper's ablation, and what the method is compared with."""
 
-PRESETS: dict[str, Pretraining] = {
+PRESETS: dict[str, PretrainingMethod] = {
     name: pretraining for name, pretraining in PRETRAININGS.items() if name not in (RANDOM, STAGE1)
 }
 """Those of stage 2, which train all views together; each names a loss."""

@@ -180,6 +180,18 @@ def required(repository: Path, extra: str) -> dict[str, re.Match[str]]:
     return found
 
 
+def test_no_two_classes_have_one_name(repository: Path) -> None:
+    """In the two packages together, so that a name is one thing wherever it is read."""
+    places: dict[str, list[str]] = {}
+    for package in ("cocon", "view_extractors"):
+        for path in sorted((repository / package).rglob("*.py")):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(str(path.relative_to(repository)))
+    assert len(places) > 200
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
 def test_environment_yml_mirrors_pyproject(repository: Path) -> None:
     renamed = {
         "opencv-contrib-python-headless": "opencv",

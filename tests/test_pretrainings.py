@@ -75,7 +75,7 @@ def test_a_new_preset_is_one_entry() -> None:
     code = """
 from cocon import pretrainings as table
 fixed = {"cooperation": 3.0}
-mine = table.Pretraining("Mine", "the one that is mine", "me", terms=("cpc", "cmc", "sync"), fixed=fixed)
+mine = table.PretrainingMethod("Mine", "the one that is mine", "me", terms=("cpc", "cmc", "sync"), fixed=fixed)
 table.PRETRAININGS["mine"] = table.PRESETS["mine"] = mine
 
 import argparse

@@ -34,7 +34,7 @@ class Resources:
     device: str = "auto"
 
 
-class Network(ABC):
+class SharedNetwork(ABC):
     """Something costly that several views of a frame can share.
 
     It is created once per run and for all extractors with equal :attr:`Extractor.options`, and sees each
@@ -78,7 +78,7 @@ class Extractor(ABC):
     view: ClassVar[str]
     backend: ClassVar[str]
     section: ClassVar[type[BaseModel]]
-    network: ClassVar[type[Network] | None] = None
+    network: ClassVar[type[SharedNetwork] | None] = None
     codec: Codec = "delta"
 
     def __init__(self, settings: Any) -> None:

@@ -7,11 +7,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pydantic import RootModel
-
 from cocon.commands.arguments import add_configuration, configuration
 from cocon.config.load import parse_settings
-from cocon.config.schema import Config, Dataset
+from cocon.config.schema import AnyDataset, Config
 from cocon.errors import ConfigError
 from cocon.files import output_file, write_json
 
@@ -24,10 +22,6 @@ _EXAMPLES = """examples:
   cocon data get ucf101 --from UCF101.rar UCF101TrainTestSplits-RecognitionTask.zip
   cocon data check ucf101 --processes 8
   cocon data check mine --no-decode"""
-
-
-class _DatasetSettings(RootModel[Dataset]):
-    """Any kind of data set, chosen by its key ``kind``."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +86,7 @@ def _get(args: argparse.Namespace) -> None:
 
     settings: Any
     if args.settings:
-        settings = parse_settings(args.settings, _DatasetSettings).root
+        settings = parse_settings(args.settings, AnyDataset).root
     else:
         settings = _section(configuration(args), args)
     receipt = get(settings, own=args.own, keep=args.keep)

@@ -33,9 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=".json of metrics; the other files are written next to it",
     )
     add("--state", type=output_folder, required=True, help="folder for unfinished runs")
-    add("--preset", default="finetune", choices=that_read(FRAMES), help=described(FRAMES))
-    add("--name", default="", help="name of the row in the table; default: the preset")
-    add("--settings", default="{}", help="JSON or a file: <the preset>, clip, bootstrap")
+    add("--protocol", default="finetune", choices=that_read(FRAMES), help=described(FRAMES))
+    add("--name", default="", help="name of the row in the table; default: the protocol")
+    add("--settings", default="{}", help="JSON or a file: <the protocol>, clip, bootstrap")
     add("--seed", type=int, default=0)
     add_device(parser)
 
@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> None:
         state=args.state,
         settings=parse_settings(args.settings, FinetuneSettings),
         seed=args.seed,
-        protocol=args.preset,
+        protocol=args.protocol,
         name=args.name,
     )
     with world(args.device, args.threads) as process:
-        PROTOCOLS[args.preset].load()(job, process.device)
+        PROTOCOLS[args.protocol].load()(job, process.device)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 
-from pydantic import RootModel
-
 from cocon.config.load import parse_settings
-from cocon.config.schema import Dataset
+from cocon.config.schema import AnyDataset
 from cocon.datasets.manifest import write_manifest
-from cocon.datasets.probe import glance
 from cocon.datasets.registry import list_videos
 from cocon.datasets.splits import limited_to, with_labels_to_choose_by
+from cocon.datasets.video_facts import glance
 from cocon.errors import DatasetError
 from cocon.files import output_file
 from cocon.shards import shard_of
@@ -21,10 +19,6 @@ from cocon.workflow.lists import file_identity, members_of, table_of, tracked
 log = logging.getLogger(__name__)
 
 HELP = "list the videos of a data set in one table"
-
-
-class _DatasetSettings(RootModel[Dataset]):
-    """Any kind of data set, chosen by its key ``kind``."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         DatasetError: the lists are wrong, or not those that ``--expect`` identifies.
     """
-    settings = parse_settings(args.settings, _DatasetSettings).root
+    settings = parse_settings(args.settings, AnyDataset).root
     videos, identity = list_videos(settings), file_identity if tracked(settings) else None
     if args.shard is None:
         found, what = table_of(videos, identity, labels=True), "the data set"

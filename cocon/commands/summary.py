@@ -15,7 +15,7 @@ from pydantic import RootModel
 from cocon.config.load import parse_settings
 from cocon.errors import ConfigError, DatasetError
 from cocon.evaluation.metrics import Result
-from cocon.evaluation.paper import Cell, Setting, cells_beside, format_cells, whole_table
+from cocon.evaluation.paper import PaperCell, Setting, cells_beside, format_cells, whole_table
 from cocon.evaluation.summary import (
     format_tables,
     read_document,
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
     say(_text(results, read_cells(args.output), seen))
 
 
-def read_cells(path: Path) -> list[Cell]:
+def read_cells(path: Path) -> list[PaperCell]:
     """Published figures for a summary; none if it was written without a setting.
 
     Raises:
@@ -102,6 +102,6 @@ def read_cells(path: Path) -> list[Cell]:
         raise DatasetError(f"{path} has a setting that this version does not support: {error}") from error
 
 
-def _text(results: Sequence[Result], cells: Sequence[Cell], seen: Mapping[str, tuple[int, int]]) -> str:
+def _text(results: Sequence[Result], cells: Sequence[PaperCell], seen: Mapping[str, tuple[int, int]]) -> str:
     parts = (format_tables(results), seen_sentence(seen), format_cells(cells))
     return "\n\n".join(filter(None, parts))

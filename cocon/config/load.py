@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from cocon.config.layers import parse_yaml, shown, stacked
+from cocon.config.config_files import parse_yaml, shown, stacked
 from cocon.config.problems import Location, line_numbers, sentences
 from cocon.config.schema import Config, ViewExtraction
 from cocon.errors import ConfigError

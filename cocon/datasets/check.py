@@ -12,8 +12,8 @@ from typing import Any
 from cocon.datasets import registry
 from cocon.datasets.findings import find
 from cocon.datasets.manifest import TEST, TRAIN, Facts, Video, write_manifest
-from cocon.datasets.probe import MISSING, glance, probe_all
 from cocon.datasets.splits import evaluated_splits
+from cocon.datasets.video_facts import MISSING, facts_of_all, glance
 from cocon.errors import DatasetError
 from cocon.messages import has_bars
 from cocon.terminal import printable, say
@@ -41,7 +41,7 @@ def check(settings: Any, output: Path, *, min_frames: int, decode: bool = True, 
     output.parent.mkdir(parents=True, exist_ok=True)
     if decode:
         memory = output.with_name(f".{output.stem}.jsonl")
-        facts = dict(_progress(probe_all(videos, memory, processes), len(videos)))
+        facts = dict(_progress(facts_of_all(videos, memory, processes), len(videos)))
     else:
         facts = {video.id: glance(video.path) for video in videos}
     write_manifest(output, videos, facts)

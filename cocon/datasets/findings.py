@@ -12,9 +12,9 @@ from typing import Any
 
 from cocon.datasets import registry
 from cocon.datasets.manifest import TEST, TRAIN, Facts, Video
-from cocon.datasets.probe import MISSING, REPAIRED, SKIPPED
 from cocon.datasets.source import Official
 from cocon.datasets.splits import evaluated_splits, pretraining_splits, pretraining_videos
+from cocon.datasets.video_facts import MISSING, REPAIRED, SKIPPED
 from cocon.errors import DatasetError
 
 VIDEO_SUFFIXES = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv"})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cocon.errors import DatasetError
 from cocon.files import atomic_path
-from cocon.shards.source import UNKNOWN, Source, sha256_in
+from cocon.shards.file_state import UNKNOWN, FileState, sha256_in
 from cocon.tables import open_table
 
 TRAIN, TEST, VALIDATION, UNUSED = "train", "test", "validation", ""
@@ -38,7 +38,7 @@ class Video:
     label: str
     group: str
     splits: dict[str, str]
-    source: Source = UNKNOWN
+    source: FileState = UNKNOWN
 
     @property
     def path(self) -> Path:
@@ -120,14 +120,14 @@ def read_manifest(path: Path) -> list[Video]:
     return videos
 
 
-def _source(size: str, modified: str, checksum: str) -> Source:
+def _source(size: str, modified: str, checksum: str) -> FileState:
     """What the cells of a row say; a table made by hand may have something else in such a column."""
     if not (size or modified or checksum):
         return UNKNOWN
     try:
-        return Source(int(size), int(modified), sha256_in(checksum))
+        return FileState(int(size), int(modified), sha256_in(checksum))
     except ValueError:  # lists of older versions have a size and no time
-        return Source(sha256=sha256_in(checksum))
+        return FileState(sha256=sha256_in(checksum))
 
 
 @contextlib.contextmanager

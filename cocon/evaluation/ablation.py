@@ -19,7 +19,7 @@ from cocon.errors import DatasetError
 from cocon.evaluation.frame_size import FrameSize
 from cocon.evaluation.metrics import Result
 from cocon.evaluation.neighbours import read_likeness
-from cocon.evaluation.paired import Comparison, Hits, accuracy_interval, compare, hits_of
+from cocon.evaluation.paired import Hits, PairedDifference, accuracy_interval, compare, hits_of
 from cocon.evaluation.relations import read_relations
 from cocon.evaluation.score_file import hits_in, read_scores
 from cocon.evaluation.summary import position, rank, read_document, read_results, result_of
@@ -39,7 +39,7 @@ _FLAT = ("difference", "low", "high", "p", "clear")
 
 
 @dataclass(frozen=True)
-class Cell:
+class AblationCell:
     """One figure over all seeds and splits.
 
     Attributes:
@@ -69,14 +69,14 @@ class Cell:
     sd_splits: float | None = None
     n: int = 0
     interval: tuple[float, float] | None = None
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[PairedDifference, ...] = ()
 
 
 @dataclass(frozen=True)
-class Ablation:
+class AblationResult:
     """The table and what it is made from: rows of ``summary.json`` and of ``cocon relations``."""
 
-    cells: list[Cell]
+    cells: list[AblationCell]
     rows: list[dict[str, Any]]
     relations: list[dict[str, Any]]
     frame_sizes: list[FrameSize] = field(default_factory=list)
@@ -101,7 +101,7 @@ def gather(
     frame_sizes: Sequence[FrameSize] = (),
     groups: Mapping[str, str] | None = None,
     seen: Mapping[str, tuple[int, int]] | None = None,
-) -> Ablation:
+) -> AblationResult:
     """Read the files of all pretrainings, seeds and splits, and compare the pretrainings.
 
     Args:
@@ -136,10 +136,10 @@ def gather(
     cells = _compared(cells, _all_hits(results, paths), groups or {})
     cells += _of_neighbours(neighbours)
     rows = [result.row() for result in results]
-    return Ablation(cells, rows, found, list(frame_sizes), dict(seen or {}))
+    return AblationResult(cells, rows, found, list(frame_sizes), dict(seen or {}))
 
 
-def _cell(measure: str, pretraining: str, view: str, values: Sequence[_Value]) -> Cell:
+def _cell(measure: str, pretraining: str, view: str, values: Sequence[_Value]) -> AblationCell:
     by_seed: dict[int, list[_Value]] = defaultdict(list)
     by_split: dict[str, list[_Value]] = defaultdict(list)
     for value in values:
@@ -153,7 +153,7 @@ def _cell(measure: str, pretraining: str, view: str, values: Sequence[_Value]) -
             f"{pretraining}/{view}, {measure} has no results for a split of some seed",
             "give the files of all splits with every seed",
         )
-    return Cell(
+    return AblationCell(
         measure,
         pretraining,
         view,
@@ -167,7 +167,7 @@ def _cell(measure: str, pretraining: str, view: str, values: Sequence[_Value]) -
     )
 
 
-def _check_repetitions(cell: Cell, first: Cell) -> None:
+def _check_repetitions(cell: AblationCell, first: AblationCell) -> None:
     """All figures of a table are means over the same."""
     for what, mine, others in (("seeds", cell.seeds, first.seeds), ("splits", cell.splits, first.splits)):
         if mine != others:
@@ -193,7 +193,9 @@ def _all_hits(results: Sequence[Result], paths: Sequence[Path]) -> dict[_Key, Hi
     return {key: hits_of(repetitions) for key, repetitions in found.items()}
 
 
-def _compared(cells: Sequence[Cell], hits: Mapping[_Key, Hits], groups: Mapping[str, str]) -> list[Cell]:
+def _compared(
+    cells: Sequence[AblationCell], hits: Mapping[_Key, Hits], groups: Mapping[str, str]
+) -> list[AblationCell]:
     """The cells with their intervals and comparisons."""
     done = []
     for cell in cells:
@@ -214,7 +216,7 @@ def _compared(cells: Sequence[Cell], hits: Mapping[_Key, Hits], groups: Mapping[
     return done
 
 
-def _of_neighbours(paths: Iterable[Path]) -> list[Cell]:
+def _of_neighbours(paths: Iterable[Path]) -> list[AblationCell]:
     """Cells of what ``cocon neighbours`` found; a split whose videos say nothing is left out."""
     figures: dict[_Key, list[_Value]] = defaultdict(list)
     for path in paths:
@@ -235,9 +237,9 @@ def _of_neighbours(paths: Iterable[Path]) -> list[Cell]:
     return [_cell(*key, figures[key]) for key in order]
 
 
-def write_ablation(ablation: Ablation, output: Path, csv: Path) -> None:
+def write_ablation(ablation: AblationResult, output: Path, csv: Path) -> None:
     """Write everything to ``output``, and the cells as a table to ``csv``."""
-    columns = [name for name in Cell.__dataclass_fields__ if name not in ("interval", "comparisons")]
+    columns = [name for name in AblationCell.__dataclass_fields__ if name not in ("interval", "comparisons")]
     flat = [_flat(cell) for cell in ablation.cells]
     compared = [f"{name}_{key}" for name in REFERENCES for key in _FLAT]
     used = [column for column in compared if any(column in row for row in flat)]
@@ -245,7 +247,7 @@ def write_ablation(ablation: Ablation, output: Path, csv: Path) -> None:
     write_json(output, asdict(ablation))
 
 
-def _flat(cell: Cell) -> dict[str, Any]:
+def _flat(cell: AblationCell) -> dict[str, Any]:
     """A cell as a row of a table; ``random_difference`` is that to random, and so on."""
     row = asdict(cell)
     row["seeds"], row["splits"] = " ".join(map(str, cell.seeds)), " ".join(cell.splits)
@@ -259,7 +261,7 @@ def _flat(cell: Cell) -> dict[str, Any]:
     return row | {"ci95_low": low, "ci95_high": high} | found
 
 
-def read_ablation(path: Path) -> Ablation:
+def read_ablation(path: Path) -> AblationResult:
     """Read what :func:`write_ablation` wrote.
 
     Raises:
@@ -267,7 +269,7 @@ def read_ablation(path: Path) -> Ablation:
     """
     give = "give a .json of `cocon ablation`"
     with reading(path, "file of an ablation", DatasetError, missing=give, damaged=give):
-        ablation = as_type(Ablation, read_object(path))
+        ablation = as_type(AblationResult, read_object(path))
         if not ablation.cells or not all(cell.seeds for cell in ablation.cells):
             raise ValueError("it is empty")
         for row in ablation.rows:

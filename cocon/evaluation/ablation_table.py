@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import mean
 
-from cocon.evaluation.ablation import AGREEMENT, COSINE, NEAR, REFERENCES, Ablation, Cell
-from cocon.evaluation.paired import Comparison
+from cocon.evaluation.ablation import AGREEMENT, COSINE, NEAR, REFERENCES, AblationCell, AblationResult
+from cocon.evaluation.paired import PairedDifference
 from cocon.evaluation.summary import aligned, listed_splits, rank, seen_sentence
 from cocon.measures.neighbours import NEAREST
 from cocon.protocols import PROTOCOLS
@@ -14,7 +14,7 @@ from cocon.protocols import PROTOCOLS
 _OTHER = (AGREEMENT, NEAR, COSINE)
 
 
-def format_ablation(ablation: Ablation) -> str:
+def format_ablation(ablation: AblationResult) -> str:
     """Per protocol a table of accuracies, and of differences to each reference; then how alike classes are.
 
     A row per pretraining, a column per view. In a table of accuracies the last column is the number of
@@ -34,7 +34,9 @@ def format_ablation(ablation: Ablation) -> str:
     return "\n\n".join(tables)
 
 
-def _accuracies(measure: str, cells: list[Cell], agreement: dict[str, Cell], ablation: Ablation) -> str:
+def _accuracies(
+    measure: str, cells: list[AblationCell], agreement: dict[str, AblationCell], ablation: AblationResult
+) -> str:
     views = _views(cells)
     table = [["pretraining", *views, "n", *(["classes agreeing"] if agreement else [])]]
     for pretraining, by_view in _rows(cells):
@@ -54,7 +56,7 @@ def _accuracies(measure: str, cells: list[Cell], agreement: dict[str, Cell], abl
     return f"{_title(measure)}, % ({_means(cells[0])})\n" + aligned(table)
 
 
-def _differences(measure: str, cells: list[Cell]) -> Iterator[str]:
+def _differences(measure: str, cells: list[AblationCell]) -> Iterator[str]:
     """Tables of the differences to each reference."""
     views = _views(cells)
     for reference in REFERENCES:
@@ -73,21 +75,21 @@ def _differences(measure: str, cells: list[Cell]) -> Iterator[str]:
             yield f"{title}, points [95 % interval]\n{drawn}\n{aligned(table)}"
 
 
-def _difference(one: Comparison | None) -> str:
+def _difference(one: PairedDifference | None) -> str:
     if one is None:
         return "- "
     interval = f"[{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
     return f"{100 * one.difference:+.1f} {interval}{'*' if one.clear else ' '}"
 
 
-def _drawn(found: Sequence[Comparison]) -> str:
+def _drawn(found: Sequence[PairedDifference]) -> str:
     """What the bootstrap draws, and how many: groups, or single videos where there are no groups."""
     counts = sorted({one.groups for one in found})
     number = "-".join(dict.fromkeys(f"{count}" for count in (counts[0], counts[-1])))
     return f"{number} {'videos' if all(one.groups == one.n for one in found) else 'groups of videos'}"
 
 
-def _likeness(measure: str, cells: list[Cell]) -> str:
+def _likeness(measure: str, cells: list[AblationCell]) -> str:
     views = _views(cells)
     scale, digits = (100, 1) if measure == NEAR else (1, 2)
     table = [["pretraining", *views]]
@@ -112,7 +114,7 @@ def _title(measure: str) -> str:
     return PROTOCOLS[measure].heading if measure in PROTOCOLS else measure
 
 
-def _means(cell: Cell) -> str:
+def _means(cell: AblationCell) -> str:
     """What figures are means of, and of what the deviation is one."""
     splits = f"means over splits {listed_splits(cell.splits)}"
     if len(cell.seeds) == 1 and len(cell.splits) > 1:
@@ -123,16 +125,16 @@ def _means(cell: Cell) -> str:
     return f"{found}; {splits}" if len(cell.splits) > 1 else found
 
 
-def _views(cells: Sequence[Cell]) -> list[str]:
+def _views(cells: Sequence[AblationCell]) -> list[str]:
     return sorted({cell.view for cell in cells}, key=lambda view: rank("view", view))
 
 
-def _rows(cells: Sequence[Cell]) -> Iterator[tuple[str, dict[str, Cell]]]:
+def _rows(cells: Sequence[AblationCell]) -> Iterator[tuple[str, dict[str, AblationCell]]]:
     for pretraining in dict.fromkeys(cell.pretraining for cell in cells):
         yield pretraining, {cell.view: cell for cell in cells if cell.pretraining == pretraining}
 
 
-def _text(cell: Cell | None, scale: float, digits: int = 1) -> str:
+def _text(cell: AblationCell | None, scale: float, digits: int = 1) -> str:
     if cell is None:
         return _aside("-")
     spread = cell.sd if len(cell.seeds) > 1 else cell.sd_splits

@@ -25,7 +25,7 @@ Hits = Mapping[str, Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedDifference:
     """The accuracy of one encoder minus that of another one. Differences are fractions in [-1, 1].
 
     Attributes:
@@ -60,7 +60,7 @@ def compare(
     groups: Mapping[str, str],
     seed: int,
     resamples: int = RESAMPLES,
-) -> Comparison:
+) -> PairedDifference:
     """Compare two encoders on the test videos that both have scores for.
 
     The hits of a video are averaged over the seeds first. Videos of a group (a person, a film) are not
@@ -88,7 +88,7 @@ def compare(
     by_seed = parts_GS.sum(0)
     parts_G = parts_GS.mean(1)
     low, high = _bootstrap(parts_G, shares_G, seed, resamples)
-    return Comparison(
+    return PairedDifference(
         reference,
         float(by_seed.mean()),
         stdev(by_seed.tolist()) if len(by_seed) > 1 else None,

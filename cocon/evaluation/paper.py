@@ -49,7 +49,7 @@ class Setting(Section):
 
 
 @dataclass(frozen=True)
-class Cell:
+class PaperCell:
     """A published figure, and ours where it ran: mean and standard deviation over ``splits``."""
 
     published: Published
@@ -66,7 +66,7 @@ class Cell:
         return {**figure, **own}
 
 
-def cells_beside(results: Iterable[Result], setting: Setting) -> list[Cell]:
+def cells_beside(results: Iterable[Result], setting: Setting) -> list[PaperCell]:
     """The published figures that have a result of ours in ``setting``, in the order of the paper."""
     found = []
     for figure in published(setting.kind, "finetune"):
@@ -88,14 +88,14 @@ def wanted(setting: Setting) -> list[tuple[str, str]]:
     ]
 
 
-def whole_table(cells: Sequence[Cell]) -> list[Cell]:
+def whole_table(cells: Sequence[PaperCell]) -> list[PaperCell]:
     """Every published figure of fine-tuning on UCF101 and HMDB51, with our cell where there is one."""
     ours = {cell.published: cell for cell in cells}
     figures = [figure for kind in TESTED_ON for figure in published(kind, "finetune")]
-    return [ours.get(figure, Cell(figure)) for figure in figures]
+    return [ours.get(figure, PaperCell(figure)) for figure in figures]
 
 
-def format_cells(cells: Sequence[Cell]) -> str:
+def format_cells(cells: Sequence[PaperCell]) -> str:
     """The cells as a table in per cent, with their sources below; empty without any."""
     if not cells:
         return ""
@@ -120,7 +120,7 @@ def format_cells(cells: Sequence[Cell]) -> str:
     return f"Fine-tuning and published figures, top-1, %\n{aligned(table)}\npublished: {sources}"
 
 
-def _ours_text(cell: Cell) -> str:
+def _ours_text(cell: PaperCell) -> str:
     if cell.ours is None:
         return "-" if cell.published.model in _OURS else _OTHER_METHOD
     spread = "" if cell.sd is None else f" ± {100 * cell.sd:.1f}"
@@ -146,9 +146,9 @@ def _agrees(figure: Published, setting: Setting) -> bool:
     )
 
 
-def _cell(figure: Published, results: list[Result]) -> Cell:
+def _cell(figure: Published, results: list[Result]) -> PaperCell:
     accuracies = [result.top1 for result in results]
-    return Cell(
+    return PaperCell(
         figure,
         ours=mean(accuracies),
         sd=stdev(accuracies) if len(accuracies) > 1 else None,

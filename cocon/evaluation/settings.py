@@ -53,7 +53,7 @@ class EvaluateSettings(_OnFeatures):
 
 
 class FinetuneSettings(_OnFrames):
-    """Of ``cocon finetune``; of the presets one section counts."""
+    """Of ``cocon finetune``; the section of the protocol counts."""
 
     clip: Clip | None = Field(None, description="what a window is; as in pretraining when left out")
     bootstrap: PositiveInt = _BOOTSTRAP

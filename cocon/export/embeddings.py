@@ -19,7 +19,7 @@ MULTI_VIEW = "multi_view"
 SUFFIXES = (".h5", ".npz", ".csv")
 
 
-class Status(NamedTuple):
+class VideoStatus(NamedTuple):
     """What became of a video: ok, repaired (what is missing of it) or skipped (why)."""
 
     status: str
@@ -42,7 +42,7 @@ class Embeddings:
     start: np.ndarray
     end: np.ndarray
     views: dict[str, np.ndarray]
-    videos: dict[str, Status]
+    videos: dict[str, VideoStatus]
 
     @property
     def multi_view(self) -> np.ndarray:

@@ -17,7 +17,7 @@ from cocon.errors import CheckpointError, ConfigError
 from cocon.evaluation.windows import apply_to_windows, usable_videos
 from cocon.export.config import EncoderConfig, read_config
 from cocon.export.embedder import Embedder, load_embedder
-from cocon.export.embeddings import Embeddings, Status, joined
+from cocon.export.embeddings import Embeddings, VideoStatus, joined
 from cocon.export.extraction import Machine, extracted
 from cocon.files import sha256_of
 from cocon.loading import check_finite
@@ -216,9 +216,9 @@ def l2_normalised(x_ND: np.ndarray) -> np.ndarray:
     return np.asarray(x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-12))
 
 
-def _status(shards: Mapping[str, ShardSet], video: str) -> Status:
+def _status(shards: Mapping[str, ShardSet], video: str) -> VideoStatus:
     """Of the first view in which the video is not ok."""
     infos = [part.videos[video] for part in shards.values()]
     worst = next((info for info in infos if not info.usable), None)
     worst = worst or next((info for info in infos if info.status != "ok"), infos[0])
-    return Status(worst.status, worst.reason)
+    return VideoStatus(worst.status, worst.reason)

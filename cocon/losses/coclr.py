@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from cocon.config.schema import Loss
-from cocon.losses.clips import ClipQueue, Clips
+from cocon.losses.clip_vectors import ClipQueue, ClipVectors
 from cocon.losses.nce import batch_candidates, multi_instance_loss
 
 
@@ -76,7 +76,7 @@ def nearest_clips(h_BD: Tensor, queue_QD: Tensor, allowed_BQ: Tensor, nearest: i
     return torch.zeros_like(allowed_BQ).scatter_(1, found_BK, highest_BK.isfinite())
 
 
-def coclr_term(clips: Clips, loss: Loss) -> dict[str, tuple[Tensor, Tensor]]:
+def coclr_term(clips: ClipVectors, loss: Loss) -> dict[str, tuple[Tensor, Tensor]]:
     """L_coclr and its accuracy in every view, as a term of kind ``CLIPS``."""
     nearest = loss.nearest if clips.mining else 0
     return coclr_loss(clips.h, clips.videos_B, clips.queue, loss.contrast_temperature, nearest)

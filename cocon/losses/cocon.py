@@ -19,7 +19,7 @@ from torch import Tensor
 from cocon.config.schema import Loss
 from cocon.distributed import gather_with_gradient
 from cocon.errors import ConfigError
-from cocon.losses.clips import ClipQueue, Clips, clip_features
+from cocon.losses.clip_vectors import ClipQueue, ClipVectors, clip_features
 from cocon.losses.instances import instance_features
 from cocon.pretrainings import CLIPS, PAIRS, PREDICTIONS, PRESETS, TERMS
 from cocon.views import VIEWS
@@ -133,11 +133,13 @@ class CoConLoss:
                     add(name, f"{a}-{b}", self._compute[name](h[a], h[b], self.loss))
         return LossTerms(torch.stack(parts).sum(), terms)
 
-    def _clips(self, outputs: dict[str, tuple[Tensor, Tensor]], videos: Sequence[str], mining: bool) -> Clips:
+    def _clips(
+        self, outputs: dict[str, tuple[Tensor, Tensor]], videos: Sequence[str], mining: bool
+    ) -> ClipVectors:
         """One vector per clip and view, with the numbers of their videos."""
         h = {view: clip_features(z) for view, (z, _) in outputs.items()}
         first_BD = next(iter(h.values()))
-        return Clips(h, _numbers(videos, len(first_BD)).to(first_BD.device), self.queue, mining)
+        return ClipVectors(h, _numbers(videos, len(first_BD)).to(first_BD.device), self.queue, mining)
 
 
 def _numbers(videos: Sequence[str], clips: int) -> Tensor:

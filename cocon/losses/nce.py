@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cocon.config.schema import Loss
 from cocon.distributed import gather_with_gradient, rank_and_world_size
-from cocon.losses.clips import Clips
+from cocon.losses.clip_vectors import ClipVectors
 
 
 def nce_loss(h_BD: Tensor, videos_B: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -75,6 +75,6 @@ def multi_instance_loss(
     return loss, hits_R.to(loss.dtype).mean()
 
 
-def nce_term(clips: Clips, loss: Loss) -> dict[str, tuple[Tensor, Tensor]]:
+def nce_term(clips: ClipVectors, loss: Loss) -> dict[str, tuple[Tensor, Tensor]]:
     """L_nce and its accuracy in every view, as a term of kind ``CLIPS``."""
     return {view: nce_loss(h_BD, clips.videos_B, loss.contrast_temperature) for view, h_BD in clips.h.items()}

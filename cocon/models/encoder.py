@@ -12,7 +12,7 @@ from cocon.config.schema import Network
 from cocon.encoders import ENCODERS
 
 
-class Encoder(nn.Module, ABC):
+class EncoderNetwork(nn.Module, ABC):
     """An encoder f: from blocks of K frames (F, C, K, H, W) to (F, D, S, S).
 
     Args:
@@ -47,13 +47,13 @@ class Encoder(nn.Module, ABC):
         """A lower bound of the number of weights of the encoder of these settings; nothing is built."""
 
 
-def build_encoder(channels: int, network: Network) -> Encoder:
+def build_encoder(channels: int, network: Network) -> EncoderNetwork:
     """The encoder of one view, newly initialised from torch's global generator."""
     shape = {key: getattr(network, key) for key in ("features", *ENCODERS[network.encoder].reads)}
-    encoder: Encoder = encoder_class(network.encoder)(channels=channels, **shape)
+    encoder: EncoderNetwork = encoder_class(network.encoder)(channels=channels, **shape)
     return encoder
 
 
 def encoder_class(name: str) -> Any:
-    """The class of a name in :data:`cocon.encoders.ENCODERS`, a subclass of :class:`Encoder`."""
+    """The class of a name in :data:`cocon.encoders.ENCODERS`, a subclass of :class:`EncoderNetwork`."""
     return resolve_name(ENCODERS[name].path)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cocon.config.schema import Network
 from cocon.errors import ConfigError
 from cocon.models.conv_gru import ConvGRU
-from cocon.models.encoder import Encoder, build_encoder
+from cocon.models.encoder import EncoderNetwork, build_encoder
 from cocon.models.predictor import Predictor
 from cocon.views import VIEWS
 
@@ -91,7 +91,7 @@ def build_network(view: str, settings: Network) -> ViewNetwork:
     return ViewNetwork(VIEWS[view].channels, settings.of(view))
 
 
-def encode_blocks(encoder: Encoder, x_BNCKHW: Tensor) -> Tensor:
+def encode_blocks(encoder: EncoderNetwork, x_BNCKHW: Tensor) -> Tensor:
     """:meth:`ViewNetwork.encode` with a given encoder."""
     if x_BNCKHW.dim() != 6:
         raise ValueError(f"expected (B, N, C, K, H, W), got {tuple(x_BNCKHW.shape)}")

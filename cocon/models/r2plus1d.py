@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cocon.config.schema import Network
-from cocon.models.encoder import Encoder
+from cocon.models.encoder import EncoderNetwork
 from cocon.models.layers import Conv7x7, PerFrame, StridedPointwise, TemporalConv, initialise
 
 _STEM_HIDDEN = 45
@@ -68,7 +68,7 @@ class Block(nn.Module):
         return F.relu(y, inplace=True) if self.final_relu else y
 
 
-class R2plus1d18(Encoder):
+class R2plus1d18(EncoderNetwork):
     """R(2+1)D-18: a (2+1)D stem and four stages of two blocks.
 
     As published but for the end: the last stage has ``features`` channels (published: 512) and no final ReLU.

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from cocon.config.schema import Network
 from cocon.models.conv3d import Conv3x3x3
-from cocon.models.encoder import Encoder
+from cocon.models.encoder import EncoderNetwork
 from cocon.models.layers import Conv7x7, StridedPointwise, initialise
 
 
@@ -63,7 +63,7 @@ class BasicBlock(nn.Module):
         return F.relu(y, inplace=True) if self.final_relu else y
 
 
-class ResNet2d3d(Encoder):
+class ResNet2d3d(EncoderNetwork):
     """2D3D-ResNet: stem and stages 1-2 per frame, stages 3-4 over space and time.
 
     The convolutions of the first half have a temporal extent of 1, so they are 2D convolutions over

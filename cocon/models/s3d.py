@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cocon.config.schema import Network
-from cocon.models.encoder import Encoder
+from cocon.models.encoder import EncoderNetwork
 from cocon.models.layers import Conv7x7, PerFrame, StridedPointwise, TemporalConv, initialise
 
 _WIDTH = 64
@@ -84,7 +84,7 @@ class Inception(nn.Module):
         return torch.cat([branch(x_FCKHW) for branch in self.branches], dim=1)
 
 
-class S3d(Encoder):
+class S3d(EncoderNetwork):
     """S3D: a stem of separable convolutions and nine Inception blocks.
 
     As published but for the end: the last block has ``features`` channels (published: 1024), divided among

@@ -11,7 +11,7 @@ import numpy as np
 from cocon.renderer import background, raster
 from cocon.renderer.camera import Camera
 from cocon.renderer.outfit import ROUGHNESS, Figure
-from cocon.renderer.scene import GROUND_PERIOD, Boxes, Scene
+from cocon.renderer.scene import GROUND_PERIOD, Cuboids, Scene
 
 _HAIR_THICKNESS = 0.012
 _BOX_CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
@@ -24,7 +24,7 @@ _BOX_FACES = np.array(
 )  # fmt: skip
 
 
-def _corners(boxes: Boxes) -> np.ndarray:
+def _corners(boxes: Cuboids) -> np.ndarray:
     """(N, 8, 3) corners at time 0."""
     x, y, z = np.moveaxis(boxes.halves[:, None] * _BOX_CORNERS, -1, 0)
     cos, sin = np.cos(boxes.turns)[:, None], np.sin(boxes.turns)[:, None]

@@ -46,7 +46,7 @@ class Light:
 
 
 @dataclass(frozen=True)
-class Boxes:
+class Cuboids:
     """Upright boxes; several make one piece of furniture.
 
     Attributes:
@@ -93,7 +93,7 @@ class Scene:
     haze: np.ndarray
     ceiling: np.ndarray
     light: Light
-    boxes: Boxes
+    boxes: Cuboids
 
     @classmethod
     def random(
@@ -133,7 +133,7 @@ GROUND_PERIOD = 4.0
 
 def _furnish(
     rng: np.random.Generator, free: float, half: float, camera_azimuth: float, seconds: float
-) -> Boxes:
+) -> Cuboids:
     """Up to three pieces of furniture, outside of the circle ``free`` and away from the line of sight."""
     parts: list[tuple[np.ndarray, ...]] = []
     for _ in range(rng.integers(0, 4)):
@@ -152,7 +152,7 @@ def _furnish(
             parts.append((start + centre @ forward, halves, np.array(turn), colour, velocity))
     columns = zip(*parts, strict=True) if parts else ([], [], [], [], [])
     shapes = ((-1, 3), (-1, 3), (-1,), (-1, 3), (-1, 3))
-    return Boxes(*(np.array(list(c), float).reshape(s) for c, s in zip(columns, shapes, strict=True)))
+    return Cuboids(*(np.array(list(c), float).reshape(s) for c, s in zip(columns, shapes, strict=True)))
 
 
 Piece = list[tuple[np.ndarray, np.ndarray, np.ndarray]]

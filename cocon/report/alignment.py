@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 
 from cocon.report.heatmap import shaded
-from cocon.report.inputs import UNREADABLE, Inputs, Section, reason
+from cocon.report.inputs import UNREADABLE, Inputs, PageSection, reason
 from cocon.report.pictures import fit, grey_to_rgb, jpeg_uri, shown_by
 from cocon.report.sheets import spaced
 
@@ -27,7 +27,7 @@ class Heatmap:
 
 
 @dataclass(frozen=True)
-class Video:
+class ShownVideo:
     """One of two videos: frames of every second block in their order."""
 
     id: str
@@ -36,26 +36,28 @@ class Video:
 
 
 @dataclass(frozen=True)
-class Pair:
+class VideoPair:
     """Two videos and their heatmaps; blocks of the first are rows, of the second columns."""
 
-    first: Video
-    second: Video
+    first: ShownVideo
+    second: ShownVideo
     heatmaps: list[Heatmap]
 
 
 @dataclass
-class Alignment(Section):
+class AlignmentSection(PageSection):
     """Pairs of one class, and one of two classes."""
 
     pretraining: str = ""
     blocks: int = 0
-    pairs: list[Pair] = field(default_factory=list)
+    pairs: list[VideoPair] = field(default_factory=list)
 
 
-def section(inputs: Inputs) -> Alignment:
+def section(inputs: Inputs) -> AlignmentSection:
     """Encode the blocks of a few test videos with every view's network, on the CPU."""
-    page = Alignment("alignment", "Alignment of two videos", "Alignment", pretraining=inputs.pretraining)
+    page = AlignmentSection(
+        "alignment", "Alignment of two videos", "Alignment", pretraining=inputs.pretraining
+    )
     chosen = choose_pairs(inputs)
     if not chosen:
         page.missing.append("No class has two test videos with frames, so there is nothing to align.")
@@ -107,7 +109,7 @@ def _features(inputs: Inputs, view: str, ids: list[str]) -> dict[str, np.ndarray
     return {video: block_features(network, shards, video, info.clip) for video in ids}
 
 
-def _pair(inputs: Inputs, first: str, second: str, features: dict[str, dict[str, np.ndarray]]) -> Pair:
+def _pair(inputs: Inputs, first: str, second: str, features: dict[str, dict[str, np.ndarray]]) -> VideoPair:
     from cocon.evaluation.alignment import align
 
     heatmaps = []
@@ -117,10 +119,10 @@ def _pair(inputs: Inputs, first: str, second: str, features: dict[str, dict[str,
         name = f"Cosines of blocks, {view}: rows {first}, columns {second}"
         drawing = shaded((cosines_NM - low) / max(high - low, 1e-6), name)
         heatmaps.append(Heatmap(view, low, high, drawing))
-    return Pair(_video(inputs, first), _video(inputs, second), heatmaps)
+    return VideoPair(_video(inputs, first), _video(inputs, second), heatmaps)
 
 
-def _video(inputs: Inputs, video_id: str) -> Video:
+def _video(inputs: Inputs, video_id: str) -> ShownVideo:
     view = shown_by(inputs.shards)
     pictures = []
     if view is not None:
@@ -130,4 +132,4 @@ def _video(inputs: Inputs, video_id: str) -> Video:
         for frame_HWC in shards.read(video_id, frames):
             rgb_HW3 = frame_HWC if frame_HWC.shape[2] == 3 else grey_to_rgb(frame_HWC)
             pictures.append(jpeg_uri(fit(rgb_HW3, _HEIGHT), 80))
-    return Video(video_id, inputs.label(video_id), pictures)
+    return ShownVideo(video_id, inputs.label(video_id), pictures)

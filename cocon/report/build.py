@@ -25,7 +25,7 @@ from cocon.report import (
     truth,
     wording,
 )
-from cocon.report.inputs import Inputs, Section
+from cocon.report.inputs import Inputs, PageSection
 from cocon.report.marks import marker_path
 from cocon.report.style import style_sheet
 
@@ -45,7 +45,7 @@ _SECTIONS = (
 )
 
 
-def build_sections(inputs: Inputs) -> list[Section]:
+def build_sections(inputs: Inputs) -> list[PageSection]:
     """All sections that this data set has, in their order on the page."""
     return [found for section in _SECTIONS if (found := section(inputs)) is not None]
 

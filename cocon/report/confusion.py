@@ -9,14 +9,14 @@ from markupsafe import Markup
 
 from cocon.pretrainings import RANDOM
 from cocon.report.heatmap import shades
-from cocon.report.inputs import ENSEMBLE, UNREADABLE, Inputs, Section, reason
+from cocon.report.inputs import ENSEMBLE, UNREADABLE, Inputs, PageSection, reason
 
 _LABELLED = 32
 """Up to this many classes, the matrix names its rows and columns and writes counts into its cells."""
 
 
 @dataclass(frozen=True)
-class ClassRow:
+class ClassAccuracy:
     """Accuracy of one class, and of the untrained encoder on it (None when that is not known)."""
 
     name: str
@@ -39,20 +39,20 @@ class Matrix:
     split: str
     accuracy: float
     drawing: Markup
-    rows: list[ClassRow]
+    rows: list[ClassAccuracy]
 
 
 @dataclass
-class Confusion(Section):
+class ConfusionSection(PageSection):
     """One matrix per view; the ensemble comes first."""
 
     pretraining: str = ""
     matrices: list[Matrix] = field(default_factory=list)
 
 
-def section(inputs: Inputs) -> Confusion:
+def section(inputs: Inputs) -> ConfusionSection:
     """Read the linear probes' scores of every view, and of the untrained encoder beside them."""
-    page = Confusion(
+    page = ConfusionSection(
         "confusion", "Confusion and per-class accuracy", "Confusion", pretraining=inputs.pretraining
     )
     for view in (ENSEMBLE, *inputs.views):
@@ -88,7 +88,9 @@ def _untrained(inputs: Inputs, view: str, names: list[str]) -> np.ndarray | None
     return counts_CC if other_names == names else None
 
 
-def _class_rows(counts_CC: np.ndarray, names: list[str], untrained_CC: np.ndarray | None) -> list[ClassRow]:
+def _class_rows(
+    counts_CC: np.ndarray, names: list[str], untrained_CC: np.ndarray | None
+) -> list[ClassAccuracy]:
     rows = []
     for index, name in enumerate(names):
         n = int(counts_CC[index].sum())
@@ -101,7 +103,7 @@ def _class_rows(counts_CC: np.ndarray, names: list[str], untrained_CC: np.ndarra
         if untrained_CC is not None and untrained_CC[index].sum():
             before = float(untrained_CC[index, index] / untrained_CC[index].sum())
         confused = f"{names[worst]} ({wrong_C[worst]})" if wrong_C[worst] else ""
-        rows.append(ClassRow(name, n, float(counts_CC[index, index] / n), before, confused))
+        rows.append(ClassAccuracy(name, n, float(counts_CC[index, index] / n), before, confused))
     return sorted(rows, key=lambda row: (-(row.gain or 0), -row.accuracy, row.name))
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from cocon.pretrainings import PAIRS, TERMS
 from cocon.report.charts import HUGE, Scale, Series, has_points, line_chart
-from cocon.report.inputs import Inputs, Section, order_pretrainings, read_lines, reason
+from cocon.report.inputs import Inputs, PageSection, order_pretrainings, read_lines, reason
 
 _TITLES: dict[str, tuple[str, Scale, str]] = {
     **{name: (term.title, "number", term.note) for name, term in TERMS.items() if term.of != PAIRS},
@@ -47,7 +47,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunCurves:
     """The charts of one log (or, for stage 1, of one log per view)."""
 
     name: str
@@ -58,14 +58,14 @@ class Run:
 
 
 @dataclass
-class Curves(Section):
+class CurvesSection(PageSection):
     """Stage 1, then every pretraining of stage 2."""
 
-    runs: list[Run] = field(default_factory=list)
+    runs: list[RunCurves] = field(default_factory=list)
 
 
 @dataclass
-class Log:
+class LossLog:
     """What ``cocon.training.log`` wrote: ``terms[term][(name, validation)]`` is a list of (epoch, value)."""
 
     terms: defaultdict[str, defaultdict[tuple[str, bool], list[tuple[float, float]]]] = field(
@@ -92,11 +92,11 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def section(inputs: Inputs) -> Curves:
+def section(inputs: Inputs) -> CurvesSection:
     """Find the logs of stage 1 and stage 2 and draw them."""
-    page = Curves("curves", "Curves of training", "Curves")
+    page = CurvesSection("curves", "Curves of training", "Curves")
     folder = inputs.pretrained
-    stage1 = Log()
+    stage1 = LossLog()
     for path in sorted((folder / "stage1").glob("*.log.jsonl")):
         try:
             stage1.read(path, view=path.name.removesuffix(".log.jsonl"))
@@ -112,7 +112,7 @@ def section(inputs: Inputs) -> Curves:
         page.missing.append(f"There is no stage-2 log ({folder}/<pretraining>/log.jsonl).")
     names = order_pretrainings(set(logs))
     for name in sorted(names, key=lambda name: name != inputs.pretraining):
-        log = Log()
+        log = LossLog()
         try:
             log.read(logs[name])
         except OSError as error:
@@ -126,7 +126,7 @@ def section(inputs: Inputs) -> Curves:
     return page
 
 
-def _run(inputs: Inputs, name: str, log: Log, *, first: bool) -> Run:
+def _run(inputs: Inputs, name: str, log: LossLog, *, first: bool) -> RunCurves:
     panels, epochs, dashed = [], 0, False
     for term, (title, scale, note) in _TITLES.items():
         lines = _lines(log.terms.get(term, {}), inputs.views)
@@ -135,7 +135,7 @@ def _run(inputs: Inputs, name: str, log: Log, *, first: bool) -> Run:
         panels.append(Panel(title, note, line_chart(lines, scale=scale)))
         epochs = max(epochs, *(int(x) for line in lines for x in line.x if math.isfinite(x)))
         dashed = dashed or any(line.dashed for line in lines)
-    return Run(name, epochs, panels, first, dashed)
+    return RunCurves(name, epochs, panels, first, dashed)
 
 
 def _lines(

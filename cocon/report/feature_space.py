@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from cocon.report.cosines import Cosines, compare, draw_cosines
-from cocon.report.inputs import ENSEMBLE, UNREADABLE, Inputs, Section, reason
+from cocon.report.inputs import ENSEMBLE, UNREADABLE, Inputs, PageSection, reason
 from cocon.report.maps import collapsed, colours, draw_map, embed
 
 #: at most so many test videos: t-SNE of 2,000 takes about 10 s per view, pairs grow with the square
@@ -18,7 +18,7 @@ _VIDEOS = 2000
 
 
 @dataclass(frozen=True)
-class View:
+class ViewMap:
     """One view (or all together): its map and its cosines, of the baseline where there is one."""
 
     name: str
@@ -29,21 +29,21 @@ class View:
 
 
 @dataclass
-class FeatureSpace(Section):
+class FeatureSpaceSection(PageSection):
     """A map and a histogram per view; ``legend`` is (class, style)."""
 
     pretraining: str = ""
     compared_with: str = ""
-    views: list[View] = field(default_factory=list)
+    views: list[ViewMap] = field(default_factory=list)
     legend: list[tuple[str, str]] = field(default_factory=list)
     classes: int = 0
     shown: int = 0
     total: int = 0
 
 
-def section(inputs: Inputs) -> FeatureSpace:
+def section(inputs: Inputs) -> FeatureSpaceSection:
     """Embed and compare the test videos of the first split that all views have features of."""
-    page = FeatureSpace("space", "Feature space", "Feature space", pretraining=inputs.pretraining)
+    page = FeatureSpaceSection("space", "Feature space", "Feature space", pretraining=inputs.pretraining)
     views, page.missing = inputs.views_with_features(inputs.pretraining)
     if not views:
         return page
@@ -68,7 +68,7 @@ def section(inputs: Inputs) -> FeatureSpace:
         style = "view-all" if name == ENSEMBLE else f"view-{name}"
         rows: list[tuple[str, Cosines]] = [(page.compared_with, untrained)] if untrained else []
         page.views.append(
-            View(
+            ViewMap(
                 name,
                 draw_map(embed(x_ND), labels_N, names, styles, f"t-SNE of {name}"),
                 draw_cosines([*rows, (inputs.pretraining, after)], style, f"Cosines of {name}"),

@@ -16,13 +16,13 @@ from cocon.evaluation.published import SOURCES, Published, published
 from cocon.evaluation.summary import listed_splits, seen_sentence
 from cocon.pretrainings import PRETRAININGS, RANDOM
 from cocon.protocols import PROTOCOLS
-from cocon.report.inputs import ENSEMBLE, Inputs, Section, order_pretrainings
+from cocon.report.inputs import ENSEMBLE, Inputs, PageSection, order_pretrainings
 from cocon.report.interval_plot import Dot, interval_plot
 from cocon.report.marks import MARKERS, mark_of
 
 
 @dataclass(frozen=True)
-class Cell:
+class AccuracyCell:
     """One accuracy: mean over splits and seeds, with the half-width of its 95 % interval.
 
     ``sd`` is the standard deviation over the splits, of a sample; None for one split.
@@ -49,14 +49,14 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
+class ProtocolTable:
     """Accuracies of one protocol: ``cells[pretraining][view]``, and the best pretraining of each view."""
 
     protocol: str
     title: str
     pretrainings: list[str]
     views: list[str]
-    cells: dict[str, dict[str, Cell]]
+    cells: dict[str, dict[str, AccuracyCell]]
     best: dict[str, str]
     chance: float
     plot: Markup
@@ -72,20 +72,20 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Figure:
+class KeyFigure:
     """A number in large type with what it means."""
 
     label: str
-    cell: Cell
+    cell: AccuracyCell
     note: str
 
 
 @dataclass
-class Headline(Section):
+class HeadlineSection(PageSection):
     """Tables, the figures above them, and the rows they were made from."""
 
-    figures: list[Figure] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
+    figures: list[KeyFigure] = field(default_factory=list)
+    tables: list[ProtocolTable] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     ranks: list[str] = field(default_factory=list)
     legend: list[tuple[str, str, str, str]] = field(default_factory=list)
@@ -96,9 +96,9 @@ class Headline(Section):
     sources: list[str] = field(default_factory=list)
 
 
-def section(inputs: Inputs) -> Headline:
+def section(inputs: Inputs) -> HeadlineSection:
     """Make the section from the rows of ``summary.json``."""
-    page = Headline("headline", "Accuracy", "Accuracy")
+    page = HeadlineSection("headline", "Accuracy", "Accuracy")
     if "summary" in inputs.missing:
         page.missing.append(inputs.missing["summary"])
     if not inputs.rows:
@@ -132,12 +132,12 @@ def _title(name: str) -> str:
     return f"{known.title}: {known.description}" if known else ""
 
 
-def mean_cell(rows: list[dict[str, Any]]) -> Cell:
+def mean_cell(rows: list[dict[str, Any]]) -> AccuracyCell:
     """Mean over splits and seeds; the intervals are combined as if these were independent."""
     widths = [(row["ci95"][1] - row["ci95"][0]) / 2 for row in rows if row.get("ci95")]
     ranks = sorted({int(key[1:]) for row in rows for key in row if is_rank(key)})
     recall = [(k, [row[f"r{k}"] for row in rows if f"r{k}" in row]) for k in ranks]
-    return Cell(
+    return AccuracyCell(
         value=sum(row["top1"] for row in rows) / len(rows),
         half_width=sum(width**2 for width in widths) ** 0.5 / max(1, len(widths)),
         n=sum(int(row.get("n", 0)) for row in rows),
@@ -156,7 +156,7 @@ def _sd_over_splits(rows: list[dict[str, Any]]) -> float | None:
     return stdev(map(mean, by_split.values())) if len(by_split) > 1 else None
 
 
-def _table(inputs: Inputs, protocol: str) -> Table:
+def _table(inputs: Inputs, protocol: str) -> ProtocolTable:
     groups: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in inputs.rows:
         if row["protocol"] == protocol:
@@ -176,14 +176,14 @@ def _table(inputs: Inputs, protocol: str) -> Table:
     flat = [cell for row in cells.values() for cell in row.values()]
     chance = sum(cell.chance for cell in flat) / len(flat)
     title = PROTOCOLS[protocol].title if protocol in PROTOCOLS else protocol
-    return Table(
+    return ProtocolTable(
         protocol, title, pretrainings, views, cells, best, chance,
         _plot(pretrainings, views, cells, chance),
     )  # fmt: skip
 
 
 def _plot(
-    pretrainings: Iterable[str], views: list[str], cells: dict[str, dict[str, Cell]], chance: float
+    pretrainings: Iterable[str], views: list[str], cells: dict[str, dict[str, AccuracyCell]], chance: float
 ) -> Markup:
     dots = [
         Dot(view, f"{name}, {view}", mark_of(name)[0], cell.value, cell.low, cell.high)
@@ -193,7 +193,7 @@ def _plot(
     return interval_plot(dots, views, MARKERS, chance)
 
 
-def _figures(inputs: Inputs, tables: list[Table]) -> list[Figure]:
+def _figures(inputs: Inputs, tables: list[ProtocolTable]) -> list[KeyFigure]:
     """The best ensemble (or view), rgb alone, and retrieval; each against random initialisation."""
     figures = []
     wanted = [("linear", ENSEMBLE), ("linear", "rgb"), ("finetune", ENSEMBLE), ("retrieval", ENSEMBLE)]
@@ -207,18 +207,18 @@ def _figures(inputs: Inputs, tables: list[Table]) -> list[Figure]:
             continue
         name = "all views together" if view == ENSEMBLE else f"{view} alone"
         title = f"{table.title}, {name}"
-        figures.append(Figure(title, cells[view], _against(table, inputs.pretraining, view)))
+        figures.append(KeyFigure(title, cells[view], _against(table, inputs.pretraining, view)))
     if not figures:
         table = tables[0]
         name, view, cell = max(
             ((name, view, cell) for name, row in table.cells.items() for view, cell in row.items()),
             key=lambda entry: entry[2].value,
         )
-        figures.append(Figure(f"{table.title}, {view}, {name}", cell, _against(table, name, view)))
+        figures.append(KeyFigure(f"{table.title}, {view}, {name}", cell, _against(table, name, view)))
     return figures
 
 
-def _against(table: Table, pretraining: str, view: str) -> str:
+def _against(table: ProtocolTable, pretraining: str, view: str) -> str:
     note = f"chance {100 * table.chance:.3g} %"
     untrained = table.cells.get(RANDOM, {}).get(view)
     if untrained and pretraining != RANDOM:

@@ -34,7 +34,7 @@ UNREADABLE = (
 
 
 @dataclass
-class Section:
+class PageSection:
     """A part of the page: ``key`` names its template, ``missing`` says what could not be shown and why.
 
     ``short`` is the title in the list of sections.

@@ -22,7 +22,7 @@ _MEASURE, _CHANCE = "neighbours/", "chance"
 
 
 @dataclass
-class Log:
+class NeighbourLog:
     """A log of a training.
 
     Attributes:
@@ -61,7 +61,7 @@ class Curve:
     runs: int
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: Path) -> NeighbourLog:
     """Read ``<pretraining>/log.jsonl``, or ``stage1/<view>.log.jsonl``.
 
     Raises:
@@ -74,7 +74,7 @@ def read_log(path: Path) -> Log:
             f"{path} is not the log of a pretraining by its name",
             f"give <pretraining>/log.jsonl, or {STAGE1}/<view>.log.jsonl",
         )
-    log = Log(path, name)
+    log = NeighbourLog(path, name)
     hint = "give the log of a pretraining that is done"
     with reading(path, "log of a pretraining", DatasetError, missing=hint, damaged=hint):
         rows = list(read_lines(path))
@@ -91,7 +91,7 @@ def read_log(path: Path) -> Log:
     return log
 
 
-def curves_of(logs: Sequence[Log]) -> list[Curve]:
+def curves_of(logs: Sequence[NeighbourLog]) -> list[Curve]:
     """Means over the runs of every pretraining, in the order of the table of pretrainings.
 
     A run's curve begins after the steps of the stage 1 that it goes on from. Runs are put together epoch by
@@ -116,7 +116,7 @@ def curves_of(logs: Sequence[Log]) -> list[Curve]:
     ]
 
 
-def _steps_before(log: Log, view: str, stage1: Mapping[Path, int]) -> int:
+def _steps_before(log: NeighbourLog, view: str, stage1: Mapping[Path, int]) -> int:
     if log.pretraining not in PRESETS or start_of(log.pretraining) != STAGE1:
         return 0
     path = log.path.parent.parent / STAGE1 / f"{view}.log.jsonl"

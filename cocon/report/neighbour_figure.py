@@ -16,7 +16,7 @@ from cocon.pretrainings import STAGE1
 from cocon.report.charts import HEIGHT, WIDTH, Axes, Series, plot
 from cocon.report.inputs import order_pretrainings
 from cocon.report.marks import colour_of, mark_of
-from cocon.report.neighbour_curves import Curve, Log, curves_of, read_log
+from cocon.report.neighbour_curves import Curve, NeighbourLog, curves_of, read_log
 from cocon.report.style import light_colours
 from cocon.terminal import printable
 
@@ -39,7 +39,7 @@ def write_figure(path: Path, logs: Iterable[Path]) -> list[Curve]:
     return curves
 
 
-def figure(curves: Sequence[Curve], logs: Sequence[Log]) -> Markup:
+def figure(curves: Sequence[Curve], logs: Sequence[NeighbourLog]) -> Markup:
     """A panel for each view with a line for each pretraining, all over the same axes.
 
     Args:
@@ -75,7 +75,7 @@ def figure(curves: Sequence[Curve], logs: Sequence[Log]) -> Markup:
     ).format(width, height, _TITLE, Markup(_style(curves)), Markup("\n").join(parts))
 
 
-def unmeasured(logs: Sequence[Log]) -> list[str]:
+def unmeasured(logs: Sequence[NeighbourLog]) -> list[str]:
     """A line on the pretrainings whose logs, or some of them, have no such measurement; or nothing.
 
     The logs of stage 1 are there for its steps, and need none.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cocon.report.inputs import ENSEMBLE, UNREADABLE, Inputs, Section, reason
+from cocon.report.inputs import ENSEMBLE, UNREADABLE, Inputs, PageSection, reason
 from cocon.report.pictures import fit, grey_to_rgb, jpeg_uri, shown_by
 from cocon.report.sheets import spaced
 
@@ -35,7 +35,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class View:
+class ViewQueries:
     """The queries of one view; ``precision`` is the share of right neighbours over all queries."""
 
     name: str
@@ -46,17 +46,17 @@ class View:
 
 
 @dataclass
-class Neighbours(Section):
+class NeighboursSection(PageSection):
     """One list of queries per view; every thumbnail is stored once."""
 
     pretraining: str = ""
-    views: list[View] = field(default_factory=list)
+    views: list[ViewQueries] = field(default_factory=list)
     thumbnails: list[str] = field(default_factory=list)
 
 
-def section(inputs: Inputs) -> Neighbours:
+def section(inputs: Inputs) -> NeighboursSection:
     """The same queries, one per class and evenly chosen, in every view and in the ensemble."""
-    page = Neighbours("neighbours", "Nearest neighbours", "Neighbours", pretraining=inputs.pretraining)
+    page = NeighboursSection("neighbours", "Nearest neighbours", "Neighbours", pretraining=inputs.pretraining)
     thumbnails = Thumbnails(inputs)
     for name in inputs.views_and_ensemble:
         try:
@@ -99,7 +99,7 @@ class Thumbnails:
         return len(self.uris) - 1
 
 
-def _view(name: str, split: str, scores: dict[str, np.ndarray], thumbnails: Thumbnails) -> View:
+def _view(name: str, split: str, scores: dict[str, np.ndarray], thumbnails: Thumbnails) -> ViewQueries:
     classes, labels_N = [str(c) for c in scores["classes"]], scores["labels"]
     gallery_labels_M, neighbours_NK = scores["gallery_labels"], scores["neighbours"][:, :_NEIGHBOURS]
     right_NK = gallery_labels_M[neighbours_NK] == labels_N[:, None]
@@ -116,7 +116,7 @@ def _view(name: str, split: str, scores: dict[str, np.ndarray], thumbnails: Thum
         ]  # fmt: skip
         query = str(scores["ids"][row])
         queries.append(Query(Picture(query, classes[labels_N[row]], thumbnails.place(query)), near))
-    return View(name, split, queries, float(right_NK.mean()), len(labels_N))
+    return ViewQueries(name, split, queries, float(right_NK.mean()), len(labels_N))
 
 
 def choose_queries(ids: list[str], labels: list[str], count: int = _QUERIES) -> list[int]:

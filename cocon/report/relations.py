@@ -13,7 +13,7 @@ from cocon.evaluation.features import Features
 from cocon.evaluation.published import AGREEING_CLASSES
 from cocon.evaluation.relations import ClassRelations, relate
 from cocon.report.dendrogram import draw_tree
-from cocon.report.inputs import UNREADABLE, Inputs, Section, order_pretrainings, reason
+from cocon.report.inputs import UNREADABLE, Inputs, PageSection, order_pretrainings, reason
 from cocon.views import VIEWS
 
 
@@ -28,7 +28,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class ClassRow:
+class ClassNeighbours:
     """A class; ``nearest[view]`` are (class, whether all views have it), best first."""
 
     name: str
@@ -37,7 +37,7 @@ class ClassRow:
 
 
 @dataclass
-class Relations(Section):
+class RelationsSection(PageSection):
     """Agreement of every encoder, and the nearest classes of the one that is shown."""
 
     pretraining: str = ""
@@ -47,13 +47,13 @@ class Relations(Section):
     classes: int = 0
     chance: float = 0.0
     agreements: list[Agreement] = field(default_factory=list)
-    rows: list[ClassRow] = field(default_factory=list)
+    rows: list[ClassNeighbours] = field(default_factory=list)
     tree: Markup | None = None
 
 
-def section(inputs: Inputs) -> Relations:
+def section(inputs: Inputs) -> RelationsSection:
     """Relate the classes of the test videos by every encoder whose features there are."""
-    page = Relations("relations", "Classes that are alike", "Classes", pretraining=inputs.pretraining)
+    page = RelationsSection("relations", "Classes that are alike", "Classes", pretraining=inputs.pretraining)
     settings = inputs.settings.recipe.evaluation.relations
     page.neighbours, page.wanted = settings.neighbours, settings.shared
     page.views, page.missing = inputs.views_with_features(inputs.pretraining)
@@ -99,7 +99,7 @@ def as_published(inputs: Inputs) -> bool:
     )
 
 
-def _rows(found: ClassRelations) -> list[ClassRow]:
+def _rows(found: ClassRelations) -> list[ClassNeighbours]:
     rows = []
     for number, name in enumerate(found.classes):
         common = set.intersection(*(set(nearest_CK[number]) for nearest_CK in found.nearest.values()))
@@ -107,7 +107,7 @@ def _rows(found: ClassRelations) -> list[ClassRow]:
             view: [(found.classes[other], other in common) for other in nearest_CK[number]]
             for view, nearest_CK in found.nearest.items()
         }
-        rows.append(ClassRow(name, int(found.shared[number]), nearest))
+        rows.append(ClassNeighbours(name, int(found.shared[number]), nearest))
     return sorted(rows, key=lambda row: (-row.shared, row.name))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cocon.pretrainings import PRETRAININGS
-from cocon.report.inputs import ENSEMBLE, Inputs, Section
+from cocon.report.inputs import ENSEMBLE, Inputs, PageSection
 from cocon.views import VIEWS
 
 _EVALUATED = "|".join([*VIEWS, ENSEMBLE])
@@ -19,7 +19,7 @@ _EVALUATION = re.compile(rf"(.+?)_(?:{'|'.join(PRETRAININGS)})(?:_(?:{_EVALUATED
 
 
 @dataclass(frozen=True)
-class Job:
+class JobCost:
     """One benchmark file: of which stage, how long, how much memory at most (MiB)."""
 
     stage: str
@@ -28,7 +28,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageCost:
     """All jobs of one stage."""
 
     name: str
@@ -49,10 +49,10 @@ class Storage:
 
 
 @dataclass
-class Resources(Section):
+class ResourcesSection(PageSection):
     """Stages by total time, and storage."""
 
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[StageCost] = field(default_factory=list)
     storage: list[Storage] = field(default_factory=list)
 
     @property
@@ -66,19 +66,19 @@ class Resources(Section):
         return sum(entry.size for entry in self.storage)
 
 
-def section(inputs: Inputs) -> Resources:
+def section(inputs: Inputs) -> ResourcesSection:
     """Sum the benchmark files by stage, and the files of the results folder by kind."""
-    page = Resources("resources", "Time and storage", "Time")
+    page = ResourcesSection("resources", "Time and storage", "Time")
     folder = inputs.results / "benchmarks"
     jobs = all_benchmarks(inputs.results)
     if not jobs:
         page.missing.append(f"There are no benchmark files in {folder}, so times are not known.")
-    by_stage: defaultdict[str, list[Job]] = defaultdict(list)
+    by_stage: defaultdict[str, list[JobCost]] = defaultdict(list)
     for job in jobs:
         by_stage[job.stage].append(job)
     page.stages = sorted(
         (
-            Stage(
+            StageCost(
                 name, len(jobs), sum(job.seconds for job in jobs), max(job.seconds for job in jobs),
                 max(job.memory for job in jobs),
             )
@@ -97,12 +97,12 @@ def folders(results: Path) -> list[Path]:
     return [results, *sorted(results.glob("split*"))]
 
 
-def all_benchmarks(results: Path) -> list[Job]:
+def all_benchmarks(results: Path) -> list[JobCost]:
     """The benchmark files of a data set."""
     return [job for folder in folders(results) for job in read_benchmarks(folder / "benchmarks")]
 
 
-def read_benchmarks(folder: Path) -> list[Job]:
+def read_benchmarks(folder: Path) -> list[JobCost]:
     """Read all ``.tsv`` files below ``folder``; repeats of a job are averaged.
 
     Snakemake writes ``-`` or ``NA`` where a job was too short to be measured; that counts as 0.
@@ -118,7 +118,7 @@ def read_benchmarks(folder: Path) -> list[Job]:
         seconds = [_number(row.get("s")) for row in rows]
         if seconds:
             memory = max(_number(row.get("max_rss")) for row in rows)
-            jobs.append(Job(stage_of(parts), sum(seconds) / len(seconds), memory))
+            jobs.append(JobCost(stage_of(parts), sum(seconds) / len(seconds), memory))
     return jobs
 
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from cocon.config.schema import Clip, Network, Recipe
 from cocon.datasets.manifest import in_order
 from cocon.loading import parse_object
-from cocon.report.inputs import UNREADABLE, Inputs, Section, order_pretrainings
+from cocon.report.inputs import UNREADABLE, Inputs, PageSection, order_pretrainings
 from cocon.report.resources import all_benchmarks
 from cocon.report.settings import differences
 from cocon.report.wording import duration
@@ -30,7 +30,7 @@ _PACKAGES = ("torch", "numpy", "opencv-contrib-python-headless", "av", "h5py", "
 
 
 @dataclass
-class Setup(Section):
+class SetupSection(PageSection):
     """Groups of (name, value) facts, and the splits and views as small tables."""
 
     facts: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
@@ -41,9 +41,9 @@ class Setup(Section):
     changes: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-def section(inputs: Inputs) -> Setup:
+def section(inputs: Inputs) -> SetupSection:
     """Collect the facts from the manifest, the shards, the checkpoints and this machine."""
-    page = Setup("setup", "What ran", "What ran")
+    page = SetupSection("setup", "What ran", "What ran")
     if "manifest" in inputs.missing:
         page.missing.append(inputs.missing["manifest"])
     page.missing += [text for key, text in inputs.missing.items() if key.startswith("shards/")]

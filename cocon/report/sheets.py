@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cocon.report.flow_colour import colour_of_flow, pixels_of_stored, wheel_picture
-from cocon.report.inputs import UNREADABLE, Inputs, Section, reason
+from cocon.report.inputs import UNREADABLE, Inputs, PageSection, reason
 from cocon.report.pictures import draw_skeleton, fit, grey_to_rgb, jpeg_uri, numbers_of_persons, png_uri
 from cocon.views import PHOTOGRAPH, VIEWS
 
@@ -36,7 +36,7 @@ class Sheet:
 
 
 @dataclass
-class Sheets(Section):
+class SheetsSection(PageSection):
     """A few videos, and the legend of the flow colours."""
 
     sheets: list[Sheet] = field(default_factory=list)
@@ -48,9 +48,9 @@ class Sheets(Section):
         return [view for view in self.views if VIEWS[view].content == content]
 
 
-def section(inputs: Inputs) -> Sheets:
+def section(inputs: Inputs) -> SheetsSection:
     """Draw one video of each of the first classes, evenly chosen, from the test videos where known."""
-    page = Sheets("sheets", "What the extractors saw", "Views")
+    page = SheetsSection("sheets", "What the extractors saw", "Views")
     page.views = [view for view in inputs.views if view in inputs.shards]
     if not page.views:
         page.missing.append("There are no shards, so there is nothing to show.")

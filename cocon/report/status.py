@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cocon.report.inputs import Inputs, Section
+from cocon.report.inputs import Inputs, PageSection
 
 _SHOWN = 2000
 
@@ -21,7 +21,7 @@ class Trouble:
 
 
 @dataclass
-class Status(Section):
+class StatusSection(PageSection):
     """Counts per view, and the rows that are not ok (at most 2,000 of them)."""
 
     counts: list[tuple[str, int, int, int]] = field(default_factory=list)
@@ -30,9 +30,9 @@ class Status(Section):
     unextracted: list[tuple[str, int]] = field(default_factory=list)
 
 
-def section(inputs: Inputs) -> Status:
+def section(inputs: Inputs) -> StatusSection:
     """Read the status rows of all shards; also count manifest videos that no shard has."""
-    page = Status("status", "Videos that are not ok", "Videos")
+    page = StatusSection("status", "Videos that are not ok", "Videos")
     if not inputs.tables:
         page.missing.append("There are no shards, so the state of the videos is not known.")
     for view in inputs.views:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cocon.errors import DatasetError
 from cocon.loading import number, read_object, reading
-from cocon.report.inputs import UNREADABLE, Inputs, Section, reason
+from cocon.report.inputs import UNREADABLE, Inputs, PageSection, reason
 
 #: what ``view-extractors score`` measured on the shards of this run
 SCORES = "scores.json"
@@ -48,7 +48,7 @@ class Row:
 
 
 @dataclass
-class Table:
+class BackendTable:
     """One view: what is measured, who measured how much, and the backends that did not run."""
 
     view: str
@@ -63,15 +63,15 @@ class Table:
 
 
 @dataclass
-class Truth(Section):
+class TruthSection(PageSection):
     """A table per view."""
 
-    tables: list[Table] = field(default_factory=list)
+    tables: list[BackendTable] = field(default_factory=list)
 
 
-def section(inputs: Inputs) -> Truth | None:
+def section(inputs: Inputs) -> TruthSection | None:
     """Read the two files of figures; None where neither exists, as for every data set but the demo."""
-    page = Truth("truth", "Views against the truth", "Truth")
+    page = TruthSection("truth", "Views against the truth", "Truth")
     found: dict[str, Any] = {}
     for name in (SCORES, BACKENDS):
         path = inputs.results / name
@@ -94,9 +94,9 @@ def section(inputs: Inputs) -> Truth | None:
     return page
 
 
-def _table(view: str, scores: Mapping[str, Any], backends: list[dict[str, Any]]) -> Table:
+def _table(view: str, scores: Mapping[str, Any], backends: list[dict[str, Any]]) -> BackendTable:
     measures = _MEASURES.get(view, {})
-    table = Table(view, tuple(measures.values()))
+    table = BackendTable(view, tuple(measures.values()))
     if view in scores and measures:
         figures = scores[view]
         table.rows.append(Row(THIS_RUN, tuple(number(figures[key]) for key in measures)))
@@ -113,10 +113,10 @@ def _table(view: str, scores: Mapping[str, Any], backends: list[dict[str, Any]])
     return table
 
 
-def _of_several(view: str, backends: list[dict[str, Any]]) -> Table:
+def _of_several(view: str, backends: list[dict[str, Any]]) -> BackendTable:
     """The backends on videos with several persons in a frame, where they were compared on such."""
     measures = _MEASURES_OF_SEVERAL.get(view, {})
-    table = Table(f"{view}, two persons in a frame", tuple(measures.values()))
+    table = BackendTable(f"{view}, two persons in a frame", tuple(measures.values()))
     for entry in backends:
         if entry["view"] == view and measures and (figures := entry.get("several")):
             table.rows.append(Row(str(entry["backend"]), tuple(number(figures[key]) for key in measures)))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cocon.shards.source import Source
+from cocon.shards.file_state import FileState
 
 FORMAT = "cocon-shard"
 VERSION = 3
@@ -56,9 +56,9 @@ class VideoInfo:
         return self.frames > 0
 
     @property
-    def source(self) -> Source:
+    def source(self) -> FileState:
         """The file that the frames were made from, as far as it is known."""
-        return Source(self.source_bytes, self.source_modified, self.source_sha256)
+        return FileState(self.source_bytes, self.source_modified, self.source_sha256)
 
 
 def columns(version: int) -> list[Field[Any]]:

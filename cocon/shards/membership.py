@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from cocon.errors import ShardError
+from cocon.shards.file_state import FileState
 from cocon.shards.reader import ShardSet
-from cocon.shards.source import Source
 
 
 class Listed(Protocol):
@@ -19,7 +19,7 @@ class Listed(Protocol):
         """Of the video."""
 
     @property
-    def source(self) -> Source:
+    def source(self) -> FileState:
         """The file that is meant, as far as the list says it."""
 
 

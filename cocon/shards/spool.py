@@ -13,8 +13,8 @@ import numpy as np
 
 from cocon.files import sync_folder
 from cocon.shards.codecs import is_of
+from cocon.shards.file_state import FileState
 from cocon.shards.format import KEYPOINT_SHAPE, Codec, Status, VideoInfo
-from cocon.shards.source import Source
 
 _INDEX = np.dtype([("length", "<i8"), ("checksum", "<u8")])
 
@@ -37,7 +37,7 @@ class VideoSpool:
     """
 
     def __init__(
-        self, video_id: str, path: Path, codec: Codec, source: Source, keep: Callable[[VideoInfo], None]
+        self, video_id: str, path: Path, codec: Codec, source: FileState, keep: Callable[[VideoInfo], None]
     ) -> None:
         self._id, self._path, self._codec, self._source, self._keep = video_id, path, codec, source, keep
         self._part = path.with_name(f"{path.name}.part")

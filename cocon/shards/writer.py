@@ -18,10 +18,10 @@ import numpy as np
 from cocon.errors import CoConError, ShardError
 from cocon.files import atomic_path, file_lock, fingerprint, no_room, read_json, write_json
 from cocon.shards.assemble import copy_frames, seal, write_tables
+from cocon.shards.file_state import UNKNOWN, FileState
 from cocon.shards.format import VERSION, Codec, VideoInfo, VideoRecord
 from cocon.shards.parameters import essential
 from cocon.shards.reader import Shard
-from cocon.shards.source import UNKNOWN, Source
 from cocon.shards.spool import VideoSpool, read_index
 from cocon.shards.verify import verify
 
@@ -58,7 +58,7 @@ class ShardWriter:
         video_ids: Sequence[str],
         parameters: dict[str, Any],
         codec: Codec,
-        sources: Mapping[str, Source] | None = None,
+        sources: Mapping[str, FileState] | None = None,
         remember: bool = False,
     ) -> None:
         repeated = [video_id for video_id, count in Counter(video_ids).items() if count > 1]

@@ -18,7 +18,7 @@ from cocon.data.clips import ClipDataset, Clips
 from cocon.data.loader import check_shared_memory
 from cocon.data.network_input import to_network_input
 from cocon.distributed import alone
-from cocon.losses.clips import ClipQueue
+from cocon.losses.clip_vectors import ClipQueue
 from cocon.losses.cocon import CoConLoss
 from cocon.models.network import ViewNetwork
 from cocon.pretrainings import PRESETS

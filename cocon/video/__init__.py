@@ -5,12 +5,20 @@ What becomes of which odd file, and why, stands in ``docs/decoding.md``.
 
 from cocon.video.decoder import (
     MAX_PIXELS,
-    Video,
     VideoError,
     VideoMissingError,
+    VideoReader,
     check_file,
     decode,
     open_video,
 )
 
-__all__ = ["MAX_PIXELS", "Video", "VideoError", "VideoMissingError", "check_file", "decode", "open_video"]
+__all__ = [
+    "MAX_PIXELS",
+    "VideoError",
+    "VideoMissingError",
+    "VideoReader",
+    "check_file",
+    "decode",
+    "open_video",
+]

@@ -41,7 +41,7 @@ class VideoMissingError(VideoError):
 
 
 @dataclass
-class Video:
+class VideoReader:
     """An open video: iterate over it once to get its frames.
 
     Frames are RGB ``uint8`` of shape ``(height, width, 3)``, in order of presentation, upright (the quarter
@@ -219,7 +219,7 @@ class Video:
 
 
 @contextlib.contextmanager
-def open_video(path: Path) -> Iterator[Video]:
+def open_video(path: Path) -> Iterator[VideoReader]:
     """Open the first video stream of ``path`` that is not a cover picture.
 
     FFmpeg gets an open file, never the name: a name such as ``a:b`` is not taken for a protocol, and
@@ -247,11 +247,11 @@ def open_video(path: Path) -> Iterator[Video]:
         stream.thread_type = "NONE"
         rate = stream.average_rate or stream.guessed_rate or 0
         declared = Declared.of(container, stream, float(rate), head)
-        yield Video(Path(path), float(rate), container, stream, declared)
+        yield VideoReader(Path(path), float(rate), container, stream, declared)
 
 
 def decode(path: Path) -> Iterator[np.ndarray]:
-    """The RGB frames of ``path``, see :class:`Video`."""
+    """The RGB frames of ``path``, see :class:`VideoReader`."""
     with open_video(path) as video:
         yield from video
 

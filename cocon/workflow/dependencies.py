@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from cocon.backends import backend_named
-from cocon.config.layers import merged
+from cocon.config.config_files import merged
 from cocon.config.schema import (
     Evaluation,
     Finetune,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from cocon.config.layers import stacked
+from cocon.config.config_files import stacked
 from cocon.config.load import dump_settings, load_config, parse_settings
 from cocon.config.schema import Config, Evaluation, Extraction, FirstStage, FlowExtraction, Recipe, Stage
 from cocon.errors import ConfigError

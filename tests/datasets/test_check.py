@@ -15,8 +15,8 @@ from cocon.cli import main
 from cocon.config.schema import Hmdb51Dataset, Ucf101Dataset
 from cocon.datasets.findings import against_official, find
 from cocon.datasets.manifest import Facts, Video
-from cocon.datasets.probe import probe, probe_all
 from cocon.datasets.registry import list_videos, source
+from cocon.datasets.video_facts import facts_of, facts_of_all
 
 TABLE = """\
 video,label,split
@@ -190,7 +190,9 @@ def test_a_second_check_reads_only_what_changed(folder: Path, monkeypatch: pytes
     before = rows(folder)
     write_video(folder / "v" / "run" / "d.mp4", 12, 99)
     read = []
-    monkeypatch.setattr("cocon.datasets.probe.probe", lambda path: read.append(path) or probe(path))
+    monkeypatch.setattr(
+        "cocon.datasets.video_facts.facts_of", lambda path: read.append(path) or facts_of(path)
+    )
     assert main(["data", "check", "mine"]) == 0
     assert read == [Path("v/run/d.mp4")]
     after = rows(folder)
@@ -206,18 +208,18 @@ def test_without_decoding_only_the_folder_is_looked_at(folder: Path) -> None:
 
 def test_several_processes_find_the_same(folder: Path) -> None:
     videos = [Video(path.name, path, "", "", {}) for path in sorted((folder / "v").rglob("*.mp4"))]
-    one, two = (dict(probe_all(videos, folder / f"m{n}", n)) for n in (1, 2))
+    one, two = (dict(facts_of_all(videos, folder / f"m{n}", n)) for n in (1, 2))
     assert one == two
     assert len(one) == 5
 
 
 def test_the_last_line_of_a_killed_check_is_forgotten(folder: Path) -> None:
     videos = [Video("a", folder / "v" / "walk" / "a.mp4", "", "", {})]
-    expected = dict(probe_all(videos, folder / "memory"))
+    expected = dict(facts_of_all(videos, folder / "memory"))
     line = (folder / "memory").read_text()
     (folder / "memory").write_text(line[: len(line) // 2])
-    assert dict(probe_all(videos, folder / "memory")) == expected
-    assert dict(probe_all(videos, folder / "memory")) == expected
+    assert dict(facts_of_all(videos, folder / "memory")) == expected
+    assert dict(facts_of_all(videos, folder / "memory")) == expected
 
 
 def test_real_clips_decode(shared_data: Path) -> None:
@@ -225,7 +227,7 @@ def test_real_clips_decode(shared_data: Path) -> None:
     clips = sorted((shared_data / "clips").rglob("*.avi"))
     assert len(clips) >= 9
     for clip in clips:
-        facts = probe(clip)
+        facts = facts_of(clip)
         assert facts.status == "ok", clip
         assert facts.frames > 30
         assert 24 <= facts.fps <= 31

@@ -7,8 +7,8 @@ import pytest
 from cocon.config.schema import FolderDataset
 from cocon.datasets.availability import advice
 from cocon.datasets.checks import check_files, without_file
-from cocon.datasets.probe import glance
 from cocon.datasets.registry import check_labels, list_videos
+from cocon.datasets.video_facts import glance
 from cocon.errors import DatasetError
 
 GOOD = """\

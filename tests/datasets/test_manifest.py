@@ -9,7 +9,7 @@ from cocon.cli import main
 from cocon.datasets.manifest import Facts, Video, read_manifest, videos_of, write_manifest
 from cocon.errors import DatasetError
 from cocon.files import read_csv
-from cocon.shards.source import UNKNOWN, Source
+from cocon.shards.file_state import UNKNOWN, FileState
 
 VIDEOS = [
     Video("a/x", Path("v/a/x.mp4"), "a", "g1", {"1": "train", "2": "test"}),
@@ -32,7 +32,7 @@ def test_facts_stand_beside_the_videos_and_are_not_needed(tmp_path: Path) -> Non
     read = read_manifest(tmp_path / "m.csv")
     assert read == VIDEOS
     assert [video.source for video in read] == [
-        Source(1234, 1_700_000_000_123_456_789, "ab" * 32), UNKNOWN, UNKNOWN,
+        FileState(1234, 1_700_000_000_123_456_789, "ab" * 32), UNKNOWN, UNKNOWN,
     ]  # fmt: skip
 
 

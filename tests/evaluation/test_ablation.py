@@ -14,7 +14,7 @@ from cocon.evaluation.ablation import (
     AGREEMENT,
     COSINE,
     NEAR,
-    Ablation,
+    AblationResult,
     gather,
     read_ablation,
     write_ablation,
@@ -55,7 +55,7 @@ def relations(tmp_path: Path) -> list[Path]:
     return paths
 
 
-def cell(ablation: Ablation, measure: str, pretraining: str) -> tuple[float, float | None]:
+def cell(ablation: AblationResult, measure: str, pretraining: str) -> tuple[float, float | None]:
     (found,) = [c for c in ablation.cells if (c.measure, c.pretraining) == (measure, pretraining)]
     assert found.seeds == SEEDS[: len(found.seeds)]
     return found.mean, found.sd
@@ -192,7 +192,7 @@ def scored(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_ablation(folder: Path, *more: str) -> Ablation:
+def run_ablation(folder: Path, *more: str) -> AblationResult:
     names = "{random,cpc,cocon,cmc}/linear_split{1,2}.json"
     pattern = f"{folder}/seed{{0,1}}/{names}"
     output = ["--output", str(folder / "a.json"), "--csv", str(folder / "a.csv")]

@@ -332,7 +332,7 @@ def test_command_runs_and_explains(striped: Path, capsys: pytest.CaptureFixture[
     settings = '{"finetune": {"epochs": 1, "batch_size": 9}, "bootstrap": 10}'
     assert command("--view", "mask", "--split", "1", "--settings", settings) == 0
     assert read_json(striped / "x.json")["protocol"] == "finetune"
-    own = ["--preset", "finetune_memdpc", "--name", "mine"]
+    own = ["--protocol", "finetune_memdpc", "--name", "mine"]
     settings = '{"finetune_memdpc": {"epochs": 1, "batch_size": 9}, "bootstrap": 10}'
     assert command("--view", "mask", "--split", "1", "--settings", settings, *own) == 0
     assert read_json(striped / "x.json")["protocol"] == "mine"

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 
 from cocon.errors import DatasetError
 from cocon.evaluation.metrics import wilson_interval
-from cocon.evaluation.paired import Comparison, Hits, accuracy_interval, compare, hits_of
+from cocon.evaluation.paired import Hits, PairedDifference, accuracy_interval, compare, hits_of
 
 ALONE: dict[str, str] = {}
 
@@ -21,7 +21,7 @@ def hits(*seeds: Sequence[int], split: str = "1") -> Hits:
     return {split: {f"v{n}": np.array(column, bool) for n, column in enumerate(zip(*seeds, strict=True))}}
 
 
-def compared(mine: Hits, others: Hits, groups: dict[str, str] = ALONE, **more: int) -> Comparison:
+def compared(mine: Hits, others: Hits, groups: dict[str, str] = ALONE, **more: int) -> PairedDifference:
     return compare("random", mine, others, groups, seed=0, **more)
 
 

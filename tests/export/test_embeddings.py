@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cocon.errors import ConfigError
-from cocon.export.embeddings import Embeddings, Status, joined, write_embeddings
+from cocon.export.embeddings import Embeddings, VideoStatus, joined, write_embeddings
 
 ODD = "caf\udce9,\n1.mp4"  # a name that is no UTF-8
 
@@ -23,9 +23,9 @@ def embeddings() -> Embeddings:
         np.array([1.0, 2.25]),
         {"rgb": rng.normal(size=(2, 3)).astype(np.float32), "flow": np.eye(2, dtype=np.float32)},
         {
-            "a": Status("ok", ""),
-            "b": Status("skipped", "is empty"),
-            ODD: Status("repaired", "2 frames left out"),
+            "a": VideoStatus("ok", ""),
+            "b": VideoStatus("skipped", "is empty"),
+            ODD: VideoStatus("repaired", "2 frames left out"),
         },
     )
 
@@ -73,7 +73,7 @@ def test_joined_keeps_the_order(embeddings: Embeddings) -> None:
         np.zeros(1),
         np.ones(1),
         {"rgb": np.ones((1, 3), np.float32), "flow": np.ones((1, 2), np.float32)},
-        {"c": Status("ok", "")},
+        {"c": VideoStatus("ok", "")},
     )
     both = joined([embeddings, other])
     assert both.ids == ["a", ODD, "c"]

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cocon.config.schema import Loss
-from cocon.losses.clips import ClipQueue
+from cocon.losses.clip_vectors import ClipQueue
 from cocon.losses.coclr import coclr_loss, nearest_clips
 from cocon.losses.cocon import CoConLoss
 from tests.losses.test_nce import dot

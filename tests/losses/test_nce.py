@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cocon.config.schema import Loss
-from cocon.losses.clips import clip_features
+from cocon.losses.clip_vectors import clip_features
 from cocon.losses.cocon import CoConLoss
 from cocon.losses.nce import nce_loss
 

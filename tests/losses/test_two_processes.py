@@ -17,7 +17,7 @@ from torch import Tensor
 
 from cocon.config.schema import Loss
 from cocon.distributed import alone
-from cocon.losses.clips import ClipQueue
+from cocon.losses.clip_vectors import ClipQueue
 from cocon.losses.cocon import CoConLoss
 from cocon.pretrainings import PRESETS
 

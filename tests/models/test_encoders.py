@@ -9,7 +9,7 @@ import torch
 
 from cocon.config.schema import EncoderName, Network
 from cocon.encoders import ENCODERS, SHAPE
-from cocon.models.encoder import Encoder, build_encoder, encoder_class
+from cocon.models.encoder import EncoderNetwork, build_encoder, encoder_class
 from cocon.models.layers import StridedPointwise
 from cocon.models.network import ViewNetwork, build_network
 
@@ -143,7 +143,7 @@ def test_same_seed_same_encoder(name: str) -> None:
 def test_views_may_have_other_encoders() -> None:
     settings = Network(width=8, features=16, views={"rgb": {"encoder": "s3d"}, "mask": {"width": 4}})
     kinds = {view: build_network(view, settings).encoder for view in ("rgb", "flow", "mask")}
-    assert all(isinstance(encoder, Encoder) for encoder in kinds.values())
+    assert all(isinstance(encoder, EncoderNetwork) for encoder in kinds.values())
     assert [type(encoder).__name__ for encoder in kinds.values()] == ["S3d", "ResNet2d3d", "ResNet2d3d"]
     assert {encoder.features for encoder in kinds.values()} == {16}
 

@@ -38,8 +38,8 @@ PRESET = {
             '    "spread": Term(\n        "cocon.losses.spread:spread_term", "L_spread", "of both views", PAIRS, ("evenness",)\n    ),\n',
         ),
         (
-            "PRETRAININGS: dict[str, Pretraining] = {\n",
-            '    "even": Pretraining("Even", "CMC of even views", terms=("cmc", "spread"), start=RANDOM),\n',
+            "PRETRAININGS: dict[str, PretrainingMethod] = {\n",
+            '    "even": PretrainingMethod("Even", "CMC of even views", terms=("cmc", "spread"), start=RANDOM),\n',
         ),
     ],
     "cocon/config/schema/pretraining.py": [

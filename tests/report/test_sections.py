@@ -217,7 +217,7 @@ def test_what_chose_the_epoch_has_a_curve(tmp_path: Path) -> None:
 def test_a_log_is_sorted_by_term_view_and_validation(tmp_path: Path) -> None:
     line = {"epoch": 3, "cpc/rgb": 2.0, "validation/cpc/rgb": 2.5, "learning_rate": 1e-3, "data_seconds": 1.0}
     write_text(tmp_path / "log.jsonl", json.dumps(line) + '\n{"epoch": 4, "cpc/r')
-    log = curves.Log()
+    log = curves.LossLog()
     log.read(tmp_path / "log.jsonl", view="rgb")
     assert log.terms["cpc"] == {("rgb", False): [(3.0, 2.0)], ("rgb", True): [(3.0, 2.5)]}
     assert log.terms["learning_rate"] == {("rgb", False): [(3.0, 1e-3)]}
@@ -462,7 +462,7 @@ def test_splits_with_encoders_of_their_own_count_as_well(tmp_path: Path) -> None
 def test_a_job_too_short_to_measure_counts_as_nothing(tmp_path: Path) -> None:
     write_text(tmp_path / "index.tsv", "s\th:m:s\tmax_rss\n0.04\t0:00:00\t-\n0.06\t0:00:00\tNA\n")
     (job,) = resources.read_benchmarks(tmp_path)
-    assert job == resources.Job("index", pytest.approx(0.05), 0.0)
+    assert job == resources.JobCost("index", pytest.approx(0.05), 0.0)
 
 
 def test_status_lists_what_is_not_ok(inputs: Inputs) -> None:

@@ -9,15 +9,15 @@ from cocon.datasets.manifest import Video
 from cocon.errors import ShardError
 from cocon.shards import ShardSet, ShardWriter, VideoRecord
 from cocon.shards.codecs import encode_as
+from cocon.shards.file_state import UNKNOWN, FileState
 from cocon.shards.membership import check
-from cocon.shards.source import UNKNOWN, Source
 from tests.shards.hostile import PICTURES
 
-OLD, NEW = Source(100, 7), Source(100, 8)
+OLD, NEW = FileState(100, 7), FileState(100, 8)
 ONE, OTHER = "1" * 64, "2" * 64
 
 
-def shards(folder: Path, sources: Mapping[str, Source]) -> ShardSet:
+def shards(folder: Path, sources: Mapping[str, FileState]) -> ShardSet:
     """Every video in a shard of its own."""
     for number, (video_id, source) in enumerate(sources.items()):
         with ShardWriter(
@@ -30,7 +30,7 @@ def shards(folder: Path, sources: Mapping[str, Source]) -> ShardSet:
     return ShardSet.of_folder(folder)
 
 
-def videos(sources: Mapping[str, Source]) -> list[Video]:
+def videos(sources: Mapping[str, FileState]) -> list[Video]:
     return [Video(name, f"nowhere/{name}.mp4", "", "", {}, source) for name, source in sources.items()]
 
 
@@ -41,12 +41,12 @@ def videos(sources: Mapping[str, Source]) -> list[Video]:
         (UNKNOWN, OLD),
         (OLD, UNKNOWN),
         (UNKNOWN, UNKNOWN),
-        (Source(100, 7, ONE), Source(100, 9, ONE)),
-        (Source(100, 7, ONE), Source(0, 0, ONE)),
-        (Source(100, 7, ONE), OLD),
+        (FileState(100, 7, ONE), FileState(100, 9, ONE)),
+        (FileState(100, 7, ONE), FileState(0, 0, ONE)),
+        (FileState(100, 7, ONE), OLD),
     ],
 )
-def test_what_fits(tmp_path: Path, stored: Source, listed: Source) -> None:
+def test_what_fits(tmp_path: Path, stored: FileState, listed: FileState) -> None:
     check(shards(tmp_path, {"a": stored}), videos({"a": listed}))
 
 
@@ -55,13 +55,13 @@ def test_what_fits(tmp_path: Path, stored: Source, listed: Source) -> None:
     [
         (OLD, NEW),
         (NEW, OLD),
-        (OLD, Source(101, 7)),
-        (Source(100, 7, ONE), Source(100, 7, OTHER)),
-        (Source(100, 7, ONE), NEW),
-        (Source(100, 0), Source(101, 0)),
+        (OLD, FileState(101, 7)),
+        (FileState(100, 7, ONE), FileState(100, 7, OTHER)),
+        (FileState(100, 7, ONE), NEW),
+        (FileState(100, 0), FileState(101, 0)),
     ],
 )
-def test_another_file(tmp_path: Path, stored: Source, listed: Source) -> None:
+def test_another_file(tmp_path: Path, stored: FileState, listed: FileState) -> None:
     with pytest.raises(ShardError, match=r"1 extracted from another state of the file \(first: 'a'\)"):
         check(shards(tmp_path, {"a": stored}), videos({"a": listed}))
 

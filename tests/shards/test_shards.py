@@ -15,8 +15,8 @@ import pytest
 from cocon.errors import ShardError
 from cocon.shards import Shard, ShardSet, ShardWriter, VideoRecord, shard_of
 from cocon.shards.codecs import encode
+from cocon.shards.file_state import FileState
 from cocon.shards.heatmaps import render_heatmaps
-from cocon.shards.source import Source
 from cocon.shards.verify import verify
 
 rng = np.random.default_rng(0)
@@ -185,10 +185,10 @@ def test_what_a_finished_shard_has_is_taken_over(tmp_path: Path, removed: bool) 
     Snakemake removes the shard first; then it has its other name left.
     """
     frames = {name: smooth_frames(70 if name == "a" else 2, 3) for name in "abcd"}
-    old = {name: Source(10, 1) for name in "abc"}
-    new = {"d": Source(10, 1), "c": Source(10, 2), "a": Source(10, 1), "b": Source(10, 1)}
+    old = {name: FileState(10, 1) for name in "abc"}
+    new = {"d": FileState(10, 1), "c": FileState(10, 2), "a": FileState(10, 1), "b": FileState(10, 1)}
 
-    def make(path: Path, sources: dict[str, Source]) -> list[str]:
+    def make(path: Path, sources: dict[str, FileState]) -> list[str]:
         arguments = {"view": "rgb", "video_ids": list(sources), "parameters": {}, "codec": "jpeg"}
         with ShardWriter(path, **arguments, sources=sources, remember=removed) as writer:
             pending = writer.pending
@@ -206,7 +206,7 @@ def test_what_a_finished_shard_has_is_taken_over(tmp_path: Path, removed: bool) 
 
 
 @pytest.mark.parametrize(
-    "change", [{"parameters": {"p": 2}}, {"sources": {"a": Source(7, 9)}}, {"view": "flow"}]
+    "change", [{"parameters": {"p": 2}}, {"sources": {"a": FileState(7, 9)}}, {"view": "flow"}]
 )
 def test_work_under_other_parameters_is_not_taken_over(tmp_path: Path, change: dict) -> None:
     arguments = {"view": "rgb", "video_ids": ["a"], "parameters": {"p": 1}, "codec": "jpeg"}

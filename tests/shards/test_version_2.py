@@ -16,7 +16,7 @@ import pytest
 from cocon.cli import main
 from cocon.errors import ShardError
 from cocon.shards import Shard, ShardSet
-from cocon.shards.source import UNKNOWN
+from cocon.shards.file_state import UNKNOWN
 from cocon.shards.verify import verify
 
 PICTURES = (np.arange(3 * 6 * 8) * 5 % 256).astype(np.uint8).reshape(3, 6, 8, 1)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cocon.config import selection
-from cocon.config.layers import merged
+from cocon.config.config_files import merged
 from cocon.config.load import load_config
 from cocon.config.schema import Config, Jobs, Recipe, Section
 from cocon.config.selection import RUNNING

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cocon.config.layers import stacked
+from cocon.config.config_files import stacked
 from cocon.config.load import load_config
 from cocon.config.schema import Hmdb51Dataset, Ucf101Dataset
 from cocon.datasets import hmdb51, ucf101
@@ -528,7 +528,7 @@ def test_protocols_of_the_users_own(workflow, tmp_path: Path) -> None:
             "results/mine/evaluation/cocon/rgb/near_split1.json",
         ).split()
     )
-    assert "--preset finetune_dpc --name short" in commands
+    assert "--protocol finetune_dpc --name short" in commands
     assert '"epochs":3' in commands
     assert "cocon evaluate --protocol retrieval --manifest results/mine/manifest.csv --features" in commands
     of_scores, of_features = sorted(re.findall(r"cocon ensemble [^>]*", commands))

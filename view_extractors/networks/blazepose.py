@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from cocon import assets
-from view_extractors.base import Network, Resources
+from view_extractors.base import Resources, SharedNetwork
 from view_extractors.networks.litert import LiteRt
 
 DETECTOR_PX = 224
@@ -51,7 +51,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Crop:
+class RotatedSquare:
     """A rotated square in the frame: centre (px), side (px), and the rotation that makes it upright."""
 
     centre: np.ndarray
@@ -59,7 +59,7 @@ class Crop:
     angle: float
 
     @classmethod
-    def around(cls, centre: np.ndarray, edge: np.ndarray) -> Crop | None:
+    def around(cls, centre: np.ndarray, edge: np.ndarray) -> RotatedSquare | None:
         """The crop of a body circle: ``edge`` lies on it, above the head. None if the circle is a point."""
         x, y = edge - centre
         radius = float(np.hypot(x, y))
@@ -77,7 +77,7 @@ class Crop:
         return np.column_stack([turn, shift])
 
 
-class BlazePose(Network):
+class BlazePose(SharedNetwork):
     """The two networks, and the crop that tracks the person from frame to frame.
 
     Raises:
@@ -90,7 +90,7 @@ class BlazePose(Network):
         self._detector = LiteRt(assets.fetch("blazepose_detector"), resources.threads)
         self._landmarks = LiteRt(assets.fetch("blazepose_landmarks"), resources.threads)
         self._anchors_A2 = _anchors()
-        self._crop: Crop | None = None
+        self._crop: RotatedSquare | None = None
 
     def start(self) -> None:
         """Forget the person of the video before."""
@@ -104,7 +104,7 @@ class BlazePose(Network):
         person = self._look(frame, self._crop)
         return person or self._look(frame, self._detect(frame))
 
-    def _detect(self, frame: np.ndarray) -> Crop | None:
+    def _detect(self, frame: np.ndarray) -> RotatedSquare | None:
         """The crop around the most certain detection, averaged over its neighbours."""
         height, width = frame.shape[:2]
         scale = DETECTOR_PX / max(height, width)
@@ -121,9 +121,9 @@ class BlazePose(Network):
         # Of the four keypoints in a box, the first is the hips' centre, the second a point of the circle.
         points_A22 = boxes_A12[near_A, 4:8].reshape(-1, 2, 2) + DETECTOR_PX * self._anchors_A2[near_A, None]
         points_22 = np.average(points_A22, axis=0, weights=score_A[near_A])
-        return Crop.around(*((points_22 - border) / scale))
+        return RotatedSquare.around(*((points_22 - border) / scale))
 
-    def _look(self, frame: np.ndarray, crop: Crop | None) -> Person | None:
+    def _look(self, frame: np.ndarray, crop: RotatedSquare | None) -> Person | None:
         """Read the landmarks and the mask in ``crop``, and place the crop of the next frame."""
         self._crop = None
         if crop is None:
@@ -137,7 +137,7 @@ class BlazePose(Network):
         points_L2 = refine(landmarks_L5[wanted, :2], outputs[1, 64, 64, 39][0][:, :, wanted])
         points_L2 = points_L2 @ crop.to_frame[:, :2].T + crop.to_frame[:, 2]
         scores = sigmoid(landmarks_L5[list(COCO_LANDMARKS), 3:]).prod(axis=1)
-        self._crop = Crop.around(*points_L2[-2:])
+        self._crop = RotatedSquare.around(*points_L2[-2:])
         keypoints_J3 = np.column_stack([points_L2[:-2], scores]).astype(np.float32)
         return Person(keypoints_J3, outputs[1, 256, 256, 1][0, :, :, 0], crop.to_frame)
 

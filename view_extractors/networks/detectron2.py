@@ -16,7 +16,7 @@ import numpy as np
 from cocon.config.schema import RcnnParameters
 from cocon.errors import CoConError
 from cocon.installation import failed_import
-from view_extractors.base import Network, Resources
+from view_extractors.base import Resources, SharedNetwork
 from view_extractors.networks.checkpoints import load_published
 from view_extractors.networks.devices import at_once, torch_device, upload
 from view_extractors.networks.weights import WEIGHTS
@@ -36,7 +36,7 @@ LONGEST_SIDE = 1333 / 800
 _BYTES_PER_PIXEL = 4000
 
 
-class Detectron2Network(Network):
+class Detectron2Network(SharedNetwork):
     """A network of the model zoo.
 
     Attributes:

@@ -17,7 +17,7 @@ from cocon import assets
 from cocon.config.schema import MovenetParameters
 from cocon.tracks import Tracks
 from cocon.views import COCO_KEYPOINTS
-from view_extractors.base import Network, Resources, resize
+from view_extractors.base import Resources, SharedNetwork, resize
 from view_extractors.networks.devices import OnGpu
 from view_extractors.networks.litert import Pool
 from view_extractors.networks.persons import Persons
@@ -31,7 +31,7 @@ _BYTES_PER_PIXEL = 1000
 _JOINTS = len(COCO_KEYPOINTS)
 
 
-class MoveNet(Network):
+class MoveNet(SharedNetwork):
     """The persons of each frame, in the order of their first frames.
 
     The network's score of a person says no more than those of the keypoints (its correlation with their mean

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from cocon.config.schema import RcnnParameters
-from view_extractors.base import MAX_SIDE, Network, Resources, resize, scaled_size
+from view_extractors.base import MAX_SIDE, Resources, SharedNetwork, resize, scaled_size
 from view_extractors.networks.devices import at_once, torch_device, torchvision_models, upload
 from view_extractors.networks.persons import Persons
 from view_extractors.networks.weights import WEIGHTS, load_weights
@@ -29,7 +29,7 @@ _BYTES_PER_PIXEL = 2500
 _LONGEST_SIDE = 1333 / 800
 
 
-class Rcnn(Network):
+class Rcnn(SharedNetwork):
     """A detector of persons with a second head.
 
     Attributes:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from cocon.config.schema import MmposeParameters
-from view_extractors.base import Network, Resources
+from view_extractors.base import Resources, SharedNetwork
 from view_extractors.networks.devices import at_once, torch_device
 from view_extractors.networks.openmmlab import OpenMMLabNetwork, import_packages
 from view_extractors.networks.persons import Persons
@@ -33,7 +33,7 @@ BINS_PER_PX = 2
 _BYTES = 60 << 20
 
 
-class RtmPose(Network):
+class RtmPose(SharedNetwork):
     """The detector and the pose network.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cocon.video import open_video
-from view_extractors.base import Extractor, Network, Resources
+from view_extractors.base import Extractor, Resources, SharedNetwork
 from view_extractors.pipeline.inference import network_key, on_gpu
 
 #: seconds that the measurement of one view may take, but for its first batch
@@ -68,7 +68,7 @@ def measure(
     began = time.perf_counter()
     videos = [_first_frames(path) for path in samples]
     decode = (time.perf_counter() - began) / sum(map(len, videos))
-    networks: dict[Any, tuple[str, Network]] = {}
+    networks: dict[Any, tuple[str, SharedNetwork]] = {}
     costs = []
     for extractor in extractors:
         extractor.prepare(resources)
@@ -100,7 +100,7 @@ def _first_frames(path: Path) -> list[np.ndarray]:
 
 
 def _spent(
-    extractor: Extractor, network: Network | None, videos: Sequence[list[np.ndarray]], batch_size: int
+    extractor: Extractor, network: SharedNetwork | None, videos: Sequence[list[np.ndarray]], batch_size: int
 ) -> dict[str, float]:
     """Seconds and bytes per frame; the first batch is done once before, because it may compile something."""
     for _ in _steps(extractor, network, [videos[0][:batch_size]], batch_size):
@@ -116,7 +116,7 @@ def _spent(
 
 
 def _steps(
-    extractor: Extractor, network: Network | None, videos: Sequence[list[np.ndarray]], batch_size: int
+    extractor: Extractor, network: SharedNetwork | None, videos: Sequence[list[np.ndarray]], batch_size: int
 ) -> Iterator[dict[str, float]]:
     """Send batches through an extractor: how many frames, the seconds of each step, and the stored bytes."""
     for frames in videos:

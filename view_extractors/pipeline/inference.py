@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from cocon.backends import BACKENDS
-from view_extractors.base import Extractor, Network, Resources
+from view_extractors.base import Extractor, Resources, SharedNetwork
 from view_extractors.networks.devices import uses_gpu
 
 
@@ -15,7 +15,7 @@ def on_gpu(extractor: Extractor, resources: Resources) -> bool:
     return entry is not None and entry.may_use_gpu(resources.device) and uses_gpu(resources)
 
 
-NetworkKey = tuple[type[Network], BaseModel | None]
+NetworkKey = tuple[type[SharedNetwork], BaseModel | None]
 
 
 def network_key(extractor: Extractor) -> NetworkKey | None:

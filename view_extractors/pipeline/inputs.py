@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cocon.errors import CoConError
-from cocon.shards.source import sha256_in
+from cocon.shards.file_state import sha256_in
 from cocon.tables import open_table
 
 SUFFIXES = (

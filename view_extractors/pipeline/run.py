@@ -14,8 +14,8 @@ import cv2
 from cocon.errors import ShardError
 from cocon.files import check_output, no_room, sha256_of
 from cocon.shards import Shard, ShardWriter
+from cocon.shards.file_state import FileState
 from cocon.shards.parameters import essential
-from cocon.shards.source import Source
 from cocon.shards.verify import verify
 from view_extractors.base import Extractor, Output, Resources
 from view_extractors.pipeline.progress import Progress, Summary
@@ -72,7 +72,7 @@ def extract(
     resources, progress = resources or Resources(), progress or Progress()
     cv2.setNumThreads(resources.threads)
     wanted = []
-    sources = {video_id: Source.of(path) for video_id, path in videos.items()}
+    sources = {video_id: FileState.of(path) for video_id, path in videos.items()}
     for output in outputs:
         if _up_to_date(output, sources, checksums or {}):
             progress.up_to_date(output.path)
@@ -122,7 +122,7 @@ def _full_disk_explained(writers: Collection[ShardWriter]) -> Iterator[None]:
         ) from error
 
 
-def _read(path: Path, expected: str, source: Source) -> Source:
+def _read(path: Path, expected: str, source: FileState) -> FileState:
     """With the checksum of the file's content, if there is a file and something to compare it with."""
     if not expected or not source.known:
         return source
@@ -135,7 +135,7 @@ def _read(path: Path, expected: str, source: Source) -> Source:
     return source._replace(sha256=found)
 
 
-def _writer(output: Output, sources: Mapping[str, Source], remember: bool) -> ShardWriter:
+def _writer(output: Output, sources: Mapping[str, FileState], remember: bool) -> ShardWriter:
     extractor = output.extractor
     return ShardWriter(
         output.path,
@@ -148,7 +148,7 @@ def _writer(output: Output, sources: Mapping[str, Source], remember: bool) -> Sh
     )
 
 
-def _up_to_date(output: Output, sources: Mapping[str, Source], checksums: Mapping[str, str]) -> bool:
+def _up_to_date(output: Output, sources: Mapping[str, FileState], checksums: Mapping[str, str]) -> bool:
     try:
         written = output.path.stat().st_mtime_ns
         rows = verify(output.path)

@@ -18,9 +18,9 @@ from cocon.video import VideoError, VideoMissingError, open_video
 from view_extractors.base import Extractor, Resources
 from view_extractors.pipeline.gpu_memory import FittingBatches
 from view_extractors.pipeline.inference import network_key, on_gpu
-from view_extractors.pipeline.job import Job, Results
 from view_extractors.pipeline.progress import Progress, Summary
 from view_extractors.pipeline.threads import Behind, ahead
+from view_extractors.pipeline.work_item import Results, WorkItem
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +73,8 @@ class Stages:
         """Send the videos that a writer lacks through the stages."""
         pending = {writer: set(writer.pending) for writer in self._writers}
         todo = [video_id for video_id in videos if any(video_id in ids for ids in pending.values())]
-        jobs = (
-            Job(
+        items = (
+            WorkItem(
                 video_id, videos[video_id], {w: e for w, e in self._writers.items() if video_id in pending[w]}
             )
             for video_id in todo
@@ -85,36 +85,38 @@ class Stages:
                 self._map = stack.enter_context(ThreadPoolExecutor(self._resources.threads - 1)).map
             stack.enter_context(self._open)
             sink = stack.enter_context(Behind(self._write, self._depth))
-            for job, frames in stack.enter_context(ahead(self._decode(jobs), self._depth)):
-                with self._summary.at_work("inference"), job.named_in_errors("inference"):
-                    results = self._infer(job, frames)
+            for item, frames in stack.enter_context(ahead(self._decode(items), self._depth)):
+                with self._summary.at_work("inference"), item.named_in_errors("inference"):
+                    results = self._infer(item, frames)
                 sink.put(results)
 
-    def _decode(self, jobs: Iterator[Job]) -> Generator[tuple[Job, list[np.ndarray]], None, None]:
+    def _decode(self, items: Iterator[WorkItem]) -> Generator[tuple[WorkItem, list[np.ndarray]], None, None]:
         """Batches of RGB frames; an empty one ends its video."""
-        for job in jobs:
-            with job.named_in_errors("decoding"):
+        for item in items:
+            with item.named_in_errors("decoding"):
                 try:
-                    yield from self._batches(job)
+                    yield from self._batches(item)
                 except VideoMissingError:
-                    there = self._was_there.get(job.id, False)
-                    job.skipped = True
-                    job.reason = f"{MISSING}, but was there when the videos were listed" if there else MISSING
+                    there = self._was_there.get(item.id, False)
+                    item.skipped = True
+                    item.reason = (
+                        f"{MISSING}, but was there when the videos were listed" if there else MISSING
+                    )
                 except VideoError as error:
-                    job.skipped, job.reason = True, error.message
-                yield job, []
+                    item.skipped, item.reason = True, error.message
+                yield item, []
 
-    def _batches(self, job: Job) -> Iterator[tuple[Job, list[np.ndarray]]]:
+    def _batches(self, item: WorkItem) -> Iterator[tuple[WorkItem, list[np.ndarray]]]:
         with contextlib.ExitStack() as stack:
             with self._summary.at_work("decode"):
-                video = stack.enter_context(open_video(job.path))
+                video = stack.enter_context(open_video(item.path))
             frames = iter(video)
             while batch := self._batch(frames):
-                if not any(job.size):
-                    job.start(video.height, video.width, video.rate)
-                job.expected_frames = video.expected_frames
-                yield job, batch
-            job.frames, job.fps, job.reason = video.frames, video.fps, video.reason
+                if not any(item.size):
+                    item.start(video.height, video.width, video.rate)
+                item.expected_frames = video.expected_frames
+                yield item, batch
+            item.frames, item.fps, item.reason = video.frames, video.fps, video.reason
 
     def _batch(self, frames: Iterator[np.ndarray]) -> list[np.ndarray]:
         with self._summary.at_work("decode"):
@@ -124,21 +126,21 @@ class Stages:
                 batch += itertools.islice(frames, min(self._batch_size, room) - 1)
             return batch
 
-    def _infer(self, job: Job, frames: Sequence[np.ndarray]) -> Results:
-        extractors = list(job.writers.values())
-        if job.skipped:
-            return Results(job, 0, [[] for _ in extractors])
+    def _infer(self, item: WorkItem, frames: Sequence[np.ndarray]) -> Results:
+        extractors = list(item.writers.values())
+        if item.skipped:
+            return Results(item, 0, [[] for _ in extractors])
         if not frames:
-            return Results(job, 0, [extractor.finish() for extractor in extractors])
+            return Results(item, 0, [extractor.finish() for extractor in extractors])
         keys = [network_key(extractor) for extractor in extractors]
         used = {key: self._networks[key] for key in keys if key}
-        if not job.started:
-            job.started = True
+        if not item.started:
+            item.started = True
             for network in used.values():
                 network.start()
         found = {key: self._fitting(network.infer, frames) for key, network in used.items()}
         return Results(
-            job,
+            item,
             len(frames),
             [
                 self._fitting(extractor.process, found[key] if key else frames)
@@ -148,21 +150,21 @@ class Stages:
 
     def _write(self, results: Results) -> None:
         """Encode results and write them; keep the video when these are its last."""
-        job = results.job
-        with self._summary.at_work("write"), job.named_in_errors("writing"):
-            if not job.spools:
-                job.spools = [self._open.enter_context(writer.video(job.id)) for writer in job.writers]
+        item = results.item
+        with self._summary.at_work("write"), item.named_in_errors("writing"):
+            if not item.spools:
+                item.spools = [self._open.enter_context(writer.video(item.id)) for writer in item.writers]
             for extractor, spool, new in zip(
-                job.writers.values(), job.spools, results.of_writers, strict=True
+                item.writers.values(), item.spools, results.of_writers, strict=True
             ):
                 for frame in self._map(extractor.store, new):
                     spool.append(frame)
             if not results.frames:
-                job.commit()
+                item.commit()
                 self._open.close()
         if results.frames:
-            self._progress.frames(results.frames, job.expected_frames)
+            self._progress.frames(results.frames, item.expected_frames)
             self._summary.frames += results.frames
         else:
-            self._summary.count(*job.outcome)
-            self._progress.video(job.id, *job.outcome)
+            self._summary.count(*item.outcome)
+            self._progress.video(item.id, *item.outcome)

@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from cocon.config.layers import merged
+from cocon.config.config_files import merged
 from cocon.machine.host import gpu_count, keep_to_ourselves, put_commands_on_path
 from cocon.backends import backend_named
 from cocon.config.load import load_config

@@ -102,7 +102,7 @@ rule finetune:
         shards=folder_of_shards,
         shard_count=untracked(shard_count),
         state=path(f"{RUN}evaluation/.state"),
-        preset=untracked(protocol_kind),
+        kind=untracked(protocol_kind),
         settings=settings_in(DOCUMENTS.protocol, DOCUMENTS.finetuning),
         seed=untracked(seed_of),
         device=untracked(CONFIG.device),
@@ -112,7 +112,7 @@ rule finetune:
         "cocon launch --threads {threads} --gpus {resources.gpu} -- "
         "cocon finetune --manifest {input.manifest:q} --shards {params.shards:q}"
         " --shard-count {params.shard_count} --view {wildcards.view}"
-        " --checkpoint {input.encoder:q} --split {wildcards.split:q} --preset {params.preset}"
+        " --checkpoint {input.encoder:q} --split {wildcards.split:q} --protocol {params.kind}"
         " --name {wildcards.protocol} --settings {params.settings:q}"
         " --seed {params.seed} --device {params.device} --threads {threads} --state {params.state:q}"
         " --output {output.metrics:q} > {log:q} 2>&1"

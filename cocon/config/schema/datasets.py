@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, RootModel, model_validator
 
 from cocon.config.schema.base import Name, Place, PositiveInt, Section, ViewName
 
@@ -204,3 +204,7 @@ Dataset = Annotated[
     DemoDataset | Ucf101Dataset | Hmdb51Dataset | Kinetics400Dataset | FolderDataset,
     Field(discriminator="kind"),
 ]
+
+
+class AnyDataset(RootModel[Dataset]):
+    """One data set by itself, of the kind that its key ``kind`` says."""

@@ -15,8 +15,8 @@ from view_extractors.networks.blazepose import (
     COCO_LANDMARKS,
     CROP_PX,
     BlazePose,
-    Crop,
     Person,
+    RotatedSquare,
     pixel_centres,
     refine,
 )
@@ -42,7 +42,7 @@ def test_landmarks_are_mapped_to_coco_by_name():
 
 
 def test_upright_crop_is_a_scaled_shift():
-    crop = Crop.around(np.array([100.0, 80.0]), np.array([100.0, 40.0]))
+    crop = RotatedSquare.around(np.array([100.0, 80.0]), np.array([100.0, 40.0]))
     assert crop.side == pytest.approx(2 * 1.25 * 40)
     corners = np.array([[0, 0, 1], [CROP_PX, CROP_PX, 1]]) @ crop.to_frame.T
     np.testing.assert_allclose(corners, [[50, 30], [150, 130]])
@@ -50,14 +50,14 @@ def test_upright_crop_is_a_scaled_shift():
 
 def test_crop_turns_a_lying_body_upright():
     # The head is to the right of the hips: up in the crop is right in the frame.
-    crop = Crop.around(np.array([100.0, 80.0]), np.array([140.0, 80.0]))
+    crop = RotatedSquare.around(np.array([100.0, 80.0]), np.array([140.0, 80.0]))
     top_middle = crop.to_frame @ [CROP_PX / 2, 0, 1]
     np.testing.assert_allclose(top_middle, [150, 80], atol=1e-9)
 
 
 @pytest.mark.parametrize("edge", [[100.0, 80.0], [np.nan, 0.0]])
 def test_circle_without_a_size_gives_no_crop(edge):
-    assert Crop.around(np.array([100.0, 80.0]), np.array(edge)) is None
+    assert RotatedSquare.around(np.array([100.0, 80.0]), np.array(edge)) is None
 
 
 def test_refinement_by_a_heatmap():

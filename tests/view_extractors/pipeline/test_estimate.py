@@ -10,7 +10,7 @@ import pytest
 from cocon.config.schema import MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.shards.codecs import encode
 from cocon.video import decode
-from view_extractors.base import Extractor, Network, Resources, resize, scaled_size
+from view_extractors.base import Extractor, Resources, SharedNetwork, resize, scaled_size
 from view_extractors.cli import main
 from view_extractors.pipeline import costs
 from view_extractors.pipeline.costs import Cost, measure
@@ -21,7 +21,7 @@ from view_extractors.rgb.decode import Rgb
 SMALL = ("--settings", "rgb", "{short_side: 16}")
 
 
-class Mean(Network):
+class Mean(SharedNetwork):
     weights = "none"
 
     def __init__(self, options, resources):

@@ -11,14 +11,14 @@ from cocon.errors import ShardError
 from cocon.files import sha256_of
 from cocon.shards import Shard
 from cocon.shards.verify import verify
-from view_extractors.base import Extractor, Network, Output, Resources
+from view_extractors.base import Extractor, Output, Resources, SharedNetwork
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
 from view_extractors.pipeline.progress import Progress
 from view_extractors.pipeline.run import extract
 from view_extractors.rgb.decode import Rgb
 
 
-class Counter(Network):
+class Counter(SharedNetwork):
     """A network that counts what it does; its result is the mean of the frame."""
 
     weights = "none"

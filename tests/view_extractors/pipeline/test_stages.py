@@ -10,7 +10,7 @@ import pytest
 
 from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.shards import Shard
-from view_extractors.base import Extractor, Network, Output, Resources
+from view_extractors.base import Extractor, Output, Resources, SharedNetwork
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
 from view_extractors.pipeline import stages
 from view_extractors.pipeline.progress import Progress
@@ -20,7 +20,7 @@ from view_extractors.rgb.decode import Rgb
 WAIT = 20
 
 
-class Mean(Network):
+class Mean(SharedNetwork):
     weights = "none"
 
     def __init__(self, options, resources):

@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cocon.config.schema import Network
-from cocon.models.encoder import Encoder
+from cocon.models.encoder import EncoderNetwork
 
 
-class MeanEncoder(Encoder):
+class MeanEncoder(EncoderNetwork):
     """Means of 16 x 16 px over the time of a block, projected to D channels."""
 
     def __init__(self, channels: int, features: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.odd_videos import CASES, Case
 from benchmarks.video_files import write
 from cocon.config.schema import RgbExtraction
-from cocon.datasets.probe import MISSING, glance, probe
+from cocon.datasets.video_facts import MISSING, facts_of, glance
 from cocon.shards import Shard
 from view_extractors.base import Output
 from view_extractors.pipeline.run import extract
@@ -31,7 +31,7 @@ def row_of(path: Path, folder: Path) -> tuple[str, int]:
 def test_check_and_extraction_agree(tmp_path: Path, case: Case) -> None:
     (tmp_path / "v").mkdir()
     path = case.make(tmp_path / "v")
-    facts = probe(path)
+    facts = facts_of(path)
     status, frames = row_of(path, tmp_path)
     assert facts.status.partition(":")[0].replace(MISSING, "skipped") == case.outcome
     assert facts.status.replace(MISSING, "skipped: file is missing") == status
@@ -96,7 +96,7 @@ def test_a_file_that_names_others_opens_none_of_them(
     write(tmp_path / "other.mp4")
     script = Path("v.mp4" if named == "as a video" else f"v.{kind}")
     script.write_text(SCRIPTS[kind].format(other=other.format(port=port), port=port))
-    facts = probe(script)
+    facts = facts_of(script)
     assert facts.status.startswith("skipped: ")
     assert facts.frames == 0
     assert row_of(script, tmp_path)[0] == facts.status

@@ -70,7 +70,7 @@ def _push(rows: Tensor, new: Tensor) -> None:
 
 
 @dataclass(frozen=True)
-class Clips:
+class ClipVectors:
     """The clips of a batch.
 
     Attributes:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cocon.datasets.manifest import Facts, Video
 from cocon.files import file_lock, sha256_of
-from cocon.shards.source import Source
+from cocon.shards.file_state import FileState
 from cocon.video import VideoError, VideoMissingError, check_file, open_video
 from cocon.workers import worker_pool
 
@@ -29,10 +29,10 @@ def glance(path: Path) -> Facts:
         return Facts(status=MISSING)
     except VideoError as error:
         return Facts(status=f"{SKIPPED}: {error.message}")
-    return Facts(size=size, modified=Source.of(path).modified)
+    return Facts(size=size, modified=FileState.of(path).modified)
 
 
-def probe(path: Path) -> Facts:
+def facts_of(path: Path) -> Facts:
     """Decode every frame of the first video stream and read every byte.
 
     The status is "missing", or what the extraction will write into the video's row: "ok",
@@ -55,7 +55,7 @@ def probe(path: Path) -> Facts:
     return Facts(frames, round(fps, 3), facts.size, facts.modified, checksum, status)
 
 
-def probe_all(videos: Sequence[Video], memory: Path, processes: int = 1) -> Iterator[tuple[str, Facts]]:
+def facts_of_all(videos: Sequence[Video], memory: Path, processes: int = 1) -> Iterator[tuple[str, Facts]]:
     """Probe the files of many videos, in parallel; yields id and facts as they come.
 
     Args:
@@ -74,20 +74,20 @@ def probe_all(videos: Sequence[Video], memory: Path, processes: int = 1) -> Iter
             else:
                 waiting.append(video)
         with memory.open("a", encoding="utf-8", errors="surrogateescape") as handle:
-            for video, facts in _probed(waiting, processes):
+            for video, facts in _read(waiting, processes):
                 if key := keys[video.id]:
                     handle.write("\n" + json.dumps({"key": key} | asdict(facts)))
                     handle.flush()
                 yield video.id, facts
 
 
-def _probed(videos: Sequence[Video], processes: int) -> Iterator[tuple[Video, Facts]]:
+def _read(videos: Sequence[Video], processes: int) -> Iterator[tuple[Video, Facts]]:
     if processes <= 1 or len(videos) <= 1:
         for video in videos:
-            yield video, probe(video.path)
+            yield video, facts_of(video.path)
         return
     with worker_pool(min(processes, len(videos))) as pool:
-        started = {pool.submit(probe, video.path): video for video in videos}
+        started = {pool.submit(facts_of, video.path): video for video in videos}
         for finished in as_completed(started):
             yield started[finished], finished.result()
 

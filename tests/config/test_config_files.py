@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cocon.commands.arguments import add_configuration, configuration
-from cocon.config import layers
-from cocon.config.layers import filled, merged, stacked
+from cocon.config import config_files
+from cocon.config.config_files import filled, merged, stacked
 from cocon.config.load import load_config
 from cocon.config.schema import Config
 from cocon.errors import ConfigError
@@ -48,7 +48,7 @@ datasets:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a configuration that includes another file."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(layers, "PROGRAM", tmp_path / "program")
+    monkeypatch.setattr(config_files, "PROGRAM", tmp_path / "program")
     write("config.yaml", BASE)
     write("config/more.yaml", MORE)
     write("mine.yaml", MINE)

@@ -11,7 +11,7 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _LATEST = 2**63 - 1
 
 
-class Source(NamedTuple):
+class FileState(NamedTuple):
     """The state of a video's file.
 
     Attributes:
@@ -25,7 +25,7 @@ class Source(NamedTuple):
     sha256: str = ""
 
     @classmethod
-    def of(cls, path: Path) -> Source:
+    def of(cls, path: Path) -> FileState:
         """What the folder says of a file, without reading it; :data:`UNKNOWN` when it is missing."""
         try:
             state = os.stat(path)
@@ -38,7 +38,7 @@ class Source(NamedTuple):
         """Whether there is a size and a time to compare."""
         return self.size != 0 or self.modified != 0
 
-    def contradicts(self, other: Source) -> bool:
+    def contradicts(self, other: FileState) -> bool:
         """Whether two descriptions cannot be of the same state of a file.
 
         Two checksums decide alone. Else size and time must agree; where one side knows nothing, nothing
@@ -49,7 +49,7 @@ class Source(NamedTuple):
         return self.known and other.known and self[:2] != other[:2]
 
 
-UNKNOWN = Source()
+UNKNOWN = FileState()
 
 
 def sha256_in(text: str | None) -> str:

@@ -83,7 +83,7 @@ def filled(document: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, A
 
 
 @dataclass(frozen=True)
-class Layer:
+class ConfigFile:
     """One file.
 
     Attributes:
@@ -99,7 +99,7 @@ class Layer:
     lines: dict[Location, int]
 
     @classmethod
-    def read(cls, path: Path, name: str = "") -> Layer:
+    def read(cls, path: Path, name: str = "") -> ConfigFile:
         """Read a file.
 
         Raises:
@@ -120,7 +120,7 @@ class Layer:
         names = self.document.get(INCLUDE)
         return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
 
-    def included(self) -> Iterator[Layer]:
+    def included(self) -> Iterator[ConfigFile]:
         """The files that it names, found from its own folder, the working folder or that of the program.
 
         Raises:
@@ -133,14 +133,14 @@ class Layer:
                 line = self.lines.get((INCLUDE, index), 1)
                 hint = "it is looked for from the folder of the file, the working folder, and the program's"
                 raise ConfigError(f"{self.name}, line {line}: there is no file {name} to include", hint)
-            layer = Layer.read(path, name)
-            if INCLUDE in layer.document:
-                line = layer.lines[(INCLUDE,)]
+            file = ConfigFile.read(path, name)
+            if INCLUDE in file.document:
+                line = file.lines[(INCLUDE,)]
                 raise ConfigError(
                     f"{name}, line {line}: a file that is included cannot include others",
                     f"name all of them in {self.name}",
                 )
-            yield layer
+            yield file
 
 
 def stacked(
@@ -159,27 +159,27 @@ def stacked(
     Raises:
         ConfigError: when a file cannot be read.
     """
-    files = [Layer.read(path) for path in paths]
+    files = [ConfigFile.read(path) for path in paths]
     document = merged(*(file.document for file in files))
     sources = files
     if overrides is not None:
         document = json.loads(json.dumps(overrides))
-        command_line = Layer(Path("--config"), "--config", document, {})
+        command_line = ConfigFile(Path("--config"), "--config", document, {})
         known = {name for file in files for name in file.includes}
         more = [name for name in command_line.includes if name not in known]
         sources = [*files, replace(command_line, document={INCLUDE: more})]
-    below: dict[Path, Layer] = {}
+    below: dict[Path, ConfigFile] = {}
     for source in sources:
-        for layer in source.included():
-            below.setdefault(layer.path.resolve(), layer)
+        for file in source.included():
+            below.setdefault(file.path.resolve(), file)
     places: dict[Location, str] = {}
-    for layer in [*below.values(), *files]:
-        replaced = set(_values(layer.document))
+    for file in [*below.values(), *files]:
+        replaced = set(_values(file.document))
         places = {path: place for path, place in places.items() if not _is_in(path, replaced)}
-        named = len(files) > 1 or layer not in files
-        prefix = f"{layer.name}, " if named else ""
-        places |= {path: f"{prefix}line {line}" for path, line in layer.lines.items()}
-    return filled(document, merged(*(layer.document for layer in below.values()))), places
+        named = len(files) > 1 or file not in files
+        prefix = f"{file.name}, " if named else ""
+        places |= {path: f"{prefix}line {line}" for path, line in file.lines.items()}
+    return filled(document, merged(*(file.document for file in below.values()))), places
 
 
 def _values(document: Any, path: Location = ()) -> Iterator[Location]:

@@ -16,7 +16,7 @@ from view_extractors.base import Extractor
 
 
 @dataclass
-class Job:
+class WorkItem:
     """One video on its way through the stages.
 
     Attributes:
@@ -107,11 +107,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Results:
-    """What inference hands to writing: per writer of the job, the results for some frames.
+    """What inference hands to writing: per writer of the item, the results for some frames.
 
     ``frames`` counts the decoded frames that were looked at; 0: the video ends with these results.
     """
 
-    job: Job
+    item: WorkItem
     frames: int
     of_writers: list[list[Any]]
