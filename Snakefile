@@ -9,6 +9,9 @@ configfile: "config.yaml"
 include: "workflow/rules/common.smk"
 
 
+container: CONFIG.container
+
+
 wildcard_constraints:
     dataset=one_of(CONFIG.datasets),
     run=RUN_OF_A_SEED_OR_SPLIT,

@@ -75,7 +75,8 @@ def test_a_new_preset_is_one_entry() -> None:
     code = """
 from cocon import pretrainings as table
 fixed = {"cooperation": 3.0}
-mine = table.PretrainingMethod("Mine", "the one that is mine", "me", terms=("cpc", "cmc", "sync"), fixed=fixed)
+terms = ("cpc", "cmc", "sync")
+mine = table.PretrainingMethod("Mine", "the one that is mine", "me", terms=terms, fixed=fixed)
 table.PRETRAININGS["mine"] = table.PRESETS["mine"] = mine
 
 import argparse

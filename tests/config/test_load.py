@@ -255,6 +255,18 @@ def test_every_table_by_view_is_completed() -> None:
         assert getattr(given, name) == {**usual, "flow": 7}, section
 
 
+@pytest.mark.parametrize("image", ["my image.sif", "{view}.sif", "-x", "a;b", "$(a)"])
+def test_what_a_shell_would_take_apart_is_no_image(tmp_path: Path, image: str) -> None:
+    assert "'container'" in problem(tmp_path, f'container: "{image}"\n{VALID}')
+
+
+@pytest.mark.parametrize(
+    "image", ["", "/scratch/me/cocon-0.2.sif", "docker://host:5000/me/cocon:cuda", "a@sha256:0f"]
+)
+def test_a_file_or_a_place_is_an_image(tmp_path: Path, image: str) -> None:
+    assert load(tmp_path, f'container: "{image}"\n{VALID}').container == image
+
+
 def test_crops_are_compared_with_the_shards_that_are_used(tmp_path: Path) -> None:
     """Those of another data set, if its shards are used."""
     other = "  other: {kind: demo, recipe: low, shards: 3, shards_of: demo}\n"

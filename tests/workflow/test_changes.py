@@ -448,6 +448,7 @@ def test_several_changes_at_once_are_one_run(changed: Project) -> None:
     [
         ("device", "cpu", NOTHING),
         ("interpreters", {"mmpose": "/opt/python"}, NOTHING),
+        ("container", "cocon.sif", NOTHING),
         ("ablations", {"few": {"dataset": "mine"}}, NOTHING),
         ("datasets.other", DOCUMENT["datasets"]["mine"], NOTHING),
         ("datasets.mine.card_accuracies", True, NOTHING),

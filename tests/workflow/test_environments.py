@@ -152,6 +152,57 @@ def test_only_commands_that_use_an_environment_name_one(repository: Path):
     assert rules > 20
 
 
+# --------------------------------------------------------------------------------------- the container
+
+
+@pytest.fixture
+def apptainer(tmp_path: Path, monkeypatch) -> Path:
+    """A stand-in for Apptainer, which runs the command outside; the file that it writes its arguments to."""
+    folder, seen = tmp_path / "apptainer", tmp_path / "seen"
+    folder.mkdir()
+    command = folder / "apptainer"
+    command.write_text(
+        "#!/bin/sh\n"
+        'if [ "$1" = --version ]; then echo "apptainer version 1.4.0"; exit; fi\n'
+        f'printf "%s\\n" "$*" >> {seen}\n'
+        'while [ "$1" != sh ] && [ "$1" != bash ]; do shift; done\n'
+        'exec "$@"\n'
+    )
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    return seen
+
+
+def test_jobs_run_in_the_image(configured, apptainer: Path):
+    workflow = configured({}, container="images/cocon-1.sif")
+    workflow.run("results/mine/manifest.csv", "--sdm", "apptainer", "--apptainer-args=--nv")
+    calls = [line for line in apptainer.read_text().splitlines() if line.startswith("exec ")]
+    assert calls, "the command of the job is not in the container"
+    for call in calls:
+        assert call.startswith(f"exec --home {workflow.folder} --nv")
+        assert " images/cocon-1.sif bash -c" in call
+    assert any("cocon index --settings" in call for call in calls)
+
+
+def test_every_rule_has_the_image(configured, apptainer: Path):
+    """Snakemake names an image that it has to get once, if all jobs of the plan have the same one."""
+    workflow = configured({}, container="docker://host/cocon:cuda")
+    output = workflow.run("extract_mine", "--dry-run", "--sdm", "apptainer")
+    assert re.findall(r"Singularity image (\S+) will be pulled", output) == ["docker://host/cocon:cuda"]
+    for path in (workflow.repository / "workflow" / "rules").glob("*.smk"):
+        assert not re.search(r"^ *container(ized)?:", path.read_text(), re.M), "an image of its own"
+
+
+@pytest.mark.parametrize(
+    ("image", "options"), [("cocon.sif", []), ("cocon.sif", ["--sdm", "conda"]), ("", ["--sdm", "apptainer"])]
+)
+def test_without_the_option_or_the_key_jobs_run_outside(configured, conda, apptainer: Path, image, options):
+    workflow = configured({}, container=image)
+    workflow.run("results/mine/manifest.csv", *options)
+    assert not apptainer.exists()
+    assert (workflow.folder / "results" / "mine" / "manifest.csv").is_file()
+
+
 # ------------------------------------------------------------------------------------------- the files
 
 

@@ -74,6 +74,13 @@ class Config(Section):
         description="by backend, the Python of the environment that it is installed in; default: this "
         "one. See docs/backends.md",
     )
+    container: str = Field(
+        "",
+        # Snakemake puts it into a command without quotes
+        pattern=r"^([A-Za-z0-9_./][A-Za-z0-9_./:@+=-]*)?$",
+        description="image that jobs run in with --sdm apptainer: a file, or a place such as docker://...; "
+        "empty: none. See docs/cluster.md",
+    )
     jobs: Jobs = Jobs()
     datasets: dict[Name, Dataset] = Field(
         description="by name; each gives the targets extract_<name>, pretrain_<name> and eval_<name>"
