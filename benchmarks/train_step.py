@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import Dataset
 
 from benchmarks import plain_step
-from cocon.config.schema import Clip, Network, Pretraining, Stage
+from cocon.config.schema import Augmentation, Clip, Network, Pretraining, Stage
+from cocon.data.augmentation import Augmenter
 from cocon.data.clips import Clips
 from cocon.data.network_input import to_network_input
 from cocon.training.context import RunContext
@@ -75,6 +77,15 @@ class Noise(Dataset[Clips]):
                 for view, size in self.clip.crop.items()
             },
         )  # fmt: skip
+
+
+class Plain(Augmenter):
+    """Bytes as network input, unchanged."""
+
+    def batch(
+        self, views: Mapping[str, Tensor], device: torch.device, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        return {view: to_network_input(x, view, self.clip) for view, x in views.items()}
 
 
 def clip_of(quick: bool) -> Clip:
@@ -136,10 +147,10 @@ def measure(variant: str, quick: bool, steps: int) -> dict[str, Any]:
             step = plain_steps(trainer, clip)
             del trainer
         else:
-            augment, trainer.augment = trainer.augment, _without_augmentation(clip)  # type: ignore[assignment]
+            augment, trainer.augment = trainer.augment, Plain(Augmentation(), clip)
 
             def step(data: Clips) -> float:
-                return trainer.train_step([data])["loss"]
+                return trainer.train_step([data]).read()["loss"]
 
         losses, seconds = [], []
         for _ in range(1 + steps):
@@ -158,13 +169,6 @@ def measure(variant: str, quick: bool, steps: int) -> dict[str, Any]:
         "first": seconds[0],
         "peak": peak,
     }
-
-
-def _without_augmentation(clip: Clip) -> Any:
-    def prepare(x: Tensor, view: str, generator: torch.Generator) -> Tensor:
-        return to_network_input(x, view, clip)
-
-    return prepare
 
 
 def shares(trainer: Trainer, data: Clips) -> dict[str, float]:

@@ -43,7 +43,7 @@ ALLOWED_BY_EXTRACTORS = {
 #: of cocon, the lowest first: an import leads to the same package or to a lower layer
 LAYERS = (
     "backends errors measures patterns protocols terminal tracks views",
-    "distributed encoders installation loading locks messages pretrainings tables versions video",
+    "distributed encoders installation loading locks messages pretrainings tables transfer versions video",
     "files machine workers",
     "assets boundary config download hdf5",
     "losses models renderer shards",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from cocon.config.schema import Augmentation, Clip
 from cocon.data import colour
 from cocon.data.network_input import normalise, unit_range
+from cocon.transfer import constant, sent_together
 from cocon.views import VIEWS
 
 
@@ -15,11 +18,32 @@ def mirror(x_BTCHW: Tensor, view: str) -> Tensor:
     """Clips in [0, 1] as a mirror would show them: flow's u changes its sign, left joints become right."""
     known = VIEWS[view]
     x_BTCHW = x_BTCHW.flip(-1)
-    if known.negated:
-        channels = list(known.negated)
-        x_BTCHW[:, :, channels] = 2 * known.zero / 255 - x_BTCHW[:, :, channels]
+    for channel in known.negated:
+        x_BTCHW[:, :, channel] = 2 * known.zero / 255 - x_BTCHW[:, :, channel]
     if known.mirrored:
-        x_BTCHW = x_BTCHW[:, :, list(known.mirrored)]
+        x_BTCHW = x_BTCHW.index_select(2, constant(known.mirrored, x_BTCHW.device, torch.int64))
+    return x_BTCHW
+
+
+def mirror_some(x_u8_BTCHW: Tensor, flipped_B: Tensor, view: str) -> Tensor:
+    """Stored bytes as clips in [0, 1], some of them as a mirror would show them; see :func:`mirror`.
+
+    All is computed for all clips, and a mask chooses: an index of some would have to come from the host.
+
+    Args:
+        x_u8_BTCHW: ``uint8`` clips, on any device.
+        flipped_B: which clips, on the same device.
+        view: name of the view.
+    """
+    known, device = VIEWS[view], x_u8_BTCHW.device
+    flipped_B1111 = flipped_B.view(-1, 1, 1, 1, 1)
+    mirrored_BTCHW = x_u8_BTCHW.flip(-1)  # bytes: a quarter of the memory
+    if known.mirrored:
+        mirrored_BTCHW = mirrored_BTCHW.index_select(2, constant(known.mirrored, device, torch.int64))
+    x_BTCHW = unit_range(torch.where(flipped_B1111, mirrored_BTCHW, x_u8_BTCHW))
+    for channel in known.negated:
+        x_BTHW = x_BTCHW[:, :, channel]
+        x_BTHW.copy_(torch.where(flipped_B1111[:, 0], 2 * known.zero / 255 - x_BTHW, x_BTHW))
     return x_BTCHW
 
 
@@ -27,7 +51,8 @@ class Augmenter:
     """Turns stored bytes of a view into augmented network input.
 
     A clip is mirrored as a whole; grey and colour jitter are drawn per frame of rgb (the paper,
-    section 4). Random numbers are drawn on the CPU, so that every device sees the same augmentation.
+    section 4). Random numbers are drawn on the CPU, so that every device sees the same augmentation; those of
+    a batch are sent together.
 
     Args:
         settings: strengths and probabilities; what is zero costs nothing.
@@ -50,38 +75,99 @@ class Augmenter:
         Returns:
             ``float32`` (B, N, C, K, H, W), as from :func:`cocon.data.network_input.to_network_input`.
         """
-        x_BTCHW = unit_range(x_u8_BTCHW)
+        return self.batch({view: x_u8_BTCHW}, x_u8_BTCHW.device, generator)[view]
+
+    def batch(
+        self, views: Mapping[str, Tensor], device: torch.device, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Augment all views of a batch, on a device; nothing waits for it if the bytes lie in pinned memory.
+
+        Args:
+            views: ``uint8`` clips (B, T, C, H, W) by view.
+            device: where to compute.
+            generator: source of randomness, on the CPU.
+
+        Returns:
+            What :meth:`__call__` returns, by view.
+        """
+        drawn: dict[tuple[str, str], Tensor] = {}
+        for view, x in views.items():
+            draws = self._draw(len(x), x.shape[1], view, generator)
+            drawn |= {(view, name): values for name, values in draws.items()}
+        there = sent_together(drawn, device)
+        return {
+            view: self._apply(
+                x.to(device, non_blocking=True),
+                view,
+                {name: v for (of, name), v in there.items() if of == view},
+            )
+            for view, x in views.items()
+        }
+
+    def _draw(self, clips: int, frames: int, view: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """All that is random in one view of a batch: a float32 per clip or frame and kind, on the CPU."""
+        settings, count = self.settings, clips * frames
+        draws: dict[str, Tensor] = {}
         if self._flips[view] > 0:
-            flipped_B = torch.rand(len(x_BTCHW), generator=generator) < self._flips[view]
-            chosen = flipped_B.nonzero().squeeze(1).to(x_BTCHW.device)
-            x_BTCHW[chosen] = mirror(x_BTCHW[chosen], view)
+            draws["flipped"] = torch.rand(clips, generator=generator) < self._flips[view]
         if VIEWS[view].content == "photograph":
-            x_BTCHW = self._recolour(x_BTCHW.contiguous().flatten(0, 1), generator).view_as(x_BTCHW)
+
+            def spread(strength: float) -> Tensor:
+                return (2 * torch.rand(count, generator=generator) - 1) * strength
+
+            def factors(strength: float) -> Tensor:
+                return (1 + spread(strength)).clamp_min(0)
+
+            grey_F = draws["grey"] = torch.rand(count, generator=generator) < settings.grey
+            if grey_F.any():
+                draws["channel"] = torch.randint(3, (count,), generator=generator)
+            if settings.brightness:
+                draws["brightness"] = factors(settings.brightness)
+            if settings.contrast:
+                draws["contrast"] = factors(settings.contrast)
+            if not grey_F.all():  # a grey frame has neither saturation nor hue
+                if settings.saturation:
+                    draws["saturation"] = factors(settings.saturation)
+                if settings.hue:
+                    draws["hue"] = spread(settings.hue)
+        return {name: values.float() for name, values in draws.items()}
+
+    def _apply(self, x_u8_BTCHW: Tensor, view: str, draws: Mapping[str, Tensor]) -> Tensor:
+        if "flipped" in draws:
+            x_BTCHW = mirror_some(x_u8_BTCHW, draws["flipped"] > 0, view)
+        else:
+            x_BTCHW = unit_range(x_u8_BTCHW)
+        if VIEWS[view].content == "photograph":
+            x_BTCHW = _recoloured(x_BTCHW.contiguous().flatten(0, 1), draws).view_as(x_BTCHW)
         return normalise(x_BTCHW, view, self.clip)
 
-    def _recolour(self, x_FCHW: Tensor, generator: torch.Generator) -> Tensor:
-        settings, count, device = self.settings, len(x_FCHW), x_FCHW.device
 
-        def factors(strength: float) -> Tensor:
-            spread = (2 * torch.rand(count, generator=generator) - 1) * strength
-            return (1 + spread).clamp_min(0).to(device)
-
-        grey_F = torch.rand(count, generator=generator) < settings.grey
-        grey = grey_F.nonzero().squeeze(1).to(device)
-        coloured = (~grey_F).nonzero().squeeze(1).to(device)
-        if len(grey):
-            channel_F = torch.randint(3, (count,), generator=generator).to(device)
-            x_FCHW[grey] = x_FCHW[grey, channel_F[grey], None].expand(-1, 3, -1, -1)
-        if settings.brightness:
-            x_FCHW = colour.adjust_brightness(x_FCHW, factors(settings.brightness))
-        if settings.contrast:
-            x_FCHW = colour.adjust_contrast(x_FCHW, factors(settings.contrast))
-        if len(coloured) and (settings.saturation or settings.hue):  # a grey frame has neither
-            part_FCHW = x_FCHW[coloured]
-            if settings.saturation:
-                part_FCHW = colour.adjust_saturation(part_FCHW, factors(settings.saturation)[coloured])
-            if settings.hue:
-                shift_F = (2 * torch.rand(count, generator=generator) - 1) * settings.hue
-                part_FCHW = colour.adjust_hue(part_FCHW, shift_F.to(device)[coloured])
-            x_FCHW[coloured] = part_FCHW
+def _recoloured(x_FCHW: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
+    """Frames in [0, 1] (they may be overwritten) with the drawn colours."""
+    grey_F = draws["grey"] > 0
+    if "channel" in draws:
+        index_F111 = draws["channel"].long().view(-1, 1, 1, 1)
+        one_F1HW = x_FCHW.gather(1, index_F111.expand(-1, 1, *x_FCHW.shape[2:]))
+        x_FCHW = torch.where(grey_F.view(-1, 1, 1, 1), one_F1HW, x_FCHW)
+    if "brightness" in draws:
+        x_FCHW = colour.adjust_brightness(x_FCHW, draws["brightness"])
+    if "contrast" in draws:
+        x_FCHW = colour.adjust_contrast(x_FCHW, draws["contrast"])
+    turned = {name: values for name, values in draws.items() if name in ("saturation", "hue")}
+    if not turned:
         return x_FCHW
+    if x_FCHW.device.type != "cpu":  # grey stays grey, within what is rounded
+        return _saturated(x_FCHW, turned)
+    coloured = (~grey_F).nonzero().squeeze(1)  # a CPU has no time to lose on the others
+    x_FCHW[coloured] = _saturated(
+        x_FCHW[coloured], {name: values[coloured] for name, values in turned.items()}
+    )
+    return x_FCHW
+
+
+def _saturated(x_FCHW: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
+    if "saturation" in draws:
+        x_FCHW = colour.adjust_saturation(x_FCHW, draws["saturation"])
+    if "hue" in draws:
+        x_FCHW = colour.adjust_hue(x_FCHW, draws["hue"])
+    return x_FCHW

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cocon.transfer import constant
+
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -18,8 +20,8 @@ def _per_frame(strength_F: Tensor) -> Tensor:
 
 def luma(x_FCHW: Tensor) -> Tensor:
     """Brightness as the eye weighs it (ITU-R BT.601), (F, 1, H, W)."""
-    weights = torch.tensor(_LUMA, dtype=x_FCHW.dtype, device=x_FCHW.device)
-    return torch.einsum("fchw,c->fhw", x_FCHW, weights).unsqueeze(1)
+    weights_C = constant(_LUMA, x_FCHW.device, x_FCHW.dtype)
+    return torch.einsum("fchw,c->fhw", x_FCHW, weights_C).unsqueeze(1)
 
 
 def adjust_brightness(x_FCHW: Tensor, factor_F: Tensor) -> Tensor:
@@ -29,7 +31,7 @@ def adjust_brightness(x_FCHW: Tensor, factor_F: Tensor) -> Tensor:
 
 def adjust_contrast(x_FCHW: Tensor, factor_F: Tensor) -> Tensor:
     """Stretch around the mean luma of each frame; factor 0 gives one grey."""
-    mean_F = (x_FCHW.mean((2, 3)) * x_FCHW.new_tensor(_LUMA)).sum(1)
+    mean_F = (x_FCHW.mean((2, 3)) * constant(_LUMA, x_FCHW.device, x_FCHW.dtype)).sum(1)
     offset_F = mean_F * (1 - factor_F)
     return x_FCHW.mul_(_per_frame(factor_F)).add_(_per_frame(offset_F)).clamp_(0, 1)
 
@@ -57,9 +59,7 @@ def adjust_hue(x_FCHW: Tensor, shift_F: Tensor) -> Tensor:
         torch.where(value_FHW == green, (blue - red) / safe_FHW + 2, (red - green) / safe_FHW + 4),
     )
     sixths_FHW += 6 * shift_F.view(-1, 1, 1)
-    out_FCHW = torch.empty_like(x_FCHW)
-    for channel, n in enumerate((5, 3, 1)):
-        k_FHW = (sixths_FHW + n).remainder_(6)
-        share_FHW = torch.minimum(k_FHW, 4 - k_FHW).clamp_(0, 1)
-        torch.addcmul(value_FHW, chroma_FHW, share_FHW, value=-1, out=out_FCHW[:, channel])
-    return out_FCHW
+    offset_C11 = constant((5.0, 3.0, 1.0), x_FCHW.device, x_FCHW.dtype).view(-1, 1, 1)
+    k_FCHW = (sixths_FHW[:, None] + offset_C11).remainder_(6)
+    share_FCHW = torch.minimum(k_FCHW, 4 - k_FCHW).clamp_(0, 1)
+    return torch.addcmul(value_FHW[:, None], chroma_FHW[:, None], share_FCHW, value=-1)

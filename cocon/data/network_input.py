@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from cocon.config.schema import Clip
+from cocon.transfer import constant
 from cocon.views import VIEWS
 
 
@@ -22,9 +23,9 @@ def normalise(x_BTCHW: Tensor, view: str, clip: Clip) -> Tensor:
     """
     mean, std = VIEWS[view].mean, VIEWS[view].std
     if any(mean):
-        x_BTCHW.sub_(x_BTCHW.new_tensor(mean).view(-1, 1, 1))
+        x_BTCHW.sub_(constant(mean, x_BTCHW.device, x_BTCHW.dtype).view(-1, 1, 1))
     if set(std) != {1.0}:
-        x_BTCHW.div_(x_BTCHW.new_tensor(std).view(-1, 1, 1))
+        x_BTCHW.div_(constant(std, x_BTCHW.device, x_BTCHW.dtype).view(-1, 1, 1))
     x_BTHWC = x_BTCHW.permute(0, 1, 3, 4, 2).contiguous()
     result: Tensor = x_BTHWC.unflatten(1, (clip.blocks, clip.frames_per_block)).permute(0, 1, 5, 2, 3, 4)
     return result

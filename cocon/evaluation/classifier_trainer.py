@@ -91,7 +91,7 @@ class ClassifierTrainer(Loop[LabelledClip]):
         x_BNCKHW = augment_clips(
             x_u8_BTCHW, self.clips.view, self.clips.clip, self.labelling.jitter, generator
         )
-        labels_B = torch.as_tensor(batch.label, device=device)
+        labels_B = torch.as_tensor(batch.label).to(device, non_blocking=True)
         with self.autocast():
             logits_BC = self.model(x_BNCKHW)
         accuracy = (logits_BC.argmax(1) == labels_B).float().mean()

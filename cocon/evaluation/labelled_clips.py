@@ -12,18 +12,21 @@ from torch.utils.data import Dataset
 
 from cocon.config.schema import Augmentation, Clip
 from cocon.data import colour
-from cocon.data.augmentation import mirror
+from cocon.data.augmentation import mirror_some
 from cocon.data.cache import FrameCache
 from cocon.data.clips import Key
 from cocon.data.crops import crop_size, resized_crop_at, scaled
-from cocon.data.network_input import normalise, unit_range
+from cocon.data.network_input import normalise
 from cocon.data.sampling import clip_frames
 from cocon.shards import ShardSet
+from cocon.transfer import sent_together
 from cocon.views import VIEWS
 
 _AREA = 0.5, 1.0
 _ASPECT = 3 / 4, 4 / 3
 _FLIP = 0.5
+#: kinds of jitter, in the order in which they act
+_COLOURS = ("brightness", "contrast", "saturation", "hue")
 
 
 class LabelledClip(NamedTuple):
@@ -105,31 +108,43 @@ def augment_clips(
     Returns:
         Network input, ``float32`` (B, N, C, K, H, W).
     """
-    x_BTCHW = unit_range(x_u8_BTCHW)
-    flipped = _drawn(len(x_BTCHW), _FLIP, generator).to(x_BTCHW.device)
-    x_BTCHW[flipped] = mirror(x_BTCHW[flipped], view)
-    if VIEWS[view].content == "photograph":
-        chosen = _drawn(len(x_BTCHW), jitter, generator)
-        if len(chosen):
-            x_BTCHW[chosen.to(x_BTCHW.device)] = _recoloured(x_BTCHW[chosen.to(x_BTCHW.device)], generator)
+    drawn = _draws(len(x_u8_BTCHW), VIEWS[view].content == "photograph", jitter, generator)
+    draws = sent_together({name: values.float() for name, values in drawn.items()}, x_u8_BTCHW.device)
+    x_BTCHW = mirror_some(x_u8_BTCHW, draws["flipped"] > 0, view)
+    if "chosen" not in draws:
+        return normalise(x_BTCHW, view, clip)
+    chosen_B = draws.pop("chosen") > 0
+    if x_BTCHW.device.type == "cpu":  # which has no time to lose on the others
+        chosen = chosen_B.nonzero().squeeze(1)
+        x_BTCHW[chosen] = _recoloured(x_BTCHW[chosen], {name: v[chosen] for name, v in draws.items()})
+    else:
+        recoloured_BTCHW = _recoloured(x_BTCHW.clone(), draws)
+        x_BTCHW = torch.where(chosen_B.view(-1, 1, 1, 1, 1), recoloured_BTCHW, x_BTCHW)
     return normalise(x_BTCHW, view, clip)
 
 
-def _drawn(count: int, probability: float, generator: torch.Generator) -> Tensor:
-    return (torch.rand(count, generator=generator) < probability).nonzero().squeeze(1)
+def _draws(count: int, colours: bool, jitter: float, generator: torch.Generator) -> dict[str, Tensor]:
+    """All that is random in a batch, a number per clip and kind; colours are drawn of those chosen only."""
+    draws = {"flipped": torch.rand(count, generator=generator) < _FLIP}
+    if colours:
+        chosen_B = torch.rand(count, generator=generator) < jitter
+        if chosen := int(chosen_B.sum()):
+            draws["chosen"] = chosen_B
+            for name in _COLOURS:
+                draws[name] = torch.zeros(count)
+                values = 2 * torch.rand(chosen, generator=generator) - 1
+                draws[name][chosen_B] = values * getattr(Augmentation(), name)
+    return draws
 
 
-def _recoloured(x_BTCHW: Tensor, generator: torch.Generator) -> Tensor:
-    strength = Augmentation()
-    count, frames = x_BTCHW.shape[:2]
-
-    def per_frame(spread: float) -> Tensor:
-        value_B = (2 * torch.rand(count, generator=generator) - 1) * spread
-        return value_B.repeat_interleave(frames).to(x_BTCHW.device)
-
-    x_FCHW = x_BTCHW.flatten(0, 1)
-    x_FCHW = colour.adjust_brightness(x_FCHW, 1 + per_frame(strength.brightness))
-    x_FCHW = colour.adjust_contrast(x_FCHW, 1 + per_frame(strength.contrast))
-    x_FCHW = colour.adjust_saturation(x_FCHW, 1 + per_frame(strength.saturation))
-    x_FCHW = colour.adjust_hue(x_FCHW, per_frame(strength.hue))
+def _recoloured(x_BTCHW: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
+    """Clips in [0, 1], with the same colours in all frames of a clip; they may be overwritten."""
+    x_FCHW, frames = x_BTCHW.flatten(0, 1), x_BTCHW.shape[1]
+    brightness_F, contrast_F, saturation_F, hue_F = (
+        draws[name][:, None].expand(-1, frames).flatten() for name in _COLOURS
+    )
+    x_FCHW = colour.adjust_brightness(x_FCHW, 1 + brightness_F)
+    x_FCHW = colour.adjust_contrast(x_FCHW, 1 + contrast_F)
+    x_FCHW = colour.adjust_saturation(x_FCHW, 1 + saturation_F)
+    x_FCHW = colour.adjust_hue(x_FCHW, hue_F)
     return x_FCHW.view_as(x_BTCHW)

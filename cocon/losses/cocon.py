@@ -22,6 +22,7 @@ from cocon.errors import ConfigError
 from cocon.losses.clip_vectors import ClipQueue, ClipVectors, clip_features
 from cocon.losses.instances import instance_features
 from cocon.pretrainings import CLIPS, PAIRS, PREDICTIONS, PRESETS, TERMS
+from cocon.transfer import sent
 from cocon.views import VIEWS
 
 
@@ -139,7 +140,7 @@ class CoConLoss:
         """One vector per clip and view, with the numbers of their videos."""
         h = {view: clip_features(z) for view, (z, _) in outputs.items()}
         first_BD = next(iter(h.values()))
-        return ClipVectors(h, _numbers(videos, len(first_BD)).to(first_BD.device), self.queue, mining)
+        return ClipVectors(h, sent(_numbers(videos, len(first_BD)), first_BD.device), self.queue, mining)
 
 
 def _numbers(videos: Sequence[str], clips: int) -> Tensor:

@@ -86,6 +86,8 @@ class Rates:
 class _Noise(Dataset[Clips]):
     """Random bytes in the shape of clips."""
 
+    per_video = 1
+
     def __init__(self, views: Sequence[str], clip: Clip, count: int) -> None:
         self.views, self.clip, self.count = views, clip, count
 

@@ -7,16 +7,17 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 from cocon.config.schema import Training
 from cocon.errors import CoConError, ConfigError
 from cocon.machine.process_group import LISTENER, LOST
+from cocon.transfer import Late
 
 ResultT = TypeVar("ResultT")
 _COMPILATIONS = 32
@@ -27,6 +28,27 @@ class LostContactError(CoConError):
     """Another process of the run does not respond, so this one cannot continue."""
 
     exit_code = LOST
+
+
+class Vote:
+    """What all processes together say to some questions.
+
+    Args:
+        answers: known already, or on their way.
+    """
+
+    def __init__(self, answers: Sequence[bool] | Late) -> None:
+        self._answers = answers
+
+    @property
+    def known(self) -> bool:
+        """Whether :meth:`read` never waits."""
+        return not isinstance(self._answers, Late)
+
+    def read(self) -> list[bool]:
+        """The answers; waits for them."""
+        answers = self._answers.read() if isinstance(self._answers, Late) else self._answers
+        return [bool(answer) for answer in answers]
 
 
 @dataclass(frozen=True)
@@ -48,20 +70,25 @@ class World:
         """Whether this is the process that writes files and prints."""
         return self.rank == 0
 
-    def any(self, flag: bool) -> bool:
-        """Whether ``flag`` is set in any process; the same answer in all."""
+    def vote(self, *flags: bool) -> Vote:
+        """Ask whether each flag is set in any process; the answer is the same in all."""
         if self.size == 1:
-            return flag
-        votes = torch.tensor(int(flag), device=self.device)
+            return Vote(flags)
+        votes = torch.stack([torch.full((), float(flag), device=self.device) for flag in flags])
         distributed.all_reduce(votes, distributed.ReduceOp.MAX)
-        return bool(votes.item())
+        return Vote(Late(votes))
+
+    def sum_(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all processes, in its place."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
         """The mean of each value over all processes, which must have the same keys."""
         if self.size == 1:
             return values
-        total = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
-        distributed.all_reduce(total)
+        total = self.sum_(torch.tensor(list(values.values()), dtype=torch.float64, device=self.device))
         return dict(zip(values, (total / self.size).tolist(), strict=True))
 
     def gather(self, value: Any) -> list[Any]:

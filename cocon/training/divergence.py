@@ -8,47 +8,70 @@ from collections.abc import Sequence
 from cocon.errors import CoConError
 from cocon.training.devices import World
 from cocon.training.log import Row
+from cocon.transfer import Late
 
 
 class TrainingDivergedError(CoConError):
     """Loss or gradient are no longer numbers."""
 
 
-def check_step(
-    means: dict[str, float], video_ids: Sequence[str], world: World, *, scaled: bool, place: str, section: str
-) -> None:
-    """Refuse a step whose loss or gradient is not finite.
+class StepValues:
+    """Loss, other scalars and gradient norm of a step: means over its batches and over all processes.
 
-    Every process has the same means, so all of them stop, or none.
+    Reading them right away would let a GPU run dry. They are read when the next step is under way, which then
+    may have computed with weights that are no numbers; nothing of it is kept, since this step is read before
+    anything is written.
 
     Args:
-        means: ``loss``, ``gradient_norm`` and the terms, over all processes; with ``scaled`` the norm of a
-            step that is left out becomes 0.
-        video_ids: the batch of this process.
+        names: of the values.
+        means: the values, the same in every process, so that all of them stop, or none.
+        video_ids: the videos of this process in the step.
         world: all processes.
         scaled: whether the loss is scaled: then a gradient that is not finite is left out, and the scale is
             lowered.
         place: epoch and step, for the message.
         section: of the settings, for the hint.
-
-    Raises:
-        TrainingDivergedError: with the videos of the batch in all processes.
     """
-    if not math.isfinite(means["loss"]):
-        what = "loss"
-    elif math.isfinite(means["gradient_norm"]):
-        return
-    elif scaled:
-        means["gradient_norm"] = 0.0
-        return
-    else:
-        what = "gradient"
-    videos = [name for part in world.gather(list(video_ids)) for name in part]
-    terms = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
-    raise TrainingDivergedError(
-        f"the {what} is not finite in {place} ({terms}); videos of the batch: {', '.join(videos)}",
-        f"lower the learning_rate of {section}, turn amp off, or look at these videos",
-    )
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        means: Late,
+        video_ids: Sequence[str],
+        world: World,
+        *,
+        scaled: bool,
+        place: str,
+        section: str,
+    ) -> None:
+        self._names, self._means = names, means
+        self._video_ids, self._world, self._scaled = video_ids, world, scaled
+        self._place, self._section = place, section
+
+    def read(self) -> dict[str, float]:
+        """The values by name; with a scaled loss the gradient norm of a step that was left out is 0.
+
+        All processes must read them at the same point of their course.
+
+        Raises:
+            TrainingDivergedError: loss or gradient are not finite; with the videos of the step in all
+                processes.
+        """
+        means = dict(zip(self._names, self._means.read(), strict=True))
+        if not math.isfinite(means["loss"]):
+            what = "loss"
+        elif math.isfinite(means["gradient_norm"]):
+            return means
+        elif self._scaled:
+            return means | {"gradient_norm": 0.0}
+        else:
+            what = "gradient"
+        videos = [name for part in self._world.gather(list(self._video_ids)) for name in part]
+        terms = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
+        raise TrainingDivergedError(
+            f"the {what} is not finite in {self._place} ({terms}); videos of the batch: {', '.join(videos)}",
+            f"lower the learning_rate of {self._section}, turn amp off, or look at these videos",
+        )
 
 
 def check_validation(row: Row, section: str) -> None:

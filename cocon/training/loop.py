@@ -22,7 +22,8 @@ from cocon.errors import CheckpointError
 from cocon.loading import reading
 from cocon.training.best import BestEpoch
 from cocon.training.context import RunContext
-from cocon.training.divergence import check_validation
+from cocon.training.devices import Vote
+from cocon.training.divergence import StepValues, check_validation
 from cocon.training.interrupt import StopRequest, TrainingInterruptedError, stop_requests
 from cocon.training.log import Averages, Row, Stopwatch, Timing
 from cocon.training.saving import Checkpoints
@@ -92,6 +93,7 @@ class Loop(Optimisation[BatchT]):
         self.timing = Timing()
         self.rows: list[Row] = []
         self._logged_at = perf_counter()
+        self._unread: tuple[StepValues, Row, Row] | None = None
 
     def measure_start(self) -> Row:
         """What is measured before the first step; it becomes a row of epoch 0, if it is anything."""
@@ -145,21 +147,46 @@ class Loop(Optimisation[BatchT]):
     def _train_epoch(self, stop: StopRequest) -> None:
         self.model.train()
         self.order.epoch, self.order.first = self.epoch, self.step * self.accumulate
-        watch = Stopwatch()
+        watch, vote = Stopwatch(), Vote([False, False])
         windows = self._windows()
         for window in self.reporter.steps(windows, self.epoch, self.epochs, self.step, self.steps):
             data = watch.lap()
             values = self.train_step(window)
             self.step += 1
+            rate = self.optimiser.param_groups[0]["lr"]
+            self._read_step()  # the one before, while a GPU is at work on this one
             compute = watch.lap()
-            self.averages.add(values)
             self.timing.add(data, compute)
-            self._report_step(values, data, compute)
-            if self.world.any(bool(stop)):
-                self._interrupt(stop)
-            if self.checkpoints.due_within_epoch():
-                self._save()
+            times = {"learning_rate": rate, "data_seconds": data, "compute_seconds": compute}
+            self._unread = values, {"step": self._global_step()}, times
+            asked = self.world.vote(bool(stop), self.checkpoints.due_within_epoch())
+            if not asked.known:
+                asked, vote = vote, asked
+            self._act(asked, stop)
             watch.start()
+        began = perf_counter()
+        self._read_step()
+        self.timing.add(0.0, perf_counter() - began)
+        self._act(vote, stop)
+
+    def _act(self, vote: Vote, stop: StopRequest) -> None:
+        """Stop, or write a checkpoint, as all processes have agreed on."""
+        stops, saves = vote.read()
+        if stops:
+            self._interrupt(stop)
+        if saves:
+            self._save()
+
+    def _read_step(self) -> None:
+        """Take in the values of the last step, unless that has been done."""
+        if self._unread is not None:
+            (values, place, times), self._unread = self._unread, None
+            means = values.read()
+            self.averages.add(means)
+            self.reporter.step(means["loss"])
+            if perf_counter() - self._logged_at > _LOG_SECONDS:
+                self._logged_at = perf_counter()
+                self.loggers.step(place | means | times)
 
     def _windows(self) -> Iterator[list[BatchT]]:
         window: list[BatchT] = []
@@ -210,14 +237,6 @@ class Loop(Optimisation[BatchT]):
     def _global_step(self) -> int:
         return self.epoch * self.steps + self.step
 
-    def _report_step(self, values: dict[str, float], data: float, compute: float) -> None:
-        self.reporter.step(values["loss"])
-        if perf_counter() - self._logged_at > _LOG_SECONDS:
-            self._logged_at = perf_counter()
-            times = {"data_seconds": data, "compute_seconds": compute}
-            rate = {"learning_rate": self.optimiser.param_groups[0]["lr"]}
-            self.loggers.step({"step": self._global_step()} | values | rate | times)
-
     def _interrupt(self, stop: StopRequest) -> NoReturn:
         self._save()
         self.world.wait()
@@ -231,6 +250,7 @@ class Loop(Optimisation[BatchT]):
     # --------------------------------------------------------------------------------- the state
 
     def _save(self) -> None:
+        self._read_step()  # so that what is written is known to consist of numbers
         self.checkpoints.save(self._content, self._global_step())
 
     def _content(self) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from cocon.config.schema import Training
 from cocon.training.devices import World, autocast
-from cocon.training.divergence import check_step
+from cocon.training.divergence import StepValues
 from cocon.training.schedule import Schedule
 from cocon.training.seeds import derived_seed
+from cocon.transfer import Late
 
 
 class Batch(Protocol):
@@ -90,14 +91,14 @@ class Optimisation(ABC, Generic[BatchT]):
             self.parameters, lr=self.schedule.learning_rate, weight_decay=self.settings.weight_decay
         )
 
-    def train_step(self, window: list[BatchT]) -> dict[str, float]:
-        """One step of the optimiser.
+    def train_step(self, window: list[BatchT]) -> StepValues:
+        """One step of the optimiser; on a GPU it is launched, and may not be done on return.
 
         Args:
             window: the batches of this process whose mean gradient is taken.
 
         Returns:
-            Loss, other scalars and norm of the gradient: means over batches and processes.
+            Loss, other scalars and norm of the gradient, to be read when the next step is under way.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.rate(self.epoch, self.step, self.steps) * group.get("factor", 1.0)
@@ -111,10 +112,10 @@ class Optimisation(ABC, Generic[BatchT]):
                 sums[name] = sums.get(name, 0.0) + value.detach()
         self.scaler.unscale_(self.optimiser)
         norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        total = torch.stack([*sums.values(), norm * len(window)]).div_(len(window)).tolist()
-        means = self.world.mean(dict(zip([*sums, "gradient_norm"], total, strict=True)))
-        check_step(
-            means,
+        means = torch.stack([*sums.values(), norm * len(window)]).div_(len(window)).double()
+        result = StepValues(
+            (*sums, "gradient_norm"),
+            Late(self.world.sum_(means) / self.world.size),
             [name for batch in window for name in batch.video_id],
             self.world,
             scaled=self.scaler.is_enabled(),
@@ -125,7 +126,7 @@ class Optimisation(ABC, Generic[BatchT]):
             clip_grads_with_norm_(self.parameters, self.settings.clip_gradient, norm)
         self.scaler.step(self.optimiser)
         self.scaler.update()
-        return means
+        return result
 
     def _communication(self, last: bool) -> contextlib.AbstractContextManager[None]:
         """DDP averages the gradients of the processes once per step, in the backward of the last batch."""

@@ -29,6 +29,7 @@ from cocon.training.loop import Loop
 from cocon.training.probe import GroupProbe, Probe
 from cocon.training.schedule import Schedule
 from cocon.training.sync_norm import synchronised
+from cocon.transfer import Late
 
 #: measurements for the best epoch where best_every says nothing
 _CHOICES = 20
@@ -141,11 +142,7 @@ class Trainer(Loop[Clips]):
     def loss_of(self, batch: Clips, number: int) -> dict[str, Tensor]:
         """Loss and terms of a batch of clips, augmented on the device."""
         generator = self.seeded("network", "augmentation", self.epoch, number, self.world.rank)
-        inputs = {
-            view: self.augment(x.to(self.world.device, non_blocking=True), view, generator)
-            for view, x in batch.views.items()
-        }
-        return self.compare(inputs, batch.video_id)
+        return self.compare(self.augment.batch(batch.views, self.world.device, generator), batch.video_id)
 
     def compare(self, inputs: dict[str, Tensor], videos: Sequence[str]) -> dict[str, Tensor]:
         """Loss and terms of network inputs x_BNCKHW by view, of clips of these videos."""
@@ -189,15 +186,17 @@ class Trainer(Loop[Clips]):
         """Mean loss and terms on the validation clips: networks in evaluation mode, no augmentation."""
         assert self.validation_clips is not None
         self.model.eval()
-        averages = Averages()
+        averages, late = Averages(), []
         for batch in self.load(self.validation_clips, self.validation_batches, 0):
             inputs = {
-                view: to_network_input(x.to(self.world.device), view, self.clip)
+                view: to_network_input(x.to(self.world.device, non_blocking=True), view, self.clip)
                 for view, x in batch.views.items()
             }
             with contextlib.nullcontext() if self.shares_validation else alone():
                 values = self.compare(inputs, batch.video_id)
-                averages.add({name: value.item() for name, value in values.items()})
+            late.append((values.keys(), Late(torch.stack(list(values.values())))))
+        for names, values_of_batch in late:
+            averages.add(dict(zip(names, values_of_batch.read(), strict=True)))
         return self.world.mean(averages.means())
 
 

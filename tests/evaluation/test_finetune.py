@@ -24,7 +24,7 @@ from cocon.files import read_json
 from cocon.shards import ShardSet
 from cocon.training import state as state_module
 from cocon.training.checkpoint import load_encoder
-from cocon.training.divergence import TrainingDivergedError
+from cocon.training.divergence import StepValues, TrainingDivergedError
 from cocon.training.interrupt import TrainingInterruptedError
 from cocon.training.log import read_log
 from cocon.training.state import RunState
@@ -201,7 +201,7 @@ def test_interrupted_run_ends_with_the_same_bits(striped: Path, monkeypatch: pyt
     steps = []
     take_step = ClassifierTrainer.train_step
 
-    def interrupted(self: ClassifierTrainer, batch: list[object]) -> dict[str, float]:
+    def interrupted(self: ClassifierTrainer, batch: list[object]) -> StepValues:
         steps.append((self.epoch, self.step))
         if len(steps) == 5:
             os.kill(os.getpid(), signal.SIGTERM)

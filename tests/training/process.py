@@ -24,7 +24,7 @@ from cocon.pretrainings import PRESETS
 from cocon.shards import ShardSet
 from cocon.training.context import RunContext
 from cocon.training.devices import World, world
-from cocon.training.divergence import TrainingDivergedError
+from cocon.training.divergence import StepValues, TrainingDivergedError
 from cocon.training.initialise import initial_network
 from cocon.training.interrupt import TrainingInterruptedError
 from cocon.training.log import Reporter, read_log
@@ -56,17 +56,21 @@ def first_steps(
         preset=preset,
     )
     with mock.patch.object(
-        trainer, "augment", lambda x, view, generator: to_network_input(x, view, settings.clip)
+        trainer.augment,
+        "batch",
+        lambda views, device, generator: {
+            view: to_network_input(x, view, settings.clip) for view, x in views.items()
+        },
     ):
         trainer.model.eval()
         first, second, *_ = trainer.loader
-        terms = trainer.train_step([first])
+        terms = trainer.train_step([first]).read()
         parameters = dict(trainer.module.named_parameters())
         gradients = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
         validation = trainer.validate()
         trainer.epoch = trainer.mines_from  # from here on views find positives
         trainer.model.eval()
-        next_terms = trainer.train_step([second])
+        next_terms = trainer.train_step([second]).read()
     return {"terms": terms, "gradients": gradients, "validation": validation, "next": next_terms}
 
 
@@ -93,7 +97,7 @@ def runs(dataset: Path, output: Path, settings: PretrainSettings, here: World) -
     take_step, compare = Trainer.train_step, Trainer.compare
     last = here.size - 1
 
-    def step(self: Trainer, window: Any) -> dict[str, float]:
+    def step(self: Trainer, window: Any) -> StepValues:
         if here.rank == last and (self.epoch, self.step) == (1, 0):
             os.kill(os.getpid(), signal.SIGTERM)  # one process alone is told
         return take_step(self, window)

@@ -28,7 +28,7 @@ def test_missing_gpu() -> None:
 def test_one_process() -> None:
     alone = World(torch.device("cpu"))
     assert alone.leads
-    assert [alone.any(flag) for flag in (True, False)] == [True, False]
+    assert alone.vote(True, False).read() == [True, False]
     assert alone.mean({"loss": 2.0}) == {"loss": 2.0}
     alone.wait()
 

@@ -14,6 +14,7 @@ import torch
 from cocon.datasets.manifest import read_manifest, write_manifest
 from cocon.errors import ConfigError
 from cocon.pretrainings import PRESETS, TERMS
+from cocon.training.divergence import StepValues
 from cocon.training.initialise import write_initial_encoders
 from cocon.training.log import read_log
 from cocon.training.pretrain_job import PretrainJob
@@ -99,10 +100,10 @@ def test_coclr_asks_other_views_after_the_epochs_of_stage_1(
     for name, nearest in (("none", 1), ("some", 5)):
         values = seen.setdefault(name, [])
 
-        def noted(self: Trainer, window: Any, values: list[float] = values) -> dict[str, float]:
-            means = step(self, window)
-            values.append(means["loss"])
-            return means
+        def noted(self: Trainer, window: Any, values: list[float] = values) -> StepValues:
+            taken = step(self, window)
+            values.append(taken.read()["loss"])
+            return taken
 
         monkeypatch.setattr(Trainer, "train_step", noted)
         run(together("coclr", name, loss=LOSS | {"nearest": nearest}))

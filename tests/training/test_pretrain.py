@@ -22,7 +22,7 @@ from cocon.models.network import ViewNetwork
 from cocon.training import probe, saving, state, trainer
 from cocon.training.checkpoint import load_encoder, read_info
 from cocon.training.devices import World, resolve_device
-from cocon.training.divergence import TrainingDivergedError
+from cocon.training.divergence import StepValues, TrainingDivergedError
 from cocon.training.initialise import initial_network
 from cocon.training.interrupt import TrainingInterruptedError
 from cocon.training.log import Row, read_log
@@ -56,7 +56,7 @@ def interrupted_after(
     """A training that gets a signal during the given step, counted over all epochs, and stops."""
     original, seen = Trainer.train_step, []
 
-    def step(self: Trainer, *args: Any) -> dict[str, float]:
+    def step(self: Trainer, *args: Any) -> StepValues:
         seen.append(self.step)
         if len(seen) == steps:
             os.kill(os.getpid(), signal_)
