@@ -40,8 +40,12 @@ class Learning(Protocol):
 
 
 def changed(section: BaseModel, without: Collection[str] = ()) -> Document:
-    """The keys of a section that differ from their defaults."""
-    return section.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=set(without))
+    """The keys of a section that differ from their defaults, and from what counts as the default."""
+    same = {
+        key for key, value in getattr(section, "as_default", {}).items() if getattr(section, key) == value
+    }
+    exclude = {*without, *same}
+    return section.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=exclude)
 
 
 def clip_settings(clip: Clip, views: Sequence[str], without: Collection[str] = ()) -> Document:

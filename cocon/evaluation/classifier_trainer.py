@@ -14,9 +14,9 @@ from cocon.data.loader import check_shared_memory
 from cocon.evaluation.labelled_clips import LabelledClip, LabelledClips, augment_clips
 from cocon.models.classifier import Classifier
 from cocon.training.context import RunContext
-from cocon.training.devices import prepare_network
 from cocon.training.loop import Loop
 from cocon.training.schedule import Schedule
+from cocon.training.switches import Switches
 
 
 class ClassifierTrainer(Loop[LabelledClip]):
@@ -42,7 +42,7 @@ class ClassifierTrainer(Loop[LabelledClip]):
         self.classifier, self.clips, self.labelling = classifier, clips, settings
         batch_size = min(settings.batch_size, len(clips))
         check_shared_memory(clips.clip, [clips.view], batch_size, settings.workers)
-        prepare_network(classifier, settings, context.world.device)
+        Switches.of(settings, context.world.device).apply(classifier, context.world.device)
         steps = steps_per_epoch(len(clips), batch_size, accumulate=settings.accumulate)
         super().__init__(
             context,
@@ -78,10 +78,12 @@ class ClassifierTrainer(Loop[LabelledClip]):
                 },
             ]
         groups = [group for group in groups if group["params"]]
-        rate, decay = settings.learning_rate, settings.weight_decay
+        rate, decay, fused = settings.learning_rate, settings.weight_decay, self.switches.fused or None
         if settings.optimiser == "sgd":
-            return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, weight_decay=decay)
-        return torch.optim.Adam(groups, lr=rate, weight_decay=decay)
+            return torch.optim.SGD(
+                groups, lr=rate, momentum=settings.momentum, weight_decay=decay, fused=fused
+            )
+        return torch.optim.Adam(groups, lr=rate, weight_decay=decay, fused=fused)
 
     def loss_of(self, batch: LabelledClip, number: int) -> dict[str, Tensor]:
         """Cross-entropy, and the accuracy on the augmented training clips."""

@@ -80,7 +80,7 @@ class CoConLoss:
         mining: bool = True,
         keep: bool = True,
     ) -> LossTerms:
-        """The loss of one batch; computed without autocast, in float32 or better.
+        """The loss of one batch; computed without autocast, in float32 or better (on a GPU TF32, by default).
 
         Args:
             outputs: for each view z (B, N, D, S, S) and p (B, P, D, S, S) as from ``ViewNetwork``; the

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
-from cocon.config.schema import Training
 from cocon.errors import CoConError, ConfigError
 from cocon.machine.process_group import LISTENER, LOST
 from cocon.transfer import Late
 
 ResultT = TypeVar("ResultT")
-_COMPILATIONS = 32
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
@@ -137,35 +135,8 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
     return torch.device(name)
 
 
-def prepare_network(network: nn.Module, settings: Training, device: torch.device) -> None:
-    """Apply the switches ``channels_last_3d`` and ``compile``, in place.
-
-    Activations have their channels last in any case; the switch lays the weights of the convolutions out
-    alike, so that they are not reordered in every step.
-
-    Raises:
-        ConfigError: for ``compile`` with reduced precision on a CPU: there oneDNN's weight gradients are
-            wrong (see :mod:`cocon.models.conv3d`), and a compiled network cannot avoid them.
-    """
-    if settings.compile and settings.amp != "off" and device.type == "cpu":
-        raise ConfigError(
-            f"compile and amp '{settings.amp}' cannot be combined on a CPU: oneDNN's gradients are wrong",
-            "turn one of the two off",
-        )
-    if settings.channels_last_3d:
-        for parameter in network.parameters():
-            if parameter.dim() in (4, 5):
-                layout = torch.channels_last if parameter.dim() == 4 else torch.channels_last_3d
-                parameter.data = parameter.data.contiguous(memory_format=layout)
-    if settings.compile:
-        # Every view has one size; without this the second view's makes the first one's code general, and
-        # that fails. There is one compilation per view, in training and in evaluation mode.
-        network.compile(dynamic=False)
-        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _COMPILATIONS)
-
-
 def autocast(device: torch.device, amp: str) -> torch.autocast:
-    """The mixed precision of the setting ``amp``: off, bf16 or fp16."""
+    """Mixed precision: off, bf16 or fp16."""
     precision = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[amp]
     return torch.autocast(device.type, precision, enabled=amp != "off")
 

@@ -29,6 +29,7 @@ from cocon.training.log import Averages, Row, Stopwatch, Timing
 from cocon.training.saving import Checkpoints
 from cocon.training.schedule import Schedule
 from cocon.training.step import BatchT, Optimisation
+from cocon.training.switches import Switches
 
 _LOG_SECONDS = 1.0  # between two rows about single steps
 _STARVED = 0.3  # share of an epoch spent waiting for data that is worth a warning
@@ -109,7 +110,7 @@ class Loop(Optimisation[BatchT]):
 
     def load(self, clips: Dataset[BatchT], batches: Iterable[list[Key]], workers: int) -> Loader[BatchT]:
         """A loader of the given batches of keys."""
-        return Loader(clips, batches, workers=workers, pin=self.world.device.type == "cuda")
+        return Loader(clips, batches, workers=workers, pin=self.switches.pinned)
 
     # ---------------------------------------------------------------------------------- the loop
 
@@ -129,6 +130,8 @@ class Loop(Optimisation[BatchT]):
             CheckpointError: when there are checkpoints, but none that can be used.
             WorkerError: when a process that loads data has no memory, or has died.
         """
+        if self.switches != Switches():
+            self.reporter.say(f"computing with {self.switches}")
         self._restore(resume)
         self.loggers.begin(self.rows, self._global_step())
         self.checkpoints.start_clock()
@@ -257,6 +260,7 @@ class Loop(Optimisation[BatchT]):
         return {
             "module": self.module.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "switches": self.switches.document(),
             "scaler": self.scaler.state_dict(),
             "schedule": self.schedule.state_dict(),
             "epoch": self.epoch,
@@ -275,11 +279,17 @@ class Loop(Optimisation[BatchT]):
         hint = f"delete {path} to resume from an earlier one"
         with reading(path, "checkpoint of this run", CheckpointError, missing=hint, damaged=hint):
             self.module.load_state_dict(stored["module"])
-            self.optimiser.load_state_dict(stored["optimiser"])
+            self.load_optimiser(stored["optimiser"])
             self.scaler.load_state_dict(stored["scaler"])
             self.schedule.load_state_dict(stored["schedule"])
             self.epoch, self.step = stored["epoch"], stored["step"]
             self.averages = Averages(stored["sums"], self.step)
             self.timing, self.rows = Timing(stored["seconds"]), stored["rows"]
             self.best.figure = stored["best"]
+            theirs = Switches.restored(stored.get("switches", self.switches.document()))
         self.reporter.say(f"resuming after epoch {self.epoch}, step {self.step}, from {path}")
+        if theirs != self.switches:
+            self.reporter.warn(
+                f"the checkpoint was made with {theirs}, and the training continues with {self.switches}: "
+                "the result is not quite that of a training without a stop"
+            )

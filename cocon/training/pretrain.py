@@ -104,7 +104,7 @@ def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> No
                 "training_videos": data["training_videos"],
                 "data_fingerprint": data[view]["content"],
                 "extraction": extraction[view],
-                "hardware": hardware(world.device, world.size),
+                "hardware": hardware(world.device, world.size, trainer.switches),
             }
             save_encoder(path, network, view, job.settings.clip, job.pretraining, **extra)
         write_log(job.log, rows)

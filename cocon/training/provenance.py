@@ -14,6 +14,8 @@ from cocon.versions import __version__
 if TYPE_CHECKING:
     import torch
 
+    from cocon.training.switches import Switches
+
 _PACKAGES = ("torch", "numpy")
 
 
@@ -24,15 +26,18 @@ def provenance() -> dict[str, str]:
     return {"python": platform.python_version(), "cocon": __version__, **versions, "git": revision()}
 
 
-def hardware(device: torch.device, processes: int) -> str:
-    """What a training runs on, for people: the kind of device, and how many processes have one each."""
+def hardware(device: torch.device, processes: int, switches: Switches) -> str:
+    """What a training runs on, for people: the kind of device, how many processes have one each, and how it
+    computes, where that is not plain float32.
+    """
     import torch  # not at the top: reports read versions without it
 
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
         name = f"{processor()}, {torch.get_num_threads()} threads"
-    return name if processes == 1 else f"{processes} x {name}"
+    text = name if processes == 1 else f"{processes} x {name}"
+    return text if switches == type(switches)() else f"{text} ({switches})"
 
 
 def processor() -> str:

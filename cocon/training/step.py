@@ -16,6 +16,7 @@ from cocon.training.devices import World, autocast
 from cocon.training.divergence import StepValues
 from cocon.training.schedule import Schedule
 from cocon.training.seeds import derived_seed
+from cocon.training.switches import Switches
 from cocon.transfer import Late
 
 
@@ -50,6 +51,7 @@ class Optimisation(ABC, Generic[BatchT]):
     Attributes:
         epoch: the number of finished epochs.
         step: the number of finished steps of this epoch.
+        switches: how it computes.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class Optimisation(ABC, Generic[BatchT]):
         self.epoch = self.step = 0
         self.model = DistributedDataParallel(module) if world.size > 1 else module
         self.parameters = [p for p in module.parameters() if p.requires_grad]
+        self.switches = Switches.of(settings, world.device)
         self.optimiser = self.make_optimiser()
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=settings.amp == "fp16")
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.switches.amp == "fp16")
 
     @abstractmethod
     def loss_of(self, batch: BatchT, number: int) -> dict[str, Tensor]:
@@ -88,8 +91,17 @@ class Optimisation(ABC, Generic[BatchT]):
         A group's entry ``factor``, where it has one, is the part of the scheduled learning rate that it gets.
         """
         return torch.optim.Adam(
-            self.parameters, lr=self.schedule.learning_rate, weight_decay=self.settings.weight_decay
+            self.parameters,
+            lr=self.schedule.learning_rate,
+            weight_decay=self.settings.weight_decay,
+            fused=self.switches.fused or None,
         )
+
+    def load_optimiser(self, state: dict[str, Any]) -> None:
+        """Continue from the state of an optimiser that may have had another implementation."""
+        for theirs, ours in zip(state["param_groups"], self.optimiser.param_groups, strict=True):
+            theirs |= {key: ours[key] for key in ("fused", "foreach") if key in ours}
+        self.optimiser.load_state_dict(state)
 
     def train_step(self, window: list[BatchT]) -> StepValues:
         """One step of the optimiser; on a GPU it is launched, and may not be done on return.
@@ -136,8 +148,8 @@ class Optimisation(ABC, Generic[BatchT]):
         return contextlib.nullcontext()
 
     def autocast(self) -> torch.autocast:
-        """The mixed precision of the setting ``amp``."""
-        return autocast(self.world.device, self.settings.amp)
+        """The mixed precision of the training."""
+        return autocast(self.world.device, self.switches.amp)
 
     def seeded(self, network: str, augmentation: str, *batch: int) -> torch.Generator:
         """Seed all that is random in one batch: dropout through the global generators, and augmentation.

@@ -23,11 +23,11 @@ from cocon.losses.cocon import CoConLoss
 from cocon.models.network import ViewNetwork
 from cocon.pretrainings import PRESETS
 from cocon.training.context import RunContext
-from cocon.training.devices import prepare_network
 from cocon.training.log import GROUP_KNN, Averages, Row
 from cocon.training.loop import Loop
 from cocon.training.probe import GroupProbe, Probe
 from cocon.training.schedule import Schedule
+from cocon.training.switches import Switches
 from cocon.training.sync_norm import synchronised
 from cocon.transfer import Late
 
@@ -95,7 +95,7 @@ class Trainer(Loop[Clips]):
         if settings.sync_batch_norm and world.size > 1:
             module = synchronised(module, world.device)
         for network in networks.values():
-            prepare_network(network, settings, world.device)
+            Switches.of(settings, world.device).apply(network, world.device)
         if world.size > 1 and not PRESETS[preset].predicts:
             _freeze_predictions(networks)
         steps = steps_per_epoch(len(train), stage.batch_size, accumulate=stage.accumulate, size=world.size)
@@ -162,7 +162,7 @@ class Trainer(Loop[Clips]):
             row |= self._probed()
         last = self.epoch + 1 == self.epochs
         if self.choice and self.world.leads and (last or (self.epoch + 1) % self.chooses_every == 0):
-            row |= self.choice(self.networks, self.world.device, self.pretraining.amp)
+            row |= self.choice(self.networks, self.world.device, self.switches.amp)
         return row
 
     def figure(self, row: Row) -> float | None:
@@ -179,7 +179,7 @@ class Trainer(Loop[Clips]):
     def _probed(self) -> Row:
         if self.probe is None or not self.world.leads:
             return {}
-        return self.probe(self.networks, self.world.device, self.pretraining.amp)
+        return self.probe(self.networks, self.world.device, self.switches.amp)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

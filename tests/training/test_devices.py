@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from cocon.config.schema import Training
 from cocon.errors import CheckpointError, ConfigError
-from cocon.training.devices import World, prepare_network, resolve_device, world
+from cocon.training.devices import World, resolve_device, world
 
 
 def test_device() -> None:
@@ -99,9 +98,3 @@ def test_where_the_leader_fails_all_do(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(CheckpointError, match="locked") as caught:
             Pair(torch.device("cpu"), rank, 2).of_leader(fail)
         assert caught.value.hint == "wait"
-
-
-def test_compiled_and_rounded_is_refused_on_a_cpu() -> None:
-    settings = Training(compile=True, amp="bf16")
-    with pytest.raises(ConfigError, match="cannot be combined on a CPU"):
-        prepare_network(torch.nn.Linear(1, 1), settings, torch.device("cpu"))

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from cocon.config.schema import Clip, Finetune, Network, Pretraining, Stage
+from cocon.config.schema import Augmentation, Clip, Finetune, Network, Pretraining, Stage
+from cocon.data.augmentation import Augmenter
 from cocon.data.clips import Clips
 from cocon.evaluation.classifier_trainer import ClassifierTrainer
 from cocon.evaluation.labelled_clips import LabelledClip
@@ -30,6 +31,8 @@ from tests.counting import META, Counting, let_meta_pass_for_a_gpu
 CLIP = Clip(blocks=4, frames_per_block=2, predicted_blocks=2, crop=dict.fromkeys(VIEWS, 32))
 NETWORK = Network(layers=(1, 1, 1, 1), width=8, features=16)
 TRAINED = ("rgb", "flow", "pose")
+#: most kernels of a step of the preset cocon, by views, in float32: the casts of mixed precision are more
+KERNELS = {("rgb",): 560, ("rgb", "flow", "mask", "pose"): 2400}
 FLIPS = {f"{view}_flip": 0.5 for view in VIEWS}
 
 
@@ -44,21 +47,20 @@ def context(tmp_path: Path) -> RunContext:
     return RunContext(World(META), 0, RunState(tmp_path / "state", {}), reporter, Loggers(None))
 
 
-def noise(view: str, count: int) -> torch.Tensor:
-    return torch.randint(
-        256, (count, CLIP.frames, VIEWS[view].channels, 32, 32), dtype=torch.uint8
-    )  # fmt: skip
+def noise(view: str, count: int, seed: int = 0) -> torch.Tensor:
+    shape = (count, CLIP.frames, VIEWS[view].channels, 32, 32)
+    return torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
 class Noise(Dataset[Clips]):
-    def __init__(self, per_video: int) -> None:
-        self.clip, self.per_video = CLIP, per_video
+    def __init__(self, views: tuple[str, ...], per_video: int) -> None:
+        self.views, self.clip, self.per_video = views, CLIP, per_video
 
     def __len__(self) -> int:
         return 64
 
     def __getitem__(self, key: tuple[int, int]) -> Clips:
-        views = {view: noise(view, 1)[0] for view in TRAINED}
+        views = {view: noise(view, 1, key[1])[0] for view in self.views}
         return Clips(str(key[1] // self.per_video), views)
 
 
@@ -69,16 +71,22 @@ class LabelledNoise(Dataset[LabelledClip]):
         return 64
 
     def __getitem__(self, key: tuple[int, int]) -> LabelledClip:
-        return LabelledClip(str(key[1]), noise("rgb", 1)[0], key[1] % 5)
+        return LabelledClip(str(key[1]), noise("rgb", 1, key[1])[0], key[1] % 5)
 
 
 def pretraining(
-    context: RunContext, preset: str, batch: int, accumulate: int = 1, **settings: Any
+    context: RunContext,
+    preset: str,
+    batch: int,
+    views: tuple[str, ...] = TRAINED,
+    network: Network = NETWORK,
+    accumulate: int = 1,
+    **settings: Any,
 ) -> Trainer:
     return Trainer(
         context,
-        {view: initial_network(view, NETWORK, 0) for view in TRAINED},
-        Noise(PRESETS[preset].clips),  # type: ignore[arg-type]
+        {view: initial_network(view, network, 0) for view in views},
+        Noise(views, PRESETS[preset].clips),  # type: ignore[arg-type]
         None,
         stage=Stage(epochs=3, batch_size=batch, accumulate=accumulate),
         epochs=3,
@@ -90,7 +98,7 @@ def pretraining(
 def finetuning(context: RunContext, batch: int, **settings: Any) -> ClassifierTrainer:
     return ClassifierTrainer(
         context,
-        Classifier(initial_network("rgb", NETWORK, 0), 5, 0.5).to(META),
+        Classifier(initial_network("rgb", NETWORK, 0), 5, 0.5).to(context.world.device),
         LabelledNoise(),  # type: ignore[arg-type]
         Finetune.model_validate({"batch_size": batch, **settings}),
         section="finetune",
@@ -131,6 +139,27 @@ def test_a_step_of_fine_tuning_waits_for_nothing(context: RunContext, optimiser:
     counting = counted(finetuning(context, 8, optimiser=optimiser, jitter=jitter, clip_gradient=1.0))
     assert counting.waits == []
     assert (counting.sent, counting.fetched) == (3, 1)  # clips, labels and random numbers
+
+
+@pytest.mark.parametrize("batch", [4, 16])
+@pytest.mark.parametrize("views", KERNELS)
+def test_a_step_has_few_kernels(context: RunContext, views: tuple[str, ...], batch: int) -> None:
+    """With the layers of the default network, whatever the batch; an optimiser of single tensors has 3000."""
+    network = Network(width=8, features=16)
+    counting = counted(pretraining(context, "cocon", batch, views, network, clip_gradient=1.0))
+    assert counting.operators["_fused_adam_"] == 1
+    assert 0.8 * KERNELS[views] < sum(counting.operators.values()) <= KERNELS[views]
+
+
+@pytest.mark.parametrize(("view", "kernels"), [("rgb", 60), ("flow", 12), ("mask", 8), ("pose", 8)])
+def test_augmentation_has_few_kernels(view: str, kernels: int) -> None:
+    augment = Augmenter(Augmentation.model_validate(FLIPS), CLIP)
+    x, generator = {view: noise(view, 16)}, torch.Generator().manual_seed(0)
+    augment.batch(x, META, generator)
+    with Counting() as counting:
+        augment.batch(x, META, generator)
+    assert (counting.waits, counting.sent) == ([], 2)
+    assert sum(counting.operators.values()) <= kernels
 
 
 @pytest.mark.parametrize(

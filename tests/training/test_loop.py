@@ -194,6 +194,38 @@ def test_half_precision_scales_its_loss_and_keeps_the_scale(fit: Any) -> None:
     assert trainer.state.load(newest)["scaler"]["scale"] == trainer.scaler.get_scale()
 
 
+@pytest.mark.parametrize("changed", [{"channels_last_3d": True}, {"amp": "bf16"}])
+def test_a_checkpoint_of_other_switches_is_resumed_and_the_log_says_so(
+    fit: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any, changed: dict[str, Any]
+) -> None:
+    """A run is the same on another device; here its settings are told by hand what another would choose."""
+    monkeypatch.setattr(saving, "_APART", 0.0)
+    fit(epochs=2).fit()
+    resumed = fit(epochs=3, **changed)
+    resumed.reporter = Reporter("test")
+    assert len(resumed.fit()) == 3
+    lines = capsys.readouterr().err.splitlines()
+    assert f"test: computing with {resumed.switches}" in lines
+    (warning,) = (line for line in lines if "warning" in line)
+    assert (
+        f"made with float32, and the training continues with {resumed.switches}: the result is not" in warning
+    )
+
+
+def test_the_state_of_another_implementation_of_adam_is_taken_over(fit: Any) -> None:
+    """What a GPU has saved names the fused one; the step counts are tensors in both."""
+    fused, usual = fit(), fit()
+    fused.optimiser = torch.optim.Adam(fused.parameters, fused=True)
+    for trainer in (fused, usual):
+        trainer.train_step([next(iter(trainer.loader))]).read()
+    state = fused.optimiser.state_dict()
+    assert state["param_groups"][0]["fused"]
+    usual.load_optimiser(state)
+    assert not usual.optimiser.param_groups[0]["fused"]
+    usual.train_step([next(iter(usual.loader))]).read()
+    assert usual.optimiser.state_dict()["state"][0]["step"] == 2
+
+
 def test_a_gradient_that_is_no_number_stops(fit: Any) -> None:
     trainer = fit()
     trainer.module.weight.register_hook(lambda grad: grad * torch.inf)
@@ -204,7 +236,7 @@ def test_a_gradient_that_is_no_number_stops(fit: Any) -> None:
 
 
 def test_a_step_is_read_when_the_next_one_is_under_way(fit: Any, monkeypatch: Any) -> None:
-    """So a GPU has work while the host waits; the last one of an epoch is read before anything is measured."""
+    """So a GPU has work while the host waits; the last one of an epoch is read before it is measured."""
     course: list[tuple[str, int]] = []
     trainer = fit(epochs=2)
     take_step, read, evaluate = trainer.train_step, StepValues.read, trainer.evaluate

@@ -508,7 +508,7 @@ def test_a_checkpoint_of_other_settings_is_refused_when_it_is_asked_for(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-@pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
+@pytest.mark.parametrize("amp", ["auto", "off", "bf16", "fp16"])
 def test_learns_on_a_gpu(job: Job, settings: Settings, amp: str) -> None:
     this = job(settings=settings(stage1={"epochs": 8, "batch_size": 8, "learning_rate": 3e-3}, amp=amp))
     pretrain(this, World(resolve_device("cuda")))

@@ -261,6 +261,8 @@ def another_value(path: str, annotation: Any, default: Any) -> Any:
         return VALUES[path]
     if path.endswith(("milestones", "loggers")):
         return VALUES[f"pretraining.{path.rpartition('.')[2]}"]
+    if path.endswith("channels_last_3d"):
+        return True
     choices = [value for value in _literals(annotation) if value != default]
     if choices:
         return choices[0]

@@ -68,10 +68,13 @@ class Section(BaseModel):
 
     Attributes:
         moved: keys that are still read here, and belong under ``jobs``.
+        as_default: values that are left out of documents of settings, as defaults are, so that results that
+            were made with them stay.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=_mark_moved)
     moved: ClassVar[frozenset[str]] = frozenset()
+    as_default: ClassVar[Mapping[str, Any]] = {}
 
     @property
     def idle(self) -> dict[str, str]:

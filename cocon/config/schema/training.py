@@ -13,7 +13,11 @@ _LENGTHS = {"epochs", "steps"}
 
 
 class Running(Section):
-    """How a training loop runs; none of it changes the networks that come out. Belongs under ``jobs``."""
+    """How a training loop runs; nothing is trained again because of it. Belongs under ``jobs``.
+
+    On a CPU none of it changes the networks that come out; on a GPU ``tf32`` and ``fused_optimiser`` change
+    how numbers are rounded, as another GPU does.
+    """
 
     checkpoint_every: PositiveInt = Field(
         1, description="epochs between checkpoints; two are at least a minute apart, however short epochs are"
@@ -31,6 +35,13 @@ class Running(Section):
     )
     loggers: tuple[Literal["wandb", "mlflow"], ...] = Field(
         (), description="where the curves go in addition to log.jsonl and tensorboard/"
+    )
+    tf32: bool = Field(
+        True, description="a GPU rounds the factors of products in float32 to 10 bits (TF32), and is faster"
+    )
+    fused_optimiser: bool = Field(True, description="on a GPU a step of the optimiser is one kernel")
+    pin_memory: bool = Field(
+        True, description="batches for a GPU lie in memory that it reads while the host goes on"
     )
 
 
@@ -105,6 +116,8 @@ class Training(Running):
     """How networks are trained; pretraining and fine-tuning share these keys."""
 
     moved: ClassVar[frozenset[str]] = frozenset(Running.model_fields)
+    #: as they once were for all; on a CPU they are what the defaults are
+    as_default: ClassVar[Mapping[str, Any]] = {"amp": "off", "channels_last_3d": False}
 
     weight_decay: WeightDecay = 1e-5
     warmup_epochs: float = Field(
@@ -116,14 +129,18 @@ class Training(Running):
     clip_gradient: float = Field(
         0.0, ge=0, description="largest L2 norm of the gradient; a larger one is scaled down to it; 0: off"
     )
-    amp: Literal["off", "bf16", "fp16"] = Field(
-        "off", description="mixed precision: the type that convolutions compute in; fp16 has a loss scale"
+    amp: Literal["auto", "bf16", "fp16", "off"] = Field(
+        "auto",
+        description="mixed precision: the type that convolutions compute in; auto: bf16 on a GPU that has it,"
+        " off elsewhere (results are not made again between these two); fp16 has a loss scale",
     )
     compile: bool = Field(
         False, description="networks run through torch.compile; not together with amp on a CPU"
     )
-    channels_last_3d: bool = Field(
-        False, description="weights of 3-D convolutions have their channels last in memory"
+    channels_last_3d: bool | None = Field(
+        None,
+        description="weights of convolutions have their channels last in memory; null: on a GPU (results are "
+        "not made again between null and false)",
     )
 
     @model_validator(mode="after")
