@@ -70,11 +70,21 @@ class Optimisation(ABC, Generic[BatchT]):
         self.settings, self.section, self.schedule = settings, section, schedule
         self.steps, self.accumulate = steps, accumulate
         self.epoch = self.step = 0
-        self.model = DistributedDataParallel(module) if world.size > 1 else module
+        self.model = self._distributed(module) if world.size > 1 else module
         self.parameters = [p for p in module.parameters() if p.requires_grad]
         self.switches = Switches.of(settings, world.device)
         self.optimiser = self.make_optimiser()
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.switches.amp == "fp16")
+
+    def _distributed(self, module: nn.Module) -> DistributedDataParallel:
+        """Gradients are views of the buckets that are sent, and not copied there.
+
+        What is trained gets a gradient in every batch, so the graph is static; that does not go together
+        with leaving out the communication of all batches of a step but the last.
+        """
+        return DistributedDataParallel(
+            module, gradient_as_bucket_view=True, static_graph=self.accumulate == 1
+        )
 
     @abstractmethod
     def loss_of(self, batch: BatchT, number: int) -> dict[str, Tensor]:
