@@ -82,7 +82,7 @@ def test_a_switch_changes_how_numbers_are_rounded_and_nothing_else(
     assert found[1] == pytest.approx(found[0], rel=0.02)
 
 
-def test_what_a_gpu_has_saved_a_cpu_continues(context: Any, capsys: Any) -> None:
+def test_what_a_gpu_has_saved_a_cpu_continues(context: Any, caplog: pytest.LogCaptureFixture) -> None:
     here = pretraining(context("cuda"), "cpc", 4)
     losses(here)
     assert here.switches != Switches()
@@ -91,4 +91,4 @@ def test_what_a_gpu_has_saved_a_cpu_continues(context: Any, capsys: Any) -> None
     there.reporter._silent = False
     there._restore(path)
     losses(there, 1)
-    assert "made with bf16" in capsys.readouterr().err
+    assert "made with bf16" in caplog.text
