@@ -206,8 +206,9 @@ def test_a_checkpoint_of_other_switches_is_resumed_and_the_log_says_so(
     caplog.set_level("INFO")
     assert len(resumed.fit()) == 3
     assert f"test: computing with {resumed.switches}" in caplog.messages
-    (warning,) = (record.message for record in caplog.records if record.levelname == "WARNING")
-    assert f"made with float32, and the training continues with {resumed.switches}: the result" in warning
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    expected = f"made with float32, and the training continues with {resumed.switches}: the result"
+    assert any(expected in warning for warning in warnings)  # a busy machine adds one about waiting
 
 
 def test_the_state_of_another_implementation_of_adam_is_taken_over(fit: Any) -> None:
