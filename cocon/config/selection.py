@@ -1,6 +1,6 @@
 """Of each section of the configuration, the keys that a stage depends on.
 
-The documents of :mod:`cocon.workflow.dependencies`, by which the rules find what must run again, and those by
+The documents of :mod:`cocon.workflow.documents`, by which the rules find what must run again, and those by
 which a training finds its unfinished state, are made of these. Defaults are left out, so that a new key of
 the schema changes no document.
 """

@@ -19,7 +19,7 @@ from cocon.datasets.checks import without_file
 from cocon.datasets.manifest import Video
 from cocon.datasets.registry import source
 from cocon.errors import CoConError
-from cocon.workflow.dependencies import passes
+from cocon.workflow.documents.extraction import passes
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from cocon.planning.rates import Rate, Rates
 from cocon.planning.timeline import Step
 from cocon.pretrainings import RANDOM, STAGE1, WITHOUT_STAGE1
 from cocon.protocols import FEATURES, FRAMES, PROTOCOLS
-from cocon.workflow.dependencies import passes
+from cocon.workflow.documents.extraction import passes
 from cocon.workflow.running import running_settings
 
 _FLOAT = 4

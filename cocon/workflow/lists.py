@@ -32,7 +32,7 @@ from cocon.datasets.splits import (
 )
 from cocon.errors import CoConError
 from cocon.shards import shard_of
-from cocon.workflow.dependencies import part_of_split
+from cocon.workflow.paths import part_of_split
 from cocon.workflow.running import max_failed_fraction
 
 _ABSENT = "-"

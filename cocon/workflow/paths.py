@@ -63,7 +63,7 @@ class Paths:
         return settings.pretrained_on(_parts(run)[1] or settings.first_split)
 
     def manifest(self, dataset: str = "{dataset}", part: str = "") -> str:
-        """The table of the videos, with labels; see :func:`cocon.workflow.dependencies.part_of_split`."""
+        """The table of the videos, with labels; see :func:`part_of_split`."""
         return f"{self.dataset(dataset)}/manifest{part}.csv"
 
     def training_videos(self, dataset: str = "{dataset}", part: str = "") -> str:
@@ -241,3 +241,13 @@ def _parts(run: str) -> tuple[str, str]:
     found = re.fullmatch(r"(?:seed(\d+)/)?(?:split(\w+)/)?", run)
     assert found, run
     return found[1] or "", found[2] or ""
+
+
+def part_of_split(split: str) -> str:
+    """In names of tables: the split (or ``common``, ``all``, ``any``) that they are limited to."""
+    return f"_split{split}" if split.isdecimal() else f"_{split}" if split else ""
+
+
+def split_of_part(part: str) -> str:
+    """The inverse of :func:`part_of_split`."""
+    return part.removeprefix("_").removeprefix("split")

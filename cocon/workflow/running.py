@@ -25,6 +25,25 @@ def running_settings(job: BaseModel, section: BaseModel) -> dict[str, Any]:
     return document
 
 
+def pretraining_runs(config: Config, dataset: str, stage: str) -> dict[str, Any]:
+    """How ``stage1`` or ``stage2`` of pretraining runs, as a part of the command's settings."""
+    job = getattr(config.jobs, f"pretrain_{stage}")
+    return {"pretraining": running_settings(job, config.recipe_of(dataset).pretraining)}
+
+
+def protocol_runs(config: Config, dataset: str, protocol: str) -> dict[str, Any]:
+    """How a protocol that trains on frames runs, as a part of the command's settings."""
+    evaluation = config.recipe_of(dataset).evaluation
+    kind = evaluation.kind(protocol)
+    job = getattr(config.jobs, PROTOCOLS[kind].job)
+    return {kind: running_settings(job, evaluation.section(protocol))}
+
+
+def report_runs(config: Config) -> dict[str, Any]:
+    """Where a report runs its networks, as a part of the command's settings."""
+    return {"device": config.device}
+
+
 def max_failed_fraction(config: Config, dataset: str) -> float:
     """The part of a shard's videos that may fail."""
     job, extraction = config.jobs.extract, config.recipe_of(dataset).extraction

@@ -12,7 +12,7 @@ from cocon.datasets.manifest import Video
 from cocon.errors import CoConError
 from cocon.planning import extraction
 from cocon.planning.extraction import measure_extraction
-from cocon.workflow.dependencies import passes
+from cocon.workflow.documents.extraction import passes
 
 
 def config(**changes: Any) -> Config:

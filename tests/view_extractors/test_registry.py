@@ -17,7 +17,7 @@ from cocon.errors import CoConError
 from cocon.installation import EXTRA_OF
 from cocon.versions import EXTRACTION
 from cocon.views import VIEWS
-from cocon.workflow.dependencies import backend_of, passes
+from cocon.workflow.documents.extraction import backend_of, passes
 from view_extractors.base import Resources
 from view_extractors.pipeline import inference
 from view_extractors.registry import default_backend, extractor_class, section_of

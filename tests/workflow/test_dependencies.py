@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +14,8 @@ from cocon.config import selection
 from cocon.config.schema import Config, PretrainingJob, Recipe
 from cocon.errors import CoConError
 from cocon.training.settings import PretrainSettings
-from cocon.workflow import dependencies
-from cocon.workflow.documents import Documents
+from cocon.workflow.documents import Documents, encoders
+from cocon.workflow.documents.extraction import extraction_settings
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paths import Paths
 from cocon.workflow.running import max_failed_fraction, moved_keys, running_settings
@@ -140,7 +139,7 @@ def test_normalisation_over_processes_counts_where_there_are_several() -> None:
     recipe = Recipe.model_validate({"pretraining": {"sync_batch_norm": True}})
     several = PretrainingJob(nodes=2, gpus=2)
     alone, together = (
-        dependencies.pretraining(recipe, "stage1", "cpc", ["rgb"], split="1", seed=0, job=job)
+        encoders.pretraining(recipe, "stage1", "cpc", ["rgb"], split="1", seed=0, job=job)
         for job in (PretrainingJob(), several)
     )
     assert (alone["settings"], alone.get("processes")) == ({}, None)
@@ -235,7 +234,7 @@ def test_maps_that_were_pooled_otherwise_are_trained_again(
     recipe: Any, preset: str, expected: dict[str, int]
 ) -> None:
     learning = Recipe.model_validate(recipe)
-    document = dependencies.pretraining(
+    document = encoders.pretraining(
         learning, "stage2", preset, ["rgb", "flow"], split="1", seed=0, job=PretrainingJob()
     )
     assert {key: value for key, value in document.items() if key == "pooling"} == expected
@@ -307,8 +306,8 @@ def test_labels_of_training_videos_count_where_they_choose_the_encoders(
     for text in ((folder / "t.csv").read_text(), (folder / "t.csv").read_text().replace(old, new)):
         (folder / "t.csv").write_text(text)
         documents = Documents(settings, VideoLists(settings))
-        of_view = SimpleNamespace(dataset="mine", run="", view="rgb")
-        found.append((documents.training_table(SimpleNamespace(dataset="mine")), documents.stage1(of_view)))
+        table = documents.videos.index_for_pretraining("mine")
+        found.append((table, documents.encoders.stage1("mine", run="", view="rgb")))
     assert [one != other for one, other in zip(*found, strict=True)] == [again, again]
 
 
@@ -351,8 +350,8 @@ def test_errors_name_the_data_set(folder: Path) -> None:
 
 def test_a_shard_made_in_one_pass_depends_on_both_views(folder: Path) -> None:
     documents = Documents(config(folder), VideoLists(config(folder)))
-    alone = documents.shard(SimpleNamespace(dataset="mine", view="flow", shard="00001"))
-    both = documents.shard(SimpleNamespace(dataset="mine", shard="00001"))
+    alone = documents.extraction.shard("mine", "00001", view="flow")
+    both = documents.extraction.shard("mine", "00001")
     assert set(alone) == {"videos", "flow"}
     assert set(both) == {"videos", "mask", "pose"}
 
@@ -401,7 +400,7 @@ def test_the_package_is_light() -> None:
 
 def test_the_parameters_of_a_filter_count_where_it_is_used() -> None:
     def document(**pose: Any) -> Any:
-        return dependencies.extraction_settings(Recipe.model_validate({"extraction": {"pose": pose}}), "pose")
+        return extraction_settings(Recipe.model_validate({"extraction": {"pose": pose}}), "pose")
 
     assert document(one_euro={"beta": 5}) == {}
     assert document(smoothing="one_euro") == {"smoothing": "one_euro"}
@@ -410,7 +409,7 @@ def test_the_parameters_of_a_filter_count_where_it_is_used() -> None:
 
 def test_shards_of_the_first_default_codec_keep_their_document() -> None:
     def document(**rgb: Any) -> Any:
-        return dependencies.extraction_settings(Recipe.model_validate({"extraction": {"rgb": rgb}}), "rgb")
+        return extraction_settings(Recipe.model_validate({"extraction": {"rgb": rgb}}), "rgb")
 
     assert document(codec="dct", short_side=60) == {"short_side": 60}, "as it was when dct was the default"
     assert document(codec="jpeg") == document() == {"codec": "jpeg"}

@@ -15,7 +15,8 @@ from cocon.config.schema import Config, Jobs, Recipe, Section
 from cocon.config.selection import RUNNING
 from cocon.pretrainings import PRESETS
 from cocon.views import VIEWS
-from cocon.workflow import dependencies
+from cocon.workflow.documents import encoders, extraction, protocols
+from cocon.workflow.documents.report import shown_in_report
 from cocon.workflow.ignored import ignored_keys
 from tests.workflow.test_changes import another_value, leaves
 
@@ -173,18 +174,18 @@ def test_a_probe_that_is_off_measures_no_videos() -> None:
 def documents(recipe: Recipe) -> list[Any]:
     """All that results depend on of a recipe, with every preset and one process."""
     views = list(VIEWS)
-    found: list[Any] = [dependencies.shown_in_report(recipe, views), dependencies.relations(recipe, 0)]
+    found: list[Any] = [shown_in_report(recipe, views), protocols.relations(recipe, 0)]
     for preset in PRESETS:
         found.append(selection.pretraining_settings(recipe, "stage2", preset, views))
     for view in views:
         found += [
-            dependencies.extraction(recipe, [view], ""),
-            dependencies.initialisation(recipe, view, 0),
+            extraction.extraction(recipe, [view], ""),
+            encoders.initialisation(recipe, view, 0),
             selection.pretraining_settings(recipe, "stage1", "cpc", [view]),
-            dependencies.features(recipe, view),
-            *(dependencies.protocol(recipe, name, view, 0) for name in recipe.evaluation.protocols),
+            protocols.features(recipe, view),
+            *(protocols.protocol(recipe, name, view, 0) for name in recipe.evaluation.protocols),
         ]
-    return [*found, *(dependencies.fusion(recipe, name, views, 0) for name in recipe.evaluation.protocols)]
+    return [*found, *(protocols.fusion(recipe, name, views, 0) for name in recipe.evaluation.protocols)]
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from pydantic import create_model
 from cocon.config import selection
 from cocon.config.schema import Augmentation, Pretraining, Recipe, RgbExtraction
 from cocon.versions import EXTRACTION, STAGES
-from cocon.workflow import dependencies
+from cocon.workflow.documents.extraction import extraction
 from tests.workflow.planner import Planner
 from tests.workflow.test_changes import leaves
 
@@ -111,9 +111,9 @@ def test_a_new_key_with_its_default_changes_no_document() -> None:
         before = selection.pretraining_settings(recipe, stage, "cocon", views)
         assert selection.pretraining_settings(later, stage, "cocon", views) == before
     decoded = create_model("Decoded", __base__=RgbExtraction, fresh=(str, "no"))
-    extraction = recipe.extraction.model_copy(update={"rgb": decoded(short_side=60, codec="dct")})
-    later = recipe.model_copy(update={"extraction": extraction})
-    assert dependencies.extraction(later, ["rgb"], "x") == dependencies.extraction(recipe, ["rgb"], "x")
+    views = recipe.extraction.model_copy(update={"rgb": decoded(short_side=60, codec="dct")})
+    later = recipe.model_copy(update={"extraction": views})
+    assert extraction(later, ["rgb"], "x") == extraction(recipe, ["rgb"], "x")
 
 
 def test_a_new_key_that_is_used_changes_its_document() -> None:

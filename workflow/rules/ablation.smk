@@ -17,9 +17,9 @@ rule relations:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.relations),
+        depends=tracked(DOCUMENTS.evaluation.relations),
         features=by_view,
-        settings=settings_in(DOCUMENTS.relations),
+        settings=settings_in(DOCUMENTS.evaluation.relations),
         seed=untracked(seed_of),
     message:
         "Comparing the classes of {wildcards.dataset} in all views of {wildcards.pretraining}"
@@ -45,7 +45,7 @@ rule neighbours:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.neighbours),
+        depends=tracked(DOCUMENTS.evaluation.neighbours),
         features=by_view,
         seed=untracked(seed_of),
     message:
@@ -72,7 +72,7 @@ rule frame_size:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.frame_size),
+        depends=tracked(DOCUMENTS.evaluation.frame_size),
         shards=folder_of_shards,
         shard_count=untracked(shard_count),
         view=untracked(first_view),
@@ -114,7 +114,7 @@ for name, settings in CONFIG.ablations.items():
             mem_mb=growing(4000),
             runtime=growing(60),
         params:
-            depends=tracked(DOCUMENTS.ablation(name)),
+            depends=tracked(DOCUMENTS.tables.ablation, ablation=name),
             metrics=untracked(patterns_of_ablation(PATHS.ablation_metrics, name)),
             relations=untracked(patterns_of_ablation(PATHS.ablation_relations, name)),
             neighbours=untracked(patterns_of_ablation(PATHS.ablation_neighbours, name)),
@@ -152,7 +152,7 @@ for name, settings in CONFIG.ablations.items():
                 mem_mb=growing(1000),
                 runtime=growing(10),
             params:
-                depends=tracked(DOCUMENTS.curves(name)),
+                depends=tracked(DOCUMENTS.tables.curves, ablation=name),
                 logs=untracked(patterns_of_ablation(PATHS.ablation_logs, name)),
             message:
                 f"Drawing how the pretrainings of the ablation {name} went"

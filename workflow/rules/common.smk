@@ -1,5 +1,7 @@
 # What the rules share: the validated configuration, and functions from wildcards to what cocon.workflow knows.
 
+import functools
+import inspect
 import os
 import re
 from pathlib import Path
@@ -17,15 +19,20 @@ from cocon.pretrainings import PRESETS, PRETRAININGS
 from cocon.protocols import FEATURES, FRAMES, PROTOCOLS, that_read
 from cocon.machine.slurm import cancel_orphans
 from cocon.config.selection import changed
-from cocon.workflow import dependencies
-from cocon.workflow.dependencies import canonical
-from cocon.workflow.documents import Documents
+from cocon.workflow.documents import Documents, extraction
+from cocon.workflow.documents.fingerprints import canonical
 from cocon.workflow.ignored import ignored_keys
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paper import paper_metrics
 from cocon.workflow.paths import RUN as RUN_OF_A_SEED_OR_SPLIT
-from cocon.workflow.paths import Paths
-from cocon.workflow.running import max_failed_fraction, moved_keys
+from cocon.workflow.paths import Paths, split_of_part
+from cocon.workflow.running import (
+    max_failed_fraction,
+    moved_keys,
+    pretraining_runs,
+    protocol_runs,
+    report_runs,
+)
 
 put_commands_on_path()
 
@@ -63,7 +70,7 @@ WITH_CODE = "PYTHONPATH={params.code:q}${{PYTHONPATH:+:$PYTHONPATH}}"
 ONE_PASS = [
     name
     for name in CONFIG.datasets
-    if ("pose", "mask") in dependencies.passes(CONFIG.recipe_of(name), CONFIG.views_of(name))
+    if ("pose", "mask") in extraction.passes(CONFIG.recipe_of(name), CONFIG.views_of(name))
 ]
 # Given, since Snakemake would otherwise add up the sizes of all inputs of every job while it plans.
 DISK_MB = 1000
@@ -129,15 +136,30 @@ def extraction_gpus(wildcards):
     return gpus()(wildcards) if backend_entry(wildcards).may_use_gpu(CONFIG.device) else 0
 
 
-# ---- Parameters. One of each job is tracked, a document of cocon.workflow.dependencies. Snakemake does not
-# compare what a function with an argument `resources`, `input` or `output` returns.
+# ---- From wildcards to calls.
 
 
-def tracked(document):
+def of(function, **given):
+    """A function from wildcards to what a function returns for those of its arguments that they have."""
+    names = set(inspect.signature(function).parameters) - set(given)
+
+    def of_wildcards(wildcards):
+        known = {name: value for name, value in wildcards.items() if name in names}
+        return said(functools.partial(function, **given, **known))
+
+    return of_wildcards
+
+
+# ---- Parameters. One of each job is tracked, a document of cocon.workflow.documents. Snakemake does not compare
+# what a function with an argument `resources`, `input` or `output` returns.
+
+
+def tracked(document, **given):
     """A function from wildcards to a document, as JSON; when it changes, the result is made again."""
+    found = of(document, **given)
 
     def param(wildcards):
-        return canonical(said(document, wildcards))
+        return canonical(found(wildcards))
 
     return param
 
@@ -156,12 +178,12 @@ def path(pattern):
     return untracked(lambda wildcards: pattern.format(**dict(wildcards.items())))
 
 
-def settings_in(document, running=None):
+def settings_in(document, running=None, **given):
     """The settings of a document as JSON for a command, with what only says how it runs."""
+    found, runs = of(document), running and of(running, config=CONFIG, **given)
 
     def param(wildcards):
-        settings = document(wildcards)["settings"]
-        return canonical(merged(settings, running(wildcards) if running else {}))
+        return canonical(merged(found(wildcards)["settings"], runs(wildcards) if runs else {}))
 
     return untracked(param)
 
@@ -214,7 +236,7 @@ def seed_of(wildcards):
 
 def backend_of(wildcards):
     """The backend of the wildcards' view; that of pose if they have none."""
-    return dependencies.backend_of(recipe_of(wildcards), getattr(wildcards, "view", "pose"))
+    return extraction.backend_of(recipe_of(wildcards), getattr(wildcards, "view", "pose"))
 
 
 def backend_entry(wildcards):
@@ -272,7 +294,7 @@ def extraction_settings(view=None):
     """A function from wildcards to the settings of one view's extraction; of the wildcard's if none."""
 
     def settings(wildcards):
-        return canonical(dependencies.extraction_settings(recipe_of(wildcards), view or wildcards.view))
+        return canonical(extraction.extraction_settings(recipe_of(wildcards), view or wildcards.view))
 
     return untracked(settings)
 
@@ -354,7 +376,7 @@ def manifest_of(wildcards):
 
 def split_option(wildcards):
     """The option with the split that a table is limited to, if it is."""
-    split = dependencies.split_of_part(wildcards.part)
+    split = split_of_part(wildcards.part)
     return ["--split", split] if split else []
 
 

@@ -22,7 +22,7 @@ for name, settings in CONFIG.datasets.items():
                 mem_mb=growing(job("render", "memory_mb")),
                 runtime=growing(job("render", "runtime_minutes")),
             params:
-                depends=tracked(DOCUMENTS.rendering(name)),
+                depends=tracked(DOCUMENTS.videos.rendering, dataset=name),
                 settings=untracked(section_of(name)),
             message:
                 "Rendering the videos of the embedded demo"
@@ -46,7 +46,7 @@ for name, settings in CONFIG.datasets.items():
                 mem_mb=growing(job("render", "memory_mb")),
                 runtime=growing(job("render", "runtime_minutes")),
             params:
-                depends=tracked(DOCUMENTS.pairs(name)),
+                depends=tracked(DOCUMENTS.videos.pairs, dataset=name),
                 settings=untracked(section_of(name)),
                 root=folder_of_output,
             message:
@@ -73,7 +73,7 @@ for name, settings in CONFIG.datasets.items():
             resources:
                 mem_mb=2000,
             params:
-                depends=tracked(DOCUMENTS.source(name)),
+                depends=tracked(DOCUMENTS.videos.source, dataset=name),
                 dataset=untracked(name),
                 settings=untracked(section_of(name)),
             message:
@@ -99,7 +99,7 @@ rule index:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.table),
+        depends=tracked(DOCUMENTS.videos.index),
         settings=untracked(listing),
         videos=untracked(listed),
         split=untracked(split_option),
@@ -128,7 +128,7 @@ rule index_for_pretraining:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.training_table),
+        depends=tracked(DOCUMENTS.videos.index_for_pretraining),
         settings=untracked(listing),
         videos=untracked(listed),
         split=untracked(split_option_of_training),

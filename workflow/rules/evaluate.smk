@@ -23,10 +23,10 @@ rule features:
         mem_mb=growing(job("features", "memory_mb")),
         runtime=growing(job("features", "runtime_minutes")),
     params:
-        depends=tracked(DOCUMENTS.features),
+        depends=tracked(DOCUMENTS.evaluation.features),
         shards=folder_of_shards,
         shard_count=untracked(shard_count),
-        settings=settings_in(DOCUMENTS.features),
+        settings=settings_in(DOCUMENTS.evaluation.features),
         workers=untracked(job("features", "workers")),
         batch_size=untracked(job("features", "batch_size")),
         device=untracked(CONFIG.device),
@@ -60,9 +60,9 @@ rule evaluate_features:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        depends=tracked(DOCUMENTS.protocol),
+        depends=tracked(DOCUMENTS.evaluation.protocol),
         kind=untracked(protocol_kind),
-        settings=settings_in(DOCUMENTS.protocol),
+        settings=settings_in(DOCUMENTS.evaluation.protocol),
         seed=untracked(seed_of),
     message:
         "{wildcards.protocol} of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
@@ -98,12 +98,12 @@ rule finetune:
         mem_mb=growing(job("finetune", "memory_mb")),
         runtime=job("finetune", "runtime_minutes"),
     params:
-        depends=tracked(DOCUMENTS.protocol),
+        depends=tracked(DOCUMENTS.evaluation.protocol),
         shards=folder_of_shards,
         shard_count=untracked(shard_count),
         state=path(f"{RUN}evaluation/.state"),
         kind=untracked(protocol_kind),
-        settings=settings_in(DOCUMENTS.protocol, DOCUMENTS.finetuning),
+        settings=settings_in(DOCUMENTS.evaluation.protocol, protocol_runs),
         seed=untracked(seed_of),
         device=untracked(CONFIG.device),
     message:
@@ -136,11 +136,11 @@ rule ensemble:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        depends=tracked(DOCUMENTS.fusion),
+        depends=tracked(DOCUMENTS.evaluation.fusion),
         inputs=by_view,
         manifest=option("--manifest", "manifest"),
         kind=untracked(protocol_kind),
-        settings=settings_in(DOCUMENTS.fusion),
+        settings=settings_in(DOCUMENTS.evaluation.fusion),
         seed=untracked(seed_of),
     message:
         "Fusing the views of {wildcards.pretraining}: {wildcards.protocol} on {wildcards.dataset}"
@@ -171,8 +171,8 @@ rule summary:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.summary),
-        setting=settings_in(DOCUMENTS.summary),
+        depends=tracked(DOCUMENTS.tables.summary),
+        setting=settings_in(DOCUMENTS.tables.summary),
         seen=untracked(seen_in_pretraining),
     message:
         "Summing up the results of {wildcards.dataset}"

@@ -18,7 +18,7 @@ rule export:
         mem_mb=growing(4000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.export),
+        depends=tracked(DOCUMENTS.encoders.export),
         shards=folder_option,
         shard_count=untracked(shard_count),
         summary=option("--summary", "summary"),

@@ -17,8 +17,8 @@ rule paper_cells:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.cells),
-        setting=settings_in(DOCUMENTS.cells),
+        depends=tracked(DOCUMENTS.tables.paper_cells),
+        setting=settings_in(DOCUMENTS.tables.paper_cells),
     message:
         "The cells of the paper's table that belong to {wildcards.dataset}"
     shell:
@@ -42,7 +42,7 @@ rule reproduce_paper:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.paper),
+        depends=tracked(DOCUMENTS.tables.paper),
     message:
         "The paper's table of results, with ours beside the published figures"
     shell:

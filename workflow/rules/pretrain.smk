@@ -14,8 +14,8 @@ rule initialise:
         mem_mb=growing(2000),
         runtime=growing(10),
     params:
-        depends=tracked(DOCUMENTS.initial),
-        settings=settings_in(DOCUMENTS.initial),
+        depends=tracked(DOCUMENTS.encoders.initial),
+        settings=settings_in(DOCUMENTS.encoders.initial),
         seed=untracked(seed_of),
         folder=folder_of_output,
     message:
@@ -50,8 +50,8 @@ rule pretrain_stage1:
         mem_mb=growing(job("pretrain_stage1", "memory_mb")),
         runtime=job("pretrain_stage1", "runtime_minutes"),
     params:
-        depends=tracked(DOCUMENTS.stage1),
-        settings=settings_in(DOCUMENTS.stage1, DOCUMENTS.running("stage1")),
+        depends=tracked(DOCUMENTS.encoders.stage1),
+        settings=settings_in(DOCUMENTS.encoders.stage1, pretraining_runs, stage="stage1"),
         split=untracked(pretrain_split),
         shards=folder_of_shards,
         shard_count=untracked(shard_count),
@@ -102,8 +102,8 @@ rule pretrain_stage2:
         mem_mb=growing(job("pretrain_stage2", "memory_mb")),
         runtime=job("pretrain_stage2", "runtime_minutes"),
     params:
-        depends=tracked(DOCUMENTS.stage2),
-        settings=settings_in(DOCUMENTS.stage2, DOCUMENTS.running("stage2")),
+        depends=tracked(DOCUMENTS.encoders.stage2),
+        settings=settings_in(DOCUMENTS.encoders.stage2, pretraining_runs, stage="stage2"),
         views=untracked(views_of),
         init=lambda wildcards, input: os.path.dirname(input.start[0]),
         split=untracked(pretrain_split),
@@ -146,7 +146,7 @@ rule encoder:
         runtime=growing(10),
         disk_mb=DISK_MB,
     params:
-        depends=tracked(DOCUMENTS.stage2),
+        depends=tracked(DOCUMENTS.encoders.stage2),
     message:
         "The encoder of {wildcards.view} by {wildcards.pretraining}"
     shell:

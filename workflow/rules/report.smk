@@ -25,13 +25,13 @@ rule page:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
-        depends=tracked(DOCUMENTS.report),
+        depends=tracked(DOCUMENTS.report.page),
         results=folder_of_output,
         shards=folder_of_shards,
         shard_count=untracked(shard_count),
         views=untracked(views_of),
         encoders=untracked(folder_of_encoders),
-        settings=settings_in(DOCUMENTS.report, DOCUMENTS.device),
+        settings=settings_in(DOCUMENTS.report.page, report_runs),
     message:
         "Writing the report of {wildcards.dataset}"
     shell:

@@ -21,7 +21,7 @@ for name, settings in CONFIG.datasets.items():
                 mem_mb=growing(4000),
                 runtime=growing(60),
             params:
-                depends=tracked(DOCUMENTS.scores(name)),
+                depends=tracked(DOCUMENTS.extraction.scores, dataset=name),
                 shards=folder_of_shards,
                 truth=untracked(str(settings.root / "truth")),
             message:
@@ -50,7 +50,7 @@ for name, settings in CONFIG.datasets.items():
                 mem_mb=growing(8000),
                 runtime=growing(240),
             params:
-                depends=tracked(DOCUMENTS.backends(name)),
+                depends=tracked(DOCUMENTS.extraction.backends, dataset=name),
                 truth=untracked(str(settings.root / "truth")),
                 pairs=untracked(str(Path(pairs_of(name)).parent)),
                 device=untracked(CONFIG.device),

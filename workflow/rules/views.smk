@@ -22,7 +22,7 @@ rule extract:
         runtime=growing(job("extract", "runtime_minutes")),
         gpu=extraction_gpus,
     params:
-        depends=tracked(DOCUMENTS.shard),
+        depends=tracked(DOCUMENTS.extraction.shard),
         listing=untracked(listing),
         members=untracked(members),
         shards=untracked(shard_count),
@@ -66,7 +66,7 @@ rule extract_persons:
         runtime=growing(job("extract", "runtime_minutes")),
         gpu=extraction_gpus,
     params:
-        depends=tracked(DOCUMENTS.shard),
+        depends=tracked(DOCUMENTS.extraction.shard),
         listing=untracked(listing),
         members=untracked(members),
         shards=untracked(shard_count),

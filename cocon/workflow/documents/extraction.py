@@ -1,0 +1,130 @@
+"""Shards, and how they and the backends compare with the truth of a demo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any
+
+from cocon.backends import backend_named
+from cocon.config.schema import Config, Recipe, ViewExtraction
+from cocon.config.selection import Document, changed
+from cocon.versions import EXTRACTION
+from cocon.workflow.documents.fingerprints import fingerprint_of, of_stage
+from cocon.workflow.documents.videos import VideoDocuments
+from cocon.workflow.lists import VideoLists
+
+_FIRST_BACKENDS = {"flow": "tvl1", "mask": "blazepose", "pose": "blazepose"}
+_FIRST_CODEC = "dct"
+
+
+def backend_of(recipe: Recipe, view: str) -> str:
+    """What infers a view; empty for rgb, which is decoded only."""
+    return str(getattr(getattr(recipe.extraction, view), "backend", ""))
+
+
+def passes(recipe: Recipe, views: Sequence[str]) -> list[tuple[str, ...]]:
+    """The views that a job extracts together: mask and pose, if their backends share a network."""
+    together = ("pose", "mask")
+    if set(together) <= set(views) and _share_a_network(recipe, together):
+        return [*((view,) for view in views if view not in together), together]
+    return [(view,) for view in views]
+
+
+def _share_a_network(recipe: Recipe, views: Sequence[str]) -> bool:
+    """Whether views come from one look at the frames: by one network, with equal settings of it."""
+    first, *others = (_network(recipe, view) for view in views)
+    return first is not None and all(other == first for other in others)
+
+
+def _network(recipe: Recipe, view: str) -> tuple[str, Any] | None:
+    """The network that views can share, and its settings: in its section, or in the backend's."""
+    entry = backend_named(view, backend_of(recipe, view))
+    own = getattr(getattr(recipe.extraction, view), entry.name, None)
+    return (entry.network, getattr(own, entry.network, own)) if entry.network else None
+
+
+def extraction_settings(recipe: Recipe, view: str) -> Document:
+    """The section of a view, without what its backend does not read.
+
+    It names a codec that is not the first default, whether or not it is the default now: see
+    :func:`_with_backend`.
+    """
+    section: ViewExtraction = getattr(recipe.extraction, view)
+    document = {key: value for key, value in changed(section, section.idle).items() if key != "codec"}
+    codec = getattr(section, "codec", _FIRST_CODEC)
+    return document if codec == _FIRST_CODEC else {"codec": codec, **document}
+
+
+def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:
+    """A shard of some views that are extracted in one pass.
+
+    Args:
+        recipe: of the data set.
+        views: that the pass writes.
+        videos: identifies the videos of the shard, see :mod:`cocon.workflow.lists`.
+    """
+    return {
+        "videos": videos,
+        **{
+            view: {
+                "version": EXTRACTION[backend_of(recipe, view) or view],
+                "settings": _with_backend(recipe, view),
+            }
+            for view in views
+        },
+    }
+
+
+def _with_backend(recipe: Recipe, view: str) -> Document:
+    """The settings of a view, with its backend unless that is the one of documents that name none.
+
+    Those were the first defaults. So a result that stays the same keeps its document when the default
+    changes, or when it is named.
+    """
+    backend = backend_of(recipe, view)
+    document = {key: value for key, value in extraction_settings(recipe, view).items() if key != "backend"}
+    return document if backend == _FIRST_BACKENDS.get(view, "") else {"backend": backend, **document}
+
+
+class ExtractionDocuments:
+    """The documents of shards, and of what is measured of them.
+
+    Args:
+        config: the configuration.
+        lists: the videos of its data sets.
+        videos: their documents.
+    """
+
+    def __init__(self, config: Config, lists: VideoLists, videos: VideoDocuments) -> None:
+        self.config = config
+        self.lists = lists
+        self.videos = videos
+        self._of_owner = cache(self._shards)
+
+    def shard(self, dataset: str, shard: str, view: str = "") -> Document:
+        """A shard of one view; without a view, of the pass that gives mask and pose."""
+        views = [view] if view else ["mask", "pose"]
+        members = self.lists.members(dataset, int(shard))
+        document = extraction(self.config.recipe_of(dataset), views, members)
+        return document | self.videos.rendered(dataset)
+
+    def shards(self, dataset: str, view: str) -> str:
+        """Identifies all shards of a view, which may be those of another data set."""
+        return self._of_owner(self.config.owner_of_shards(dataset), view)
+
+    def _shards(self, dataset: str, view: str) -> str:
+        alone = (view,) in passes(self.config.recipe_of(dataset), self.config.views_of(dataset))
+        count = self.config.datasets[dataset].shards
+        shards = [self.shard(dataset, str(number), view if alone else "") for number in range(count)]
+        return fingerprint_of({"shards": shards})
+
+    def scores(self, dataset: str) -> Document:
+        """Extracted views against the truth."""
+        after = {view: self.shards(dataset, view) for view in self.config.views_of(dataset)}
+        return of_stage("scores") | {"after": fingerprint_of(after)}
+
+    def backends(self, dataset: str) -> Document:
+        """Every installed backend against the truth."""
+        pairs = {"pairs": self.videos.pairs(dataset)}
+        return of_stage("backends") | self.videos.rendered(dataset) | pairs
