@@ -13,13 +13,13 @@ container: CONFIG.container
 
 
 wildcard_constraints:
-    dataset=one_of(CONFIG.datasets),
-    run=RUN_OF_A_SEED_OR_SPLIT,
+    dataset=values.any_of(CONFIG.datasets),
+    run=values.RUN,
     part=r"(_\w+)?",
-    view=one_of(CONFIG.views),
+    view=values.any_of(CONFIG.views),
     shard=r"\d{5}",
-    pretraining=one_of(PRETRAININGS),
-    protocol=protocols_like(*PROTOCOLS),
+    pretraining=values.any_of(PRETRAININGS),
+    protocol=values.any_of(values.protocols_that_read(CONFIG, FEATURES, FRAMES)),
     split=r"\w+",
 
 

@@ -91,13 +91,16 @@ from cocon.report.headline import _title
 from cocon.report.inputs import order_pretrainings
 from cocon.report.marks import colour_of, mark_of
 from cocon.config.selection import loss_settings
+from cocon.workflow.ablations import Ablations
+from cocon.workflow.lists import VideoLists
 from cocon.workflow.paths import Paths
 
 demo = {"kind": "demo", "recipe": "r", "shards": 1}
 ablations = {"a": {"dataset": "d"}}
 config = Config.model_validate({"datasets": {"d": demo}, "recipes": {"r": {}}, "ablations": ablations})
 assert config.ablations["a"].pretrainings[-1] == "mine"
-assert any("/mine/" in path for path in expanded(Paths(config).ablation_metrics("a", ["1"])))
+metrics = Ablations(config, VideoLists(config)).metrics("a")
+assert any("/mine/" in path for path in expanded(metrics))
 assert Paths(config).start("d", "", "mine")[0].endswith("stage1/rgb.safetensors")
 loss = Loss(temperature=1, cooperation=2, contrast_temperature=3, margin=0.5)
 assert loss_settings(loss, "mine", ["rgb", "flow"]) == {"temperature": 1, "contrast_temperature": 3}

@@ -6,6 +6,14 @@ from collections.abc import Iterator
 
 from cocon.config.schema import Config, Section
 from cocon.protocols import FRAMES, PROTOCOLS
+from cocon.workflow.running import moved_keys
+
+
+def notices(config: Config) -> Iterator[str]:
+    """What is said when a configuration is read: keys that belong elsewhere, and keys that nothing reads."""
+    for line in moved_keys(config):
+        yield f"{line}; it is read where it is"
+    yield from ignored_keys(config)
 
 
 def ignored_keys(config: Config) -> Iterator[str]:

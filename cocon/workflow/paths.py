@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from cocon.config.schema import EACH, Config
-from cocon.patterns import one_of
+from cocon.config.schema import EACH, Config, DemoDataset
 from cocon.pretrainings import RANDOM, STAGE1, start_of
 
 ENSEMBLE = "ensemble"
-RUN = r"(seed\d+/)?(split\w+/)?"
-"""The wildcard ``run``: a seed or a split with encoders of its own has a folder of its own."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +91,9 @@ class Paths:
         """The encoder that is evaluated on a data set; it may have been trained on another one."""
         return self.encoder(self.config.trained_on(dataset), run, pretraining, view)
 
-    def start(self, dataset: str, run: str, preset: str) -> list[str]:
-        """The encoders that stage 2 starts from; random ones are the same for all splits."""
-        start = start_of(preset)
+    def start(self, dataset: str, run: str, pretraining: str) -> list[str]:
+        """The encoders that stage 2 of a preset starts from; random ones are the same for all splits."""
+        start = start_of(pretraining)
         run = self.run_of(self.seed_of(run)) if start == RANDOM else run
         return self.encoders(dataset, run, start, self.config.views_of(dataset))
 
@@ -116,6 +114,10 @@ class Paths:
         """One row of the summary."""
         return f"{self.evaluation(dataset, run, pretraining)}/{view}/{protocol}_split{split}.json"
 
+    def scores(self, dataset: str, run: str, pretraining: str, view: str, protocol: str, split: str) -> str:
+        """The scores of every test video, beside the metrics."""
+        return f"{self.evaluation(dataset, run, pretraining)}/{view}/{protocol}_split{split}.npz"
+
     def relations(self, dataset: str, run: str, pretraining: str, split: str) -> str:
         """What the views say about the classes."""
         return f"{self.evaluation(dataset, run, pretraining)}/relations_split{split}.json"
@@ -127,6 +129,32 @@ class Paths:
     def frame_size(self, dataset: str = "{dataset}", split: str = "{split}") -> str:
         """What follows from the size of the frames alone."""
         return f"{self.dataset(dataset)}/evaluation/frame_size_split{split}.json"
+
+    def summary(self, dataset: str = "{dataset}") -> str:
+        """All metrics of a data set."""
+        return f"{self.dataset(dataset)}/summary.json"
+
+    def scores_of_shards(self, dataset: str = "{dataset}") -> str:
+        """The views of a demo against the truth."""
+        return f"{self.dataset(dataset)}/scores.json"
+
+    def scores_of_backends(self, dataset: str = "{dataset}") -> str:
+        """Every installed backend against the truth."""
+        return f"{self.dataset(dataset)}/backends.json"
+
+    def truth(self, dataset: str) -> str:
+        """The folder with what the renderer of a demo knows."""
+        return f"{self._root(dataset)}/truth"
+
+    def pairs(self, dataset: str) -> str:
+        """The table of a demo's videos with two persons in a frame."""
+        return f"{self._root(dataset)}/two_persons/videos.csv"
+
+    def _root(self, dataset: str) -> Path:
+        """The folder that a demo is rendered into."""
+        settings = self.config.datasets[dataset]
+        assert isinstance(settings, DemoDataset), dataset
+        return settings.root
 
     # -------------------------------------------------------------------------- what targets need
 
@@ -153,87 +181,6 @@ class Paths:
         runs = dict.fromkeys(self.run_for(dataset, pretraining, split) for split in splits)
         views = self.config.views_of(dataset)
         return [path for run in runs for path in self.encoders(dataset, run, pretraining, views)]
-
-    # ------------------------------------- patterns, see cocon.patterns, of what an ablation compares
-
-    def ablation_metrics(self, ablation: str, splits: Sequence[str]) -> list[str]:
-        """The metrics of all pretrainings, views, protocols, seeds and splits."""
-        settings = self.config.ablations[ablation]
-        view, protocol = one_of(self.views_and_ensemble(settings.dataset)), one_of(settings.protocols)
-        return [
-            self.metrics(settings.dataset, run, pretraining, view, protocol, split)
-            for run, pretraining, split in self._repetitions(ablation, splits)
-        ]
-
-    def ablation_scores(self, ablation: str, splits: Sequence[str]) -> list[str]:
-        """The scores beside the metrics."""
-        return [f"{path.removesuffix('.json')}.npz" for path in self.ablation_metrics(ablation, splits)]
-
-    def ablation_relations(self, ablation: str, splits: Sequence[str]) -> list[str]:
-        """What the views say about the classes, where there are several views."""
-        dataset = self.config.ablations[ablation].dataset
-        if len(self.config.views_of(dataset)) == 1:
-            return []
-        return [self.relations(dataset, *where) for where in self._repetitions(ablation, splits)]
-
-    def ablation_neighbours(self, ablation: str, splits: Sequence[str]) -> list[str]:
-        """How alike the videos of a class are in each view."""
-        dataset = self.config.ablations[ablation].dataset
-        return [self.neighbours(dataset, *where) for where in self._repetitions(ablation, splits)]
-
-    def ablation_frame_sizes(self, ablation: str, splits: Sequence[str]) -> list[str]:
-        """What follows from the size of the frames alone."""
-        return [self.frame_size(self.config.ablations[ablation].dataset, one_of(splits))]
-
-    def has_curves(self, ablation: str) -> bool:
-        """Whether the trainings of an ablation are measured while they run."""
-        trained = set(self.config.ablations[ablation].pretrainings) - {RANDOM}
-        return bool(trained) and self.config.jobs.pretrain_stage2.probe_every > 0
-
-    def ablation_logs(self, ablation: str, splits: Sequence[str]) -> list[str]:
-        """The logs of all trainings, and of the stage 1 that some of them go on from."""
-        dataset = self.config.trained_on(self.config.ablations[ablation].dataset)
-        views = one_of(self.config.views_of(dataset))
-        logs = []
-        for run, pretrainings in self.trainings(ablation, splits).items():
-            if STAGE1 in pretrainings:
-                logs.append(self.log(dataset, run, STAGE1, views))
-            if together := [name for name in pretrainings if name != STAGE1]:
-                logs.append(self.log(dataset, run, one_of(together), views))
-        return logs
-
-    def trainings(self, ablation: str, splits: Sequence[str]) -> dict[str, list[str]]:
-        """By run what is trained for an ablation, in both stages."""
-        trained = [name for name in self.config.ablations[ablation].pretrainings if name != RANDOM]
-        if STAGE1 not in trained and STAGE1 in map(start_of, trained):
-            trained.append(STAGE1)
-        found: dict[str, dict[str, None]] = {}
-        for (run, _), names in self._runs(ablation, splits, trained).items():
-            found.setdefault(run, {}).update(dict.fromkeys(names))
-        return {run: list(names) for run, names in found.items()}
-
-    def _repetitions(self, ablation: str, splits: Sequence[str]) -> list[tuple[str, str, str]]:
-        """Run, pretrainings whose encoders lie there, and split, for each repetition of an ablation."""
-        runs = self._runs(ablation, splits, self.config.ablations[ablation].pretrainings)
-        return [(run, one_of(pretrainings), split) for (run, split), pretrainings in runs.items()]
-
-    def _runs(
-        self, ablation: str, splits: Sequence[str], pretrainings: Iterable[str]
-    ) -> dict[tuple[str, str], list[str]]:
-        """Some pretrainings by the run that they belong to, and by split, for all seeds of an ablation."""
-        dataset = self.config.ablations[ablation].dataset
-        found: dict[tuple[str, str], list[str]] = {}
-        for seed in self.seeds_of(ablation):
-            for split in splits:
-                for pretraining in pretrainings:
-                    run = self.run_for(dataset, pretraining, split, seed)
-                    found.setdefault((run, split), []).append(pretraining)
-        return found
-
-    def seeds_of(self, ablation: str) -> list[int]:
-        """The seed of each repetition of an ablation."""
-        first = self.config.seed
-        return list(range(first, first + self.config.ablations[ablation].seeds))
 
 
 def _parts(run: str) -> tuple[str, str]:

@@ -1,8 +1,12 @@
-"""How jobs run: keys that change no result, from ``jobs``, or from the recipe, where they once were."""
+"""How the workflow runs: the files of its configuration, and keys that change no result.
+
+Those are in ``jobs``, or in the recipe, where they once were.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -10,6 +14,19 @@ from pydantic import BaseModel
 from cocon.config.schema import Config, Running
 from cocon.config.selection import RUNNING
 from cocon.protocols import PROTOCOLS
+
+
+def config_files(own: Sequence[str], given: Sequence[str], alone: bool) -> list[Path]:
+    """The files of a configuration: the workflow's, if there is one, then those of ``--configfile``.
+
+    Args:
+        own: files that the workflow reads; Snakemake adds those of the command line to them.
+        given: files of the command line.
+        alone: whether those replace the workflow's.
+    """
+    named = [Path(file).absolute() for file in given]
+    others = [Path(file) for file in own if Path(file).absolute() not in named]
+    return named if alone else [*others, *named]
 
 
 def running_settings(job: BaseModel, section: BaseModel) -> dict[str, Any]:

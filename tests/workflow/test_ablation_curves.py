@@ -6,12 +6,14 @@ import base64
 import copy
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
 from cocon.config.schema import Config
 from cocon.patterns import expanded
-from cocon.workflow.paths import Paths
+from cocon.workflow.ablations import Ablations
+from cocon.workflow.lists import VideoLists
 from tests.workflow.planner import Planner
 
 DOCUMENT: dict[str, Any] = {
@@ -41,8 +43,16 @@ def changed(*path: str, value: Any) -> dict[str, Any]:
     return document
 
 
+def ablations(document: dict[str, Any], splits: list[str]) -> Ablations:
+    """Those of a configuration whose data sets have these splits, and good labels."""
+    lists = create_autospec(VideoLists, instance=True)
+    lists.check_labels = lambda dataset: None
+    lists.compared_splits = lambda ablation: tuple(splits)
+    return Ablations(Config.model_validate(document), lists)
+
+
 def logs(document: dict[str, Any], splits: list[str]) -> set[str]:
-    found = expanded(Paths(Config.model_validate(document)).ablation_logs("few", splits))
+    found = expanded(ablations(document, splits).logs("few"))
     assert len(found) == len(set(found)), "a log twice"
     return set(found)
 
@@ -91,7 +101,7 @@ def test_encoders_of_another_data_set_have_their_logs_there() -> None:
     ],
 )
 def test_there_is_a_figure_where_trainings_are_measured(document: dict[str, Any], drawn: bool) -> None:
-    assert Paths(Config.model_validate(document)).has_curves("few") == drawn
+    assert ablations(document, []).has_curves("few") == drawn
 
 
 @pytest.fixture(scope="module")

@@ -147,7 +147,9 @@ def test_only_commands_that_use_an_environment_name_one(repository: Path):
             environment = re.search(r"^ *conda:\n *(.+)$", text, re.M)
             assert environment, text
             starts_python = "params.python:q}" in text
-            assert environment[1] == ("extraction_environment" if starts_python else "beside_snakemake"), text
+            assert environment[1] == ("of(ARGUMENTS.environment)" if starts_python else "beside_snakemake"), (
+                text
+            )
             rules += 1
     assert rules > 20
 

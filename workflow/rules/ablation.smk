@@ -3,8 +3,8 @@
 
 rule relations:
     input:
-        views=features_of_views,
-        manifest=manifest_of,
+        views=of(INPUTS.features_of_views),
+        manifest=of(INPUTS.manifest),
     output:
         f"{RUN}evaluation/{{pretraining}}/relations_split{{split}}.json",
     log:
@@ -20,7 +20,7 @@ rule relations:
         depends=tracked(DOCUMENTS.evaluation.relations),
         features=by_view,
         settings=settings_in(DOCUMENTS.evaluation.relations),
-        seed=untracked(seed_of),
+        seed=untracked(PATHS.seed_of),
     message:
         "Comparing the classes of {wildcards.dataset} in all views of {wildcards.pretraining}"
     shell:
@@ -31,8 +31,8 @@ rule relations:
 
 rule neighbours:
     input:
-        views=features_of_views,
-        manifest=manifest_of,
+        views=of(INPUTS.features_of_views),
+        manifest=of(INPUTS.manifest),
     output:
         f"{RUN}evaluation/{{pretraining}}/neighbours_split{{split}}.json",
     log:
@@ -47,7 +47,7 @@ rule neighbours:
     params:
         depends=tracked(DOCUMENTS.evaluation.neighbours),
         features=by_view,
-        seed=untracked(seed_of),
+        seed=untracked(PATHS.seed_of),
     message:
         "Looking how alike the videos of a class of {wildcards.dataset} are to {wildcards.pretraining}"
     shell:
@@ -57,8 +57,8 @@ rule neighbours:
 
 rule frame_size:
     input:
-        manifest=manifest_of,
-        shards=shards_of_first_view,
+        manifest=of(INPUTS.manifest),
+        shards=of(INPUTS.shards_of_first_view, then=stored),
     output:
         PATHS.frame_size(),
     log:
@@ -73,9 +73,9 @@ rule frame_size:
         runtime=growing(10),
     params:
         depends=tracked(DOCUMENTS.evaluation.frame_size),
-        shards=folder_of_shards,
-        shard_count=untracked(shard_count),
-        view=untracked(first_view),
+        shards=of_files(arguments.folder_of_shards, "shards"),
+        shard_count=untracked(ARGUMENTS.shard_count),
+        view=untracked(ARGUMENTS.first_view),
     message:
         "What follows from the size of the frames of {wildcards.dataset} alone"
     shell:
@@ -90,11 +90,11 @@ for name, settings in CONFIG.ablations.items():
         name:
             f"compare_{name}"
         input:
-            metrics=of_ablation(PATHS.ablation_metrics, name),
-            scores=of_ablation(PATHS.ablation_scores, name),
-            relations=of_ablation(PATHS.ablation_relations, name),
-            neighbours=of_ablation(PATHS.ablation_neighbours, name),
-            sizes=of_ablation(PATHS.ablation_frame_sizes, name),
+            metrics=of(ABLATIONS.metrics, then=expanded, ablation=name),
+            scores=of(ABLATIONS.scores, then=expanded, ablation=name),
+            relations=of(ABLATIONS.relations, then=expanded, ablation=name),
+            neighbours=of(ABLATIONS.neighbours, then=expanded, ablation=name),
+            sizes=of(ABLATIONS.frame_sizes, then=expanded, ablation=name),
             manifest=PATHS.manifest(settings.dataset),
         output:
             json=f"{RESULTS}/{settings.dataset}/ablation_{name}.json",
@@ -115,11 +115,11 @@ for name, settings in CONFIG.ablations.items():
             runtime=growing(60),
         params:
             depends=tracked(DOCUMENTS.tables.ablation, ablation=name),
-            metrics=untracked(patterns_of_ablation(PATHS.ablation_metrics, name)),
-            relations=untracked(patterns_of_ablation(PATHS.ablation_relations, name)),
-            neighbours=untracked(patterns_of_ablation(PATHS.ablation_neighbours, name)),
-            sizes=untracked(patterns_of_ablation(PATHS.ablation_frame_sizes, name)),
-            seen=untracked(seen_of_ablation(name)),
+            metrics=untracked(ABLATIONS.metrics, ablation=name),
+            relations=untracked(ABLATIONS.relations, ablation=name),
+            neighbours=untracked(ABLATIONS.neighbours, ablation=name),
+            sizes=untracked(ABLATIONS.frame_sizes, ablation=name),
+            seen=untracked(ARGUMENTS.seen_of_ablation, ablation=name),
         message:
             f"Comparing the pretrainings of the ablation {name}"
         shell:
@@ -128,13 +128,13 @@ for name, settings in CONFIG.ablations.items():
             " --seen {params.seen:q}"
             " --output {output.json:q} --csv {output.table:q} > {log:q} 2>&1 && cat {log:q}"
 
-    if PATHS.has_curves(name):
+    if ABLATIONS.has_curves(name):
 
         rule:
             name:
                 f"curves_{name}"
             input:
-                of_ablation(PATHS.ablation_logs, name),
+                of(ABLATIONS.logs, then=expanded, ablation=name),
             output:
                 report(
                     f"{RESULTS}/{settings.dataset}/ablation_{name}.svg",
@@ -153,7 +153,7 @@ for name, settings in CONFIG.ablations.items():
                 runtime=growing(10),
             params:
                 depends=tracked(DOCUMENTS.tables.curves, ablation=name),
-                logs=untracked(patterns_of_ablation(PATHS.ablation_logs, name)),
+                logs=untracked(ABLATIONS.logs, ablation=name),
             message:
                 f"Drawing how the pretrainings of the ablation {name} went"
             shell:
@@ -165,4 +165,4 @@ for name, settings in CONFIG.ablations.items():
         input:
             f"{RESULTS}/{settings.dataset}/ablation_{name}.json",
             f"{RESULTS}/{settings.dataset}/ablation_{name}.csv",
-            branch(PATHS.has_curves(name), f"{RESULTS}/{settings.dataset}/ablation_{name}.svg"),
+            branch(ABLATIONS.has_curves(name), f"{RESULTS}/{settings.dataset}/ablation_{name}.svg"),

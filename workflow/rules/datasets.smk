@@ -10,20 +10,20 @@ for name, settings in CONFIG.datasets.items():
             name:
                 f"render_{name}"
             output:
-                videos=rendered(name),
+                videos=checked(INPUTS.rendered)(name),
             log:
                 f"{RESULTS}/{name}/logs/render.log",
             benchmark:
                 f"{RESULTS}/{name}/benchmarks/render.tsv"
             conda:
                 beside_snakemake
-            threads: job("render", "threads")
+            threads: JOBS.render.threads
             resources:
-                mem_mb=growing(job("render", "memory_mb")),
-                runtime=growing(job("render", "runtime_minutes")),
+                mem_mb=growing(JOBS.render.memory_mb),
+                runtime=growing(JOBS.render.runtime_minutes),
             params:
                 depends=tracked(DOCUMENTS.videos.rendering, dataset=name),
-                settings=untracked(section_of(name)),
+                settings=untracked(ARGUMENTS.section, dataset=name),
             message:
                 "Rendering the videos of the embedded demo"
             shell:
@@ -34,20 +34,20 @@ for name, settings in CONFIG.datasets.items():
             name:
                 f"render_pairs_{name}"
             output:
-                table=pairs_of(name),
+                table=PATHS.pairs(name),
             log:
                 f"{RESULTS}/{name}/logs/render_pairs.log",
             benchmark:
                 f"{RESULTS}/{name}/benchmarks/render_pairs.tsv"
             conda:
                 beside_snakemake
-            threads: job("render", "threads")
+            threads: JOBS.render.threads
             resources:
-                mem_mb=growing(job("render", "memory_mb")),
-                runtime=growing(job("render", "runtime_minutes")),
+                mem_mb=growing(JOBS.render.memory_mb),
+                runtime=growing(JOBS.render.runtime_minutes),
             params:
                 depends=tracked(DOCUMENTS.videos.pairs, dataset=name),
-                settings=untracked(section_of(name)),
+                settings=untracked(ARGUMENTS.section, dataset=name),
                 root=folder_of_output,
             message:
                 "Rendering videos with two persons in a frame"
@@ -75,7 +75,7 @@ for name, settings in CONFIG.datasets.items():
             params:
                 depends=tracked(DOCUMENTS.videos.source, dataset=name),
                 dataset=untracked(name),
-                settings=untracked(section_of(name)),
+                settings=untracked(ARGUMENTS.section, dataset=name),
             message:
                 "Getting the archives and videos of a public data set"
             shell:
@@ -86,7 +86,7 @@ for name, settings in CONFIG.datasets.items():
 # Of one split, or of all: a change of one split of your own table leaves the results of the others alone.
 rule index:
     input:
-        videos=rendered_videos,
+        videos=of(INPUTS.rendered),
     output:
         PATHS.manifest(part="{part}"),
     log:
@@ -100,9 +100,9 @@ rule index:
         runtime=growing(10),
     params:
         depends=tracked(DOCUMENTS.videos.index),
-        settings=untracked(listing),
-        videos=untracked(listed),
-        split=untracked(split_option),
+        settings=untracked(ARGUMENTS.section),
+        videos=untracked(ARGUMENTS.videos),
+        split=untracked(ARGUMENTS.split_option),
     message:
         "Listing the videos of {wildcards.dataset}"
     shell:
@@ -115,7 +115,7 @@ rule index:
 # those of the time of training.)
 rule index_for_pretraining:
     input:
-        videos=rendered_videos,
+        videos=of(INPUTS.rendered),
     output:
         PATHS.training_videos(part="{part}"),
     log:
@@ -129,9 +129,9 @@ rule index_for_pretraining:
         runtime=growing(10),
     params:
         depends=tracked(DOCUMENTS.videos.index_for_pretraining),
-        settings=untracked(listing),
-        videos=untracked(listed),
-        split=untracked(split_option_of_training),
+        settings=untracked(ARGUMENTS.section),
+        videos=untracked(ARGUMENTS.videos),
+        split=untracked(ARGUMENTS.split_option_of_training),
     message:
         "Listing the videos of {wildcards.dataset} for pretraining"
     shell:

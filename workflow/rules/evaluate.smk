@@ -5,9 +5,9 @@ EVALUATION = f"{RUN}evaluation/{{pretraining}}"
 
 rule features:
     input:
-        manifest=manifest_of,
-        shards=view_shards,
-        encoder=encoder_of,
+        manifest=of(INPUTS.manifest),
+        shards=of(PATHS.shards, then=stored),
+        encoder=of(PATHS.evaluated_encoder),
     output:
         f"{RUN}features/{{pretraining}}/{{view}}.h5",
     log:
@@ -16,19 +16,19 @@ rule features:
         f"{RUN}benchmarks/features/{{pretraining}}_{{view}}.tsv"
     conda:
         beside_snakemake
-    threads: job("features", "threads")
+    threads: JOBS.features.threads
     resources:
-        gpu=gpus(),
+        gpu=of(GPUS.of_job),
         disk_mb=DISK_MB,
-        mem_mb=growing(job("features", "memory_mb")),
-        runtime=growing(job("features", "runtime_minutes")),
+        mem_mb=growing(JOBS.features.memory_mb),
+        runtime=growing(JOBS.features.runtime_minutes),
     params:
         depends=tracked(DOCUMENTS.evaluation.features),
-        shards=folder_of_shards,
-        shard_count=untracked(shard_count),
+        shards=of_files(arguments.folder_of_shards, "shards"),
+        shard_count=untracked(ARGUMENTS.shard_count),
         settings=settings_in(DOCUMENTS.evaluation.features),
-        workers=untracked(job("features", "workers")),
-        batch_size=untracked(job("features", "batch_size")),
+        workers=untracked(JOBS.features.workers),
+        batch_size=untracked(JOBS.features.batch_size),
         device=untracked(CONFIG.device),
     message:
         "Features of {wildcards.dataset}: {wildcards.view} by the encoder {wildcards.pretraining}"
@@ -43,7 +43,7 @@ rule features:
 
 rule evaluate_features:
     input:
-        manifest=manifest_of,
+        manifest=of(INPUTS.manifest),
         features=f"{RUN}features/{{pretraining}}/{{view}}.h5",
     output:
         metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
@@ -53,7 +53,7 @@ rule evaluate_features:
     benchmark:
         f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
     wildcard_constraints:
-        protocol=protocols_like(*that_read(FEATURES)),
+        protocol=values.any_of(values.protocols_that_read(CONFIG, FEATURES)),
     conda:
         beside_snakemake
     resources:
@@ -61,9 +61,9 @@ rule evaluate_features:
         runtime=growing(60),
     params:
         depends=tracked(DOCUMENTS.evaluation.protocol),
-        kind=untracked(protocol_kind),
+        kind=untracked(ARGUMENTS.kind),
         settings=settings_in(DOCUMENTS.evaluation.protocol),
-        seed=untracked(seed_of),
+        seed=untracked(PATHS.seed_of),
     message:
         "{wildcards.protocol} of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
     shell:
@@ -74,9 +74,9 @@ rule evaluate_features:
 
 rule finetune:
     input:
-        manifest=manifest_of,
-        shards=view_shards,
-        encoder=encoder_of,
+        manifest=of(INPUTS.manifest),
+        shards=of(PATHS.shards, then=stored),
+        encoder=of(PATHS.evaluated_encoder),
     output:
         metrics=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/{{view}}/{{protocol}}_split{{split}}.npz",
@@ -86,25 +86,25 @@ rule finetune:
     benchmark:
         f"{RUN}benchmarks/evaluation/{{protocol}}_{{pretraining}}_{{view}}_split{{split}}.tsv"
     wildcard_constraints:
-        protocol=protocols_like(*that_read(FRAMES)),
+        protocol=values.any_of(values.protocols_that_read(CONFIG, FRAMES)),
     conda:
         beside_snakemake
-    threads: job("finetune", "threads")
+    threads: JOBS.finetune.threads
     resources:
-        gpu=gpus(),
+        gpu=of(GPUS.of_job),
         mpi=CALLS_SRUN,
-        slurm_extra=slurm_options(1, 1),
+        slurm_extra=of(GPUS.slurm_options, nodes=1, per_node=1),
         disk_mb=DISK_MB,
-        mem_mb=growing(job("finetune", "memory_mb")),
-        runtime=job("finetune", "runtime_minutes"),
+        mem_mb=growing(JOBS.finetune.memory_mb),
+        runtime=JOBS.finetune.runtime_minutes,
     params:
         depends=tracked(DOCUMENTS.evaluation.protocol),
-        shards=folder_of_shards,
-        shard_count=untracked(shard_count),
+        shards=of_files(arguments.folder_of_shards, "shards"),
+        shard_count=untracked(ARGUMENTS.shard_count),
         state=path(f"{RUN}evaluation/.state"),
-        kind=untracked(protocol_kind),
-        settings=settings_in(DOCUMENTS.evaluation.protocol, protocol_runs),
-        seed=untracked(seed_of),
+        kind=untracked(ARGUMENTS.kind),
+        settings=settings_in(DOCUMENTS.evaluation.protocol, running.protocol_runs),
+        seed=untracked(PATHS.seed_of),
         device=untracked(CONFIG.device),
     message:
         "{wildcards.protocol} of {wildcards.pretraining}/{wildcards.view} on {wildcards.dataset}, split {wildcards.split}"
@@ -121,8 +121,8 @@ rule finetune:
 # Of scores, or of features joined and the labels of their videos: as the protocol has it.
 rule ensemble:
     input:
-        views=fused_of_views,
-        manifest=manifest_of_joined,
+        views=of(INPUTS.fused),
+        manifest=of(INPUTS.manifest_of_joined),
     output:
         metrics=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.json",
         scores=f"{EVALUATION}/ensemble/{{protocol}}_split{{split}}.npz",
@@ -138,10 +138,10 @@ rule ensemble:
     params:
         depends=tracked(DOCUMENTS.evaluation.fusion),
         inputs=by_view,
-        manifest=option("--manifest", "manifest"),
-        kind=untracked(protocol_kind),
+        manifest=of_files(arguments.manifest_option, "manifest"),
+        kind=untracked(ARGUMENTS.kind),
         settings=settings_in(DOCUMENTS.evaluation.fusion),
-        seed=untracked(seed_of),
+        seed=untracked(PATHS.seed_of),
     message:
         "Fusing the views of {wildcards.pretraining}: {wildcards.protocol} on {wildcards.dataset}"
     shell:
@@ -152,7 +152,7 @@ rule ensemble:
 
 rule summary:
     input:
-        all_metrics,
+        of(INPUTS.all_metrics),
     output:
         json=f"{RESULTS}/{{dataset}}/summary.json",
         table=report(
@@ -173,7 +173,7 @@ rule summary:
     params:
         depends=tracked(DOCUMENTS.tables.summary),
         setting=settings_in(DOCUMENTS.tables.summary),
-        seen=untracked(seen_in_pretraining),
+        seen=untracked(ARGUMENTS.seen),
     message:
         "Summing up the results of {wildcards.dataset}"
     shell:

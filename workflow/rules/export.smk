@@ -3,9 +3,9 @@
 
 rule export:
     input:
-        encoders=export_encoders,
-        shards=export_shards,
-        summary=export_summary,
+        encoders=of(INPUTS.exported_encoders),
+        shards=of(INPUTS.exported_shards, then=stored),
+        summary=of(INPUTS.exported_summary),
     output:
         directory(f"{RESULTS}/{{dataset}}/export/{{pretraining}}"),
     log:
@@ -19,9 +19,9 @@ rule export:
         runtime=growing(10),
     params:
         depends=tracked(DOCUMENTS.encoders.export),
-        shards=folder_option,
-        shard_count=untracked(shard_count),
-        summary=option("--summary", "summary"),
+        shards=of_files(arguments.shards_option, "shards"),
+        shard_count=untracked(ARGUMENTS.shard_count),
+        summary=of_files(arguments.summary_option, "summary"),
     message:
         "Exporting the encoders {wildcards.pretraining} of {wildcards.dataset}"
     shell:

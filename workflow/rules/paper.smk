@@ -3,7 +3,7 @@
 
 rule paper_cells:
     input:
-        paper_cells,
+        of(INPUTS.paper_cells),
     output:
         json=f"{RESULTS}/{{dataset}}/paper.json",
         table=f"{RESULTS}/{{dataset}}/paper.csv",

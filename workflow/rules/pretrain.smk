@@ -16,7 +16,7 @@ rule initialise:
     params:
         depends=tracked(DOCUMENTS.encoders.initial),
         settings=settings_in(DOCUMENTS.encoders.initial),
-        seed=untracked(seed_of),
+        seed=untracked(PATHS.seed_of),
         folder=folder_of_output,
     message:
         "Initialising the encoder of {wildcards.view} at random for {wildcards.dataset}"
@@ -27,8 +27,8 @@ rule initialise:
 
 rule pretrain_stage1:
     input:
-        videos=training_videos,
-        shards=view_shards,
+        videos=of(INPUTS.training_videos),
+        shards=of(PATHS.shards, then=stored),
     output:
         encoder=f"{RUN}pretrain/stage1/{{view}}.safetensors",
         curve=f"{RUN}pretrain/stage1/{{view}}.log.jsonl",
@@ -38,28 +38,30 @@ rule pretrain_stage1:
         f"{RUN}benchmarks/pretrain/stage1_{{view}}.tsv"
     conda:
         beside_snakemake
-    threads: job("pretrain_stage1", "threads")
+    threads: JOBS.pretrain_stage1.threads
     resources:
-        gpu=gpus(job("pretrain_stage1", "processes")),
-        nodes=job("pretrain_stage1", "nodes"),
-        tasks=job("pretrain_stage1", "nodes"),
+        gpu=of(GPUS.of_job, count=JOBS.pretrain_stage1.processes),
+        nodes=JOBS.pretrain_stage1.nodes,
+        tasks=JOBS.pretrain_stage1.nodes,
         tasks_per_gpu=0,
         mpi=CALLS_SRUN,
-        slurm_extra=slurm_options(job("pretrain_stage1", "nodes"), job("pretrain_stage1", "gpus")),
+        slurm_extra=of(
+            GPUS.slurm_options, nodes=JOBS.pretrain_stage1.nodes, per_node=JOBS.pretrain_stage1.gpus
+        ),
         disk_mb=DISK_MB,
-        mem_mb=growing(job("pretrain_stage1", "memory_mb")),
-        runtime=job("pretrain_stage1", "runtime_minutes"),
+        mem_mb=growing(JOBS.pretrain_stage1.memory_mb),
+        runtime=JOBS.pretrain_stage1.runtime_minutes,
     params:
         depends=tracked(DOCUMENTS.encoders.stage1),
-        settings=settings_in(DOCUMENTS.encoders.stage1, pretraining_runs, stage="stage1"),
-        split=untracked(pretrain_split),
-        shards=folder_of_shards,
-        shard_count=untracked(shard_count),
+        settings=settings_in(DOCUMENTS.encoders.stage1, running.pretraining_runs, stage="stage1"),
+        split=untracked(PATHS.pretrained_on),
+        shards=of_files(arguments.folder_of_shards, "shards"),
+        shard_count=untracked(ARGUMENTS.shard_count),
         state=path(f"{RUN}pretrain/.state"),
-        seed=untracked(seed_of),
+        seed=untracked(PATHS.seed_of),
         device=untracked(CONFIG.device),
-        nodes=untracked(job("pretrain_stage1", "nodes")),
-        processes=untracked(job("pretrain_stage1", "gpus")),
+        nodes=untracked(JOBS.pretrain_stage1.nodes),
+        processes=untracked(JOBS.pretrain_stage1.gpus),
         folder=folder_of_output,
     message:
         "Pretraining {wildcards.view} of {wildcards.dataset} alone (stage 1)"
@@ -76,9 +78,9 @@ rule pretrain_stage1:
 # Which views there are differs between data sets, and outputs cannot: the encoders go into a folder.
 rule pretrain_stage2:
     input:
-        videos=training_videos,
-        shards=all_shards,
-        start=start_of,
+        videos=of(INPUTS.training_videos),
+        shards=of(INPUTS.all_shards, then=stored),
+        start=of(PATHS.start),
     output:
         encoders=directory(f"{RUN}pretrain/{{pretraining}}/together"),
         curve=f"{RUN}pretrain/{{pretraining}}/log.jsonl",
@@ -87,33 +89,35 @@ rule pretrain_stage2:
     benchmark:
         f"{RUN}benchmarks/pretrain/{{pretraining}}.tsv"
     wildcard_constraints:
-        pretraining=one_of(PRESETS),
+        pretraining=values.any_of(PRESETS),
     conda:
         beside_snakemake
-    threads: job("pretrain_stage2", "threads")
+    threads: JOBS.pretrain_stage2.threads
     resources:
-        gpu=gpus(job("pretrain_stage2", "processes")),
-        nodes=job("pretrain_stage2", "nodes"),
-        tasks=job("pretrain_stage2", "nodes"),
+        gpu=of(GPUS.of_job, count=JOBS.pretrain_stage2.processes),
+        nodes=JOBS.pretrain_stage2.nodes,
+        tasks=JOBS.pretrain_stage2.nodes,
         tasks_per_gpu=0,
         mpi=CALLS_SRUN,
-        slurm_extra=slurm_options(job("pretrain_stage2", "nodes"), job("pretrain_stage2", "gpus")),
+        slurm_extra=of(
+            GPUS.slurm_options, nodes=JOBS.pretrain_stage2.nodes, per_node=JOBS.pretrain_stage2.gpus
+        ),
         disk_mb=DISK_MB,
-        mem_mb=growing(job("pretrain_stage2", "memory_mb")),
-        runtime=job("pretrain_stage2", "runtime_minutes"),
+        mem_mb=growing(JOBS.pretrain_stage2.memory_mb),
+        runtime=JOBS.pretrain_stage2.runtime_minutes,
     params:
         depends=tracked(DOCUMENTS.encoders.stage2),
-        settings=settings_in(DOCUMENTS.encoders.stage2, pretraining_runs, stage="stage2"),
-        views=untracked(views_of),
-        init=lambda wildcards, input: os.path.dirname(input.start[0]),
-        split=untracked(pretrain_split),
-        shards=folder_of_shards,
-        shard_count=untracked(shard_count),
+        settings=settings_in(DOCUMENTS.encoders.stage2, running.pretraining_runs, stage="stage2"),
+        views=untracked(CONFIG.views_of),
+        init=of_files(arguments.folder_of, "start"),
+        split=untracked(PATHS.pretrained_on),
+        shards=of_files(arguments.folder_of_shards, "shards"),
+        shard_count=untracked(ARGUMENTS.shard_count),
         state=path(f"{RUN}pretrain/.state"),
-        seed=untracked(seed_of),
+        seed=untracked(PATHS.seed_of),
         device=untracked(CONFIG.device),
-        nodes=untracked(job("pretrain_stage2", "nodes")),
-        processes=untracked(job("pretrain_stage2", "gpus")),
+        nodes=untracked(JOBS.pretrain_stage2.nodes),
+        processes=untracked(JOBS.pretrain_stage2.gpus),
     message:
         "Pretraining all views of {wildcards.dataset} together with the loss {wildcards.pretraining} (stage 2)"
     shell:
@@ -137,7 +141,7 @@ rule encoder:
     benchmark:
         f"{RUN}benchmarks/pretrain/{{pretraining}}_{{view}}.tsv"
     wildcard_constraints:
-        pretraining=one_of(PRESETS),
+        pretraining=values.any_of(PRESETS),
     localrule: True
     conda:
         beside_snakemake

@@ -5,8 +5,8 @@ rule page:
     input:
         manifest=PATHS.manifest(),
         summary=f"{RESULTS}/{{dataset}}/summary.json",
-        shards=all_shards,
-        truth=truth_figures,
+        shards=of(INPUTS.all_shards, then=stored),
+        truth=of(INPUTS.truth_figures),
     output:
         report(
             f"{RESULTS}/{{dataset}}/report.html",
@@ -27,11 +27,11 @@ rule page:
     params:
         depends=tracked(DOCUMENTS.report.page),
         results=folder_of_output,
-        shards=folder_of_shards,
-        shard_count=untracked(shard_count),
-        views=untracked(views_of),
-        encoders=untracked(folder_of_encoders),
-        settings=settings_in(DOCUMENTS.report.page, report_runs),
+        shards=of_files(arguments.folder_of_shards, "shards"),
+        shard_count=untracked(ARGUMENTS.shard_count),
+        views=untracked(CONFIG.views_of),
+        encoders=untracked(ARGUMENTS.encoders),
+        settings=settings_in(DOCUMENTS.report.page, running.report_runs),
     message:
         "Writing the report of {wildcards.dataset}"
     shell:

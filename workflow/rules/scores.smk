@@ -7,7 +7,7 @@ for name, settings in CONFIG.datasets.items():
             name:
                 f"score_shards_{name}"
             input:
-                [shard for view in CONFIG.views_of(name) for shard in shards_of(name, view)],
+                stored(INPUTS.all_shards(name)),
             output:
                 f"{RESULTS}/{name}/scores.json",
             log:
@@ -22,8 +22,8 @@ for name, settings in CONFIG.datasets.items():
                 runtime=growing(60),
             params:
                 depends=tracked(DOCUMENTS.extraction.scores, dataset=name),
-                shards=folder_of_shards,
-                truth=untracked(str(settings.root / "truth")),
+                shards=of_files(arguments.folder_of_shards),
+                truth=untracked(PATHS.truth(name)),
             message:
                 "Comparing the views with the truth"
             shell:
@@ -34,9 +34,9 @@ for name, settings in CONFIG.datasets.items():
             name:
                 f"score_{name}"
             input:
-                videos=rendered(name),
+                videos=checked(INPUTS.rendered)(name),
                 manifest=PATHS.manifest(name),
-                pairs=pairs_of(name),
+                pairs=PATHS.pairs(name),
             output:
                 f"{RESULTS}/{name}/backends.json",
             log:
@@ -46,13 +46,13 @@ for name, settings in CONFIG.datasets.items():
             conda:
                 beside_snakemake
             resources:
-                gpu=gpus(),
+                gpu=of(GPUS.of_job),
                 mem_mb=growing(8000),
                 runtime=growing(240),
             params:
                 depends=tracked(DOCUMENTS.extraction.backends, dataset=name),
-                truth=untracked(str(settings.root / "truth")),
-                pairs=untracked(str(Path(pairs_of(name)).parent)),
+                truth=untracked(PATHS.truth(name)),
+                pairs=untracked(os.path.dirname(PATHS.pairs(name))),
                 device=untracked(CONFIG.device),
             message:
                 "Comparing every installed backend with the truth"

@@ -13,10 +13,10 @@ for name in CONFIG.datasets:
         name:
             f"pretrain_{name}"
         input:
-            pretrained_encoders(name),
+            of(INPUTS.chosen_encoders, dataset=name),
 
     rule:
         name:
             f"extract_{name}"
         input:
-            [shard for view in CONFIG.views_of(name) for shard in shards_of(name, view)],
+            stored(INPUTS.all_shards(name)),

@@ -4,10 +4,14 @@
 # reads has to be made again, so that a changed list of videos would reach them one run too late. Each job
 # lists the videos of its shard by itself, and refuses if they are not those of the plan.
 
+# Where a Python that the project is not installed in finds it; what a user's modules set stays behind it.
+CODE = os.path.relpath(workflow.basedir)
+WITH_CODE = "PYTHONPATH={params.code:q}${{PYTHONPATH:+:$PYTHONPATH}}"
+
 
 rule extract:
     input:
-        videos=rendered_videos,
+        videos=of(INPUTS.rendered),
     output:
         stored(PATHS.shard()),
     log:
@@ -15,23 +19,23 @@ rule extract:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/extract/{{view}}_{{shard}}.tsv"
     conda:
-        extraction_environment
-    threads: job("extract", "threads")
+        of(ARGUMENTS.environment)
+    threads: JOBS.extract.threads
     resources:
-        mem_mb=growing(job("extract", "memory_mb")),
-        runtime=growing(job("extract", "runtime_minutes")),
-        gpu=extraction_gpus,
+        mem_mb=growing(JOBS.extract.memory_mb),
+        runtime=growing(JOBS.extract.runtime_minutes),
+        gpu=of(GPUS.of_extraction),
     params:
         depends=tracked(DOCUMENTS.extraction.shard),
-        listing=untracked(listing),
-        members=untracked(members),
-        shards=untracked(shard_count),
+        listing=untracked(ARGUMENTS.section),
+        members=untracked(ARGUMENTS.members),
+        shards=untracked(ARGUMENTS.shard_count),
         table=path(f"{RESULTS}/{{dataset}}/logs/extract/{{view}}_{{shard}}.videos.csv"),
-        python=untracked(extraction_python),
+        python=untracked(ARGUMENTS.python),
         code=untracked(CODE),
         device=untracked(CONFIG.device),
-        settings=extraction_settings(),
-        failed=untracked(failed_fraction),
+        settings=untracked(ARGUMENTS.extraction),
+        failed=untracked(running.max_failed_fraction, config=CONFIG),
     message:
         "Extracting {wildcards.view} of {wildcards.dataset}, shard {wildcards.shard}"
     shell:
@@ -48,7 +52,7 @@ ruleorder: extract_persons > extract
 
 rule extract_persons:
     input:
-        videos=rendered_videos,
+        videos=of(INPUTS.rendered),
     output:
         mask=stored(PATHS.shard(view="mask")),
         pose=stored(PATHS.shard(view="pose")),
@@ -57,26 +61,26 @@ rule extract_persons:
     benchmark:
         f"{RESULTS}/{{dataset}}/benchmarks/extract/mask_pose_{{shard}}.tsv"
     wildcard_constraints:
-        dataset=one_of(ONE_PASS),
+        dataset=values.any_of(values.extracting_persons_in_one_pass(CONFIG)),
     conda:
-        extraction_environment
-    threads: job("extract", "threads")
+        of(ARGUMENTS.environment)
+    threads: JOBS.extract.threads
     resources:
-        mem_mb=growing(job("extract", "memory_mb")),
-        runtime=growing(job("extract", "runtime_minutes")),
-        gpu=extraction_gpus,
+        mem_mb=growing(JOBS.extract.memory_mb),
+        runtime=growing(JOBS.extract.runtime_minutes),
+        gpu=of(GPUS.of_extraction),
     params:
         depends=tracked(DOCUMENTS.extraction.shard),
-        listing=untracked(listing),
-        members=untracked(members),
-        shards=untracked(shard_count),
+        listing=untracked(ARGUMENTS.section),
+        members=untracked(ARGUMENTS.members),
+        shards=untracked(ARGUMENTS.shard_count),
         table=path(f"{RESULTS}/{{dataset}}/logs/extract/mask_pose_{{shard}}.videos.csv"),
-        python=untracked(extraction_python),
+        python=untracked(ARGUMENTS.python),
         code=untracked(CODE),
         device=untracked(CONFIG.device),
-        mask=extraction_settings("mask"),
-        pose=extraction_settings("pose"),
-        failed=untracked(failed_fraction),
+        mask=untracked(ARGUMENTS.extraction, view="mask"),
+        pose=untracked(ARGUMENTS.extraction, view="pose"),
+        failed=untracked(running.max_failed_fraction, config=CONFIG),
     message:
         "Extracting mask and pose of {wildcards.dataset} in one pass, shard {wildcards.shard}"
     shell:

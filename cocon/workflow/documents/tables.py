@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from cocon.config.schema import Config
 from cocon.config.selection import Document
+from cocon.workflow.ablations import Ablations
 from cocon.workflow.documents.encoders import EncoderDocuments
 from cocon.workflow.documents.evaluation import EvaluationDocuments
 from cocon.workflow.documents.fingerprints import fingerprint_of, of_stage
@@ -40,6 +41,7 @@ class TableDocuments:
         self.encoders = encoders
         self.evaluation = evaluation
         self.paths = Paths(config)
+        self.ablations = Ablations(config, lists)
 
     def summary(self, dataset: str) -> Document:
         """All metrics of a data set, and the setting in which published figures can be compared with them."""
@@ -102,7 +104,7 @@ class TableDocuments:
             for view in self.paths.views_and_ensemble(settings.dataset)
             for protocol in settings.protocols
         )
-        splits, seeds = self.lists.compared_splits(ablation), self.paths.seeds_of(ablation)
+        splits, seeds = self.ablations.splits(ablation), self.ablations.seeds(ablation)
         after = {
             "metrics": self._gathered(settings.dataset, cells, splits, seeds),
             "videos": self.videos.table(settings.dataset, labels=True),
@@ -112,10 +114,9 @@ class TableDocuments:
     def curves(self, ablation: str) -> Document:
         """The figure of an ablation's trainings."""
         dataset = self.config.trained_on(self.config.ablations[ablation].dataset)
-        trainings = self.paths.trainings(ablation, self.lists.compared_splits(ablation))
         after = {
             f"{run} {pretraining} {view}": self.encoders.encoder(dataset, run, pretraining, view)
-            for run, names in trainings.items()
+            for run, names in self.ablations.trainings(ablation).items()
             for pretraining in names
             for view in self.config.views_of(dataset)
         }
