@@ -25,6 +25,19 @@ def evaluated_splits(settings: Any, videos: Sequence[Video]) -> tuple[str, ...]:
     return chosen or tuple(in_order({name for video in videos for name in video.splits}))
 
 
+def stand_apart(settings: Any, listed: int) -> bool:
+    """Whether a change of one split leaves the results of the others alone.
+
+    It does in tables of one's own, and where every split has encoders of its own. The lists of public data
+    sets do not change; their results have always depended on all splits together.
+
+    Args:
+        settings: section of the data set.
+        listed: splits that its lists have.
+    """
+    return listed > 1 and (settings.own or settings.pretrain_split == EACH)
+
+
 def pretraining_splits(settings: Any, videos: Sequence[Video]) -> tuple[str, ...]:
     """What the encoders of a data set are pretrained on, once each: see :func:`role_in`."""
     return tuple(dict.fromkeys(map(settings.pretrained_on, evaluated_splits(settings, videos))))

@@ -26,8 +26,7 @@ class Roles:
         classes: number of labels.
         source: where the numbers come from.
         splits: that are evaluated.
-        listed: splits that the lists have.
-        trainings: of the encoders of one pretraining; more than one where every split has its own.
+        listed: number of splits that the lists have.
     """
 
     videos: int
@@ -37,9 +36,8 @@ class Roles:
     test: int
     classes: int
     source: str
-    splits: int = 1
+    splits: tuple[str, ...] = ("1",)
     listed: int = 1
-    trainings: int = 1
 
 
 def roles_of(name: str, settings: Dataset) -> tuple[Roles, list[Video]]:
@@ -55,7 +53,6 @@ def roles_of(name: str, settings: Dataset) -> tuple[Roles, list[Video]]:
         if (extent := official.extent) is None:
             raise
         splits = settings.splits
-        trainings = len(set(map(settings.pretrained_on, splits)))
         train, test = official.typical_split
         roles = Roles(
             videos=extent.videos,
@@ -65,9 +62,8 @@ def roles_of(name: str, settings: Dataset) -> tuple[Roles, list[Video]]:
             test=test,
             classes=official.classes,
             source=extent.source,
-            splits=len(splits),
+            splits=splits,
             listed=len(splits),
-            trainings=trainings,
         )
         return roles, []
     splits, pretrained_on = evaluated_splits(settings, videos), pretraining_splits(settings, videos)
@@ -98,7 +94,6 @@ def count(videos: list[Video], splits: Sequence[str], pretrained_on: Sequence[st
         test=round(sum(labelled(split, TEST) for split in splits) / len(splits)),
         classes=len({video.label for video in videos} - {""}),
         source=source,
-        splits=len(splits),
+        splits=tuple(splits),
         listed=len({name for video in videos for name in video.splits}),
-        trainings=len(pretrained_on),
     )

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
-from cocon.config.schema import (
-    Config,
-    Finetune,
-    Linear,
-    PretrainingJob,
-    Recipe,
-    Stage,
-)
+from cocon.config.schema import Config, Finetune, Linear, PretrainingJob, Recipe, Stage
 from cocon.data.sampling import eval_windows
+from cocon.datasets.splits import stand_apart
 from cocon.planning.amount import Roles
 from cocon.planning.extraction import ExtractionCosts
 from cocon.planning.rates import Rate, Rates
 from cocon.planning.timeline import Step
-from cocon.pretrainings import RANDOM, STAGE1, WITHOUT_STAGE1
-from cocon.protocols import FEATURES, FRAMES, PROTOCOLS
+from cocon.pretrainings import RANDOM, STAGE1, start_of
+from cocon.protocols import PROTOCOLS
 from cocon.workflow.documents.extraction import passes
+from cocon.workflow.evaluated import Evaluated
+from cocon.workflow.paths import ENSEMBLE
 from cocon.workflow.running import running_settings
+from cocon.workflow.wildcards import rendering
 
 _FLOAT = 4
 #: arrays of features per video, see cocon.evaluation.features
@@ -56,7 +55,18 @@ class Plan:
     @property
     def recipe(self) -> Recipe:
         """What the data set is processed with."""
-        return self.config.recipes[self.config.datasets[self.dataset].recipe]
+        return self.config.recipe_of(self.dataset)
+
+    @cached_property
+    def evaluated(self) -> Evaluated:
+        """The jobs of the evaluation."""
+        apart = stand_apart(self.config.datasets[self.dataset], self.roles.listed)
+        return Evaluated(self.config, self.dataset, self.roles.splits, apart)
+
+    @property
+    def views(self) -> list[str]:
+        """Of the data set."""
+        return self.config.views_of(self.dataset)
 
     @property
     def windows(self) -> int:
@@ -71,18 +81,15 @@ class Plan:
     @property
     def encoders_from(self) -> str:
         """The other data set that the encoders are pretrained on; empty: it is this one."""
-        name = self.config.datasets[self.dataset].pretrain_on
+        name = self.config.trained_on(self.dataset)
         return "" if name == self.dataset else name
-
-    @property
-    def splits(self) -> int:
-        """Splits that are evaluated."""
-        return len(self.config.datasets[self.dataset].splits) or self.roles.splits
 
     @property
     def trainings(self) -> int:
         """How often each kind of encoder is pretrained: once, or once for every split."""
-        return 1 if self.encoders_from else self.roles.trainings
+        if self.encoders_from:
+            return 1
+        return max(len(runs) for runs in self.evaluated.encoder_runs.values())
 
     def seconds(self, rate: Rate) -> float:
         """Of one clip."""
@@ -93,44 +100,48 @@ class Plan:
 
         Encoders that are pretrained on another data set, and shards of another one, belong to its plan.
         """
-        settings = self.config.datasets[self.dataset]
-        steps: list[Step] = []
-        rendered: tuple[str, ...] = ()
-        if settings.rendered and not settings.shards_of:
-            threads = self.config.jobs.render.threads
-            steps.append(Step("render", f"render_{self.dataset}", 1, threads=threads))
-            rendered = ("render",)
-        steps.append(Step("index", "index", self._tables(), after=rendered))
+        steps = list(self._rendering())
+        rendered = tuple(step.name for step in steps)
+        steps.append(Step("index", "index", len(self.evaluated.tables), after=rendered))
         # the shards of another data set are there already
-        extracted: dict[str, str] = dict.fromkeys(self.config.views, "index")
-        if not settings.shards_of:
+        extracted: dict[str, str] = dict.fromkeys(self.views, "index")
+        if self.config.owner_of_shards(self.dataset) == self.dataset:
             extraction = list(self._extraction(rendered))
             steps += extraction
             extracted = {view: step.name for step in extraction for view in step.name.split()[1:]}
         if not self.encoders_from:
-            if self._pretrainings() != {RANDOM}:
-                tables = self.trainings
-                steps.append(Step("index for pretraining", "index_for_pretraining", tables, after=rendered))
+            if tables := self.evaluated.training_tables:
+                steps.append(
+                    Step("index for pretraining", "index_for_pretraining", len(tables), after=rendered)
+                )
             steps += self._pretraining(extracted)
         steps += self._evaluation(extracted)
-        if settings.rendered and self.config.views != ("rgb",):
-            steps.append(Step("scores", f"score_shards_{self.dataset}", 1, after=tuple(extracted.values())))
+        steps += self._truth(tuple(extracted.values()), rendered)
         steps.append(Step("page", "page", 1, after=tuple(step.name for step in steps)))
         return steps
 
-    def _tables(self) -> int:
-        """Tables of videos: one, and where splits stand apart, one for each and one for their features."""
-        own = self.config.datasets[self.dataset].own or self.trainings > 1
-        if self.roles.listed == 1 or not own:
-            return 1
-        evaluation = self.recipe.evaluation
-        on_features = any(PROTOCOLS[evaluation.kind(name)].reads == FEATURES for name in evaluation.protocols)
-        return 1 + self.splits + on_features
+    def _rendering(self) -> Iterator[Step]:
+        if self.dataset in rendering(self.config):
+            yield Step("render", f"render_{self.dataset}", 1, threads=self.config.jobs.render.threads)
+
+    def _truth(self, extracted: tuple[str, ...], rendered: tuple[str, ...]) -> Iterator[Step]:
+        """What the report of a demo compares with the truth; comparing every backend is not measured."""
+        paths = self.evaluated.paths
+        figures = paths.truth_figures(self.dataset)
+        if paths.scores_of_shards(self.dataset) in figures:
+            yield Step("scores", f"score_shards_{self.dataset}", 1, after=extracted)
+        if paths.scores_of_backends(self.dataset) in figures:
+            if rendered:  # the videos of another data set are there already
+                threads = self.config.jobs.render.threads
+                yield Step("render pairs", f"render_pairs_{self.dataset}", 1, threads=threads)
+                rendered = (*rendered, "render pairs")
+            gpus = self.gpus_per_job
+            yield Step("backends", f"score_{self.dataset}", 1, gpus=gpus, after=("index", *rendered))
 
     def _extraction(self, after: tuple[str, ...]) -> Iterator[Step]:
         settings, costs, job = self.config.datasets[self.dataset], self.extraction, self.config.jobs.extract
         frames = costs.frames / settings.shards
-        for views in passes(self.recipe, self.config.views):
+        for views in passes(self.recipe, self.views):
             found = [costs.views[view] for view in views]
             yield Step(
                 name=f"extract {' '.join(views)}",
@@ -144,44 +155,43 @@ class Plan:
             )
 
     def _pretraining(self, extracted: dict[str, str]) -> Iterator[Step]:
-        pretrainings = self._pretrainings()
-        weights = {view: _FLOAT * count for view, count in self.rates.parameters.items()}
-        total, jobs = sum(weights.values()), self.config.jobs
-        if RANDOM in pretrainings or WITHOUT_STAGE1 & pretrainings:
-            yield Step("initialise", "initialise", len(weights), bytes=total)
-        needs_stage1 = pretrainings - {RANDOM} - WITHOUT_STAGE1
-        for view in self.config.views if needs_stage1 else ():
+        runs, jobs = self.evaluated.encoder_runs, self.config.jobs
+        weights = {view: _FLOAT * self.rates.parameters[view] for view in self.views}
+        total = sum(weights.values())
+        if random := len(runs.get(RANDOM, ())):
+            yield Step("initialise", "initialise", random * len(weights), bytes=random * total)
+        for view in self.views if STAGE1 in runs else ():
             yield Step(
-                name=f"stage1 {view}",
+                name=_encoder(STAGE1, view),
                 rule="pretrain_stage1",
-                jobs=self.trainings,
+                jobs=len(runs[STAGE1]),
                 seconds=self._epochs(STAGE1, STAGE1, jobs.pretrain_stage1)
                 * self._epoch(self.rates.alone[view])
                 / self._speedup(jobs.pretrain_stage1),
                 threads=jobs.pretrain_stage1.threads * jobs.pretrain_stage1.nodes,
                 gpus=self._gpus(jobs.pretrain_stage1),
-                bytes=self.trainings * weights[view] * (1 + _STATE * self._kept(jobs.pretrain_stage1)),
+                bytes=len(runs[STAGE1]) * weights[view] * (1 + _STATE * self._kept(jobs.pretrain_stage1)),
                 after=("index for pretraining", extracted[view]),
             )
-        for name in sorted(pretrainings - {RANDOM, STAGE1}):
-            alone = name in WITHOUT_STAGE1
+        for name in sorted(runs.keys() - {RANDOM, STAGE1}):
+            trainings = len(runs[name])
             epochs = self._epochs("stage2", name, jobs.pretrain_stage2)
-            before = ("initialise",) if alone else tuple(f"stage1 {view}" for view in self.config.views)
+            before = dict.fromkeys(_encoder(start_of(name), view) for view in self.views)
             yield Step(
                 name=f"stage2 {name}",
                 rule="pretrain_stage2",
-                jobs=self.trainings,
+                jobs=trainings,
                 seconds=epochs * self._epoch(self.rates.together) / self._speedup(jobs.pretrain_stage2),
                 threads=jobs.pretrain_stage2.threads * jobs.pretrain_stage2.nodes,
                 gpus=self._gpus(jobs.pretrain_stage2),
-                bytes=self.trainings * total * (1 + _STATE * self._kept(jobs.pretrain_stage2)),
+                bytes=trainings * total * (1 + _STATE * self._kept(jobs.pretrain_stage2)),
                 after=("index for pretraining", *extracted.values(), *before),
             )
             yield Step(
                 name=f"encoder {name}",
                 rule="encoder",
-                jobs=self.trainings * len(weights),
-                bytes=self.trainings * total,
+                jobs=trainings * len(weights),
+                bytes=trainings * total,
                 after=(f"stage2 {name}",),
             )
 
@@ -189,10 +199,6 @@ class Plan:
         """Checkpoints of an unfinished training."""
         running = running_settings(job, self.recipe.pretraining)
         return int(running.get("keep_checkpoints", job.keep_checkpoints))
-
-    def _pretrainings(self) -> set[str]:
-        evaluation = self.recipe.evaluation
-        return {name for protocol in evaluation.protocols for name in evaluation.judged_by(protocol)}
 
     def _gpus(self, job: PretrainingJob) -> int:
         """GPUs of all nodes of a training."""
@@ -215,48 +221,43 @@ class Plan:
         return self.roles.pretrained * (1 - held_out + held_out / 3) * self.seconds(rate)
 
     def _evaluation(self, extracted: dict[str, str]) -> Iterator[Step]:
-        evaluation = self.recipe.evaluation
-        metrics: list[str] = []
-        for protocol in evaluation.protocols:
-            for name in dict.fromkeys(evaluation.judged_by(protocol)):
-                for step in self._protocol(protocol, name, extracted):
-                    if step.rule != "features" or step.name not in metrics:
-                        yield step
-                    metrics.append(step.name)
-        yield Step("summary", "summary", 1, after=tuple(dict.fromkeys(metrics)))
+        steps: dict[str, Step] = {}
+        jobs = Counter((cell.protocol, cell.pretraining, cell.view) for cell in self.evaluated.cells)
+        for (protocol, name, view), splits in jobs.items():
+            for step in self._metrics(protocol, name, view, splits, extracted):
+                steps.setdefault(step.name, step)  # every protocol reads the same features
+        yield from steps.values()
+        yield Step("summary", "summary", 1, after=tuple(steps))
 
-    def _protocol(self, protocol: str, name: str, extracted: dict[str, str]) -> Iterator[Step]:
-        """The jobs of one protocol and encoder, all views and splits."""
-        splits, views = self.splits, self.config.views
-        kind = self.recipe.evaluation.kind(protocol)
-        encoder = {"random": "initialise", "stage1": "stage1 {}"}.get(name, f"encoder {name}")
-        judged = []
-        for view in views:
-            ready = ("index", extracted[view], *([] if self.encoders_from else [encoder.format(view)]))
-            if PROTOCOLS[kind].reads == FRAMES:
-                step = self._on_frames(protocol, name, view, splits, ready)
-            else:
-                yield self._features(name, view, ready)
-                after = (f"features {name} {view}",)
-                step = Step(
-                    f"{protocol} {name} {view}",
-                    "evaluate_features",
-                    splits,
-                    self._cheap(protocol),
-                    after=after,
-                )
-            judged.append(step.name)
-            yield step
-        if len(views) > 1:
-            features = tuple(f"features {name} {view}" for view in views)
-            joined = bool(PROTOCOLS[kind].joined)
+    def _metrics(
+        self, protocol: str, name: str, view: str, splits: int, extracted: dict[str, str]
+    ) -> Iterator[Step]:
+        """The jobs of one protocol, encoder and view (or all views together), on all splits."""
+        if view == ENSEMBLE:
+            joined = bool(PROTOCOLS[self.evaluated.kind(protocol)].joined)
+            before = f"features {name}" if joined else f"{protocol} {name}"
             yield Step(
-                name=f"{protocol} {name} ensemble",
+                name=f"{protocol} {name} {view}",
                 rule="ensemble",
                 jobs=splits,
-                seconds=len(views) * self._cheap(protocol) if joined else 0.0,
-                after=features if joined else tuple(judged),
+                seconds=len(self.views) * self._cheap(protocol) if joined else 0.0,
+                after=tuple(f"{before} {each}" for each in self.views),
             )
+            return
+        encoder = () if self.encoders_from else (_encoder(name, view),)
+        ready = ("index", extracted[view], *encoder)
+        if not self.evaluated.on_features(protocol):
+            yield self._on_frames(protocol, name, view, splits, ready)
+            return
+        features = self._features(name, view, ready)
+        yield features
+        yield Step(
+            name=f"{protocol} {name} {view}",
+            rule="evaluate_features",
+            jobs=splits,
+            seconds=self._cheap(protocol),
+            after=(features.name,),
+        )
 
     def _cheap(self, protocol: str) -> float:
         """Seconds of a protocol that reads features; the linear probe may need fewer iterations."""
@@ -266,7 +267,7 @@ class Plan:
         return self.rates.search * self.roles.train * self.roles.test
 
     def _features(self, name: str, view: str, ready: tuple[str, ...]) -> Step:
-        jobs = 1 if name == "random" else self.trainings
+        jobs = len(self.evaluated.feature_runs(name))
         return Step(
             name=f"features {name} {view}",
             rule="features",
@@ -296,6 +297,11 @@ class Plan:
             bytes=splits * self.roles.test * self.roles.classes * _FLOAT,
             after=ready,
         )
+
+
+def _encoder(name: str, view: str) -> str:
+    """The step that makes an encoder."""
+    return {RANDOM: "initialise", STAGE1: f"stage1 {view}"}.get(name, f"encoder {name}")
 
 
 def _steps(videos: int, section: Stage | Finetune, processes: int = 1) -> int:

@@ -5,11 +5,10 @@ Files are given as patterns, see :mod:`cocon.patterns`: a command line has an en
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from cocon.config.schema import Config
 from cocon.patterns import one_of
-from cocon.pretrainings import RANDOM, STAGE1, start_of
+from cocon.pretrainings import RANDOM, STAGE1
+from cocon.workflow.evaluated import Cell, views_and_ensemble, with_starts
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paths import Paths
 
@@ -34,11 +33,22 @@ class Ablations:
             CoConError: labels or splits are not good for an evaluation; so does all that follows.
         """
         settings = self.config.ablations[ablation]
-        view = one_of(self.paths.views_and_ensemble(settings.dataset))
+        view = one_of(views_and_ensemble(self.config, settings.dataset))
         protocol = one_of(settings.protocols)
         return [
             self.paths.metrics(settings.dataset, run, pretraining, view, protocol, split)
             for run, pretraining, split in self._repetitions(ablation)
+        ]
+
+    def cells(self, ablation: str) -> list[Cell]:
+        """The same metrics, one by one."""
+        settings = self.config.ablations[ablation]
+        return [
+            Cell(run, pretraining, view, protocol, split)
+            for (run, split), pretrainings in self._runs(ablation).items()
+            for pretraining in pretrainings
+            for view in views_and_ensemble(self.config, settings.dataset)
+            for protocol in settings.protocols
         ]
 
     def scores(self, ablation: str) -> list[str]:
@@ -80,13 +90,13 @@ class Ablations:
 
     def trainings(self, ablation: str) -> dict[str, list[str]]:
         """By run what is trained for an ablation, in both stages."""
-        trained = [name for name in self.config.ablations[ablation].pretrainings if name != RANDOM]
-        if STAGE1 not in trained and STAGE1 in map(start_of, trained):
-            trained.append(STAGE1)
-        found: dict[str, dict[str, None]] = {}
-        for (run, _), names in self._runs(ablation, trained).items():
-            found.setdefault(run, {}).update(dict.fromkeys(names))
-        return {run: list(names) for run, names in found.items()}
+        runs = self._runs(ablation)
+        encoders = ((run, name) for (run, _), names in runs.items() for name in names)
+        found: dict[str, list[str]] = {}
+        for run, name in with_starts(self.paths, encoders):
+            if name != RANDOM:
+                found.setdefault(run, []).append(name)
+        return found
 
     def has_curves(self, ablation: str) -> bool:
         """Whether the trainings of an ablation are measured while they run."""
@@ -111,16 +121,16 @@ class Ablations:
 
     def _repetitions(self, ablation: str) -> list[tuple[str, str, str]]:
         """Run, pretrainings whose encoders lie there, and split, for each repetition of an ablation."""
-        runs = self._runs(ablation, self.config.ablations[ablation].pretrainings)
+        runs = self._runs(ablation)
         return [(run, one_of(pretrainings), split) for (run, split), pretrainings in runs.items()]
 
-    def _runs(self, ablation: str, pretrainings: Iterable[str]) -> dict[tuple[str, str], list[str]]:
-        """Some pretrainings by the run that they belong to, and by split, for all seeds of an ablation."""
-        dataset = self.config.ablations[ablation].dataset
+    def _runs(self, ablation: str) -> dict[tuple[str, str], list[str]]:
+        """The pretrainings by the run that they belong to, and by split, for all seeds of an ablation."""
+        settings = self.config.ablations[ablation]
         found: dict[tuple[str, str], list[str]] = {}
         for seed in self.seeds(ablation):
             for split in self.splits(ablation):
-                for pretraining in pretrainings:
-                    run = self.paths.run_for(dataset, pretraining, split, seed)
+                for pretraining in settings.pretrainings:
+                    run = self.paths.run_for(settings.dataset, pretraining, split, seed)
                     found.setdefault((run, split), []).append(pretraining)
         return found

@@ -5,12 +5,15 @@ The arguments have the names of the wildcards of the rules.
 
 from __future__ import annotations
 
-from cocon.config.schema import Config, DemoDataset
+from collections.abc import Iterable
+
+from cocon.config.schema import Config
 from cocon.datasets.splits import ANY
 from cocon.pretrainings import RANDOM
 from cocon.protocols import PROTOCOLS
+from cocon.workflow.evaluated import Cell, cells_of
 from cocon.workflow.lists import VideoLists
-from cocon.workflow.paper import paper_metrics
+from cocon.workflow.paper import paper_cells
 from cocon.workflow.paths import Paths
 
 
@@ -93,7 +96,7 @@ class Inputs:
             CoConError: a split has no labelled videos to train or to test with, or a class lacks one of them.
         """
         self.lists.check_labels(dataset)
-        return self.paths.all_metrics(dataset, self.lists.splits(dataset))
+        return self._metrics(dataset, cells_of(self.paths, dataset, self.lists.splits(dataset)))
 
     def paper_cells(self, dataset: str) -> list[str]:
         """The metrics behind the cells of the paper's table that belong to a data set.
@@ -102,24 +105,21 @@ class Inputs:
             CoConError: as of :meth:`all_metrics`.
         """
         self.lists.check_labels(dataset)
-        return paper_metrics(self.paths, dataset)
+        return self._metrics(dataset, paper_cells(self.paths, dataset, self.lists.splits(dataset)))
 
-    def truth_figures(self, dataset: str) -> list[str]:
-        """A demo's views against the truth, and every installed backend, if the report is to compare them."""
-        settings = self.config.datasets[dataset]
-        if not isinstance(settings, DemoDataset) or self.config.views_of(dataset) == ["rgb"]:
-            return []
-        return [
-            self.paths.scores_of_shards(dataset),
-            *([self.paths.scores_of_backends(dataset)] if settings.compare_backends else []),
-        ]
+    def _metrics(self, dataset: str, cells: Iterable[Cell]) -> list[str]:
+        return [self.paths.metrics(dataset, *cell) for cell in cells]
 
     # ------------------------------------------------------------------------- targets and exports
 
     def chosen_encoders(self, dataset: str) -> list[str]:
         """The encoders that ``pretrain_<dataset>`` is for: of one pretraining, for all splits."""
         chosen = self.config.recipe_of(dataset).evaluation.chosen
-        return self.paths.all_encoders(dataset, chosen, self.lists.splits(dataset))
+        runs = dict.fromkeys(
+            self.paths.run_for(dataset, chosen, split) for split in self.lists.splits(dataset)
+        )
+        views = self.config.views_of(dataset)
+        return [path for run in runs for path in self.paths.encoders(dataset, run, chosen, views)]
 
     def exported_encoders(self, dataset: str, pretraining: str) -> list[str]:
         """The encoders of all views of a data set by one pretraining."""

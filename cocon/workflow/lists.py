@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from cocon.config.schema import EACH, Config, Dataset
+from cocon.config.schema import Config, Dataset
 from cocon.data.selection import check_batches
 from cocon.datasets.availability import check_videos
 from cocon.datasets.manifest import TEST, TRAIN, UNUSED, Video
@@ -28,6 +28,7 @@ from cocon.datasets.splits import (
     pretraining_videos,
     role_in,
     seen_in_pretraining,
+    stand_apart,
     with_labels_to_choose_by,
 )
 from cocon.errors import CoConError
@@ -111,14 +112,9 @@ class VideoLists:
         return settings.splits or known
 
     def _apart(self, dataset: str) -> bool:
-        """Whether a change of one split leaves the results of the others alone.
-
-        It does in tables of one's own, and where every split has encoders of its own. The lists of public
-        data sets do not change; their results have always depended on all splits together.
-        """
-        settings = self.config.datasets[dataset]
-        several = len({name for video in self.videos(dataset) for name in video.splits}) > 1
-        return several and (settings.own or settings.pretrain_split == EACH)
+        """Whether a change of one split leaves the results of the others alone."""
+        listed = {name for video in self.videos(dataset) for name in video.splits}
+        return stand_apart(self.config.datasets[dataset], len(listed))
 
     def part(self, dataset: str, split: str) -> str:
         """In the name of the table that results of a split depend on; empty: of all splits together."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cocon.config.schema import Config, Network
 from cocon.evaluation.paper import NETWORKS, Setting, wanted
 from cocon.pretrainings import RANDOM
+from cocon.workflow.evaluated import Cell
 from cocon.workflow.paths import Paths
 
 
@@ -29,20 +31,13 @@ def _shape(network: Network) -> dict[str, Any]:
     return network.model_dump(include={"encoder", "width", "features"}) if network.layers in NETWORKS else {}
 
 
-def paper_cells(config: Config, dataset: str) -> list[tuple[str, str]]:
-    """Pretraining and view of the cells that belong to a data set."""
-    cells = wanted(setting_of(config, dataset))
-    if config.datasets[dataset].shards_of:  # what owns the shards has the same random networks
-        return [(pretraining, view) for pretraining, view in cells if pretraining != RANDOM]
-    return cells
-
-
-def paper_metrics(paths: Paths, dataset: str) -> list[str]:
-    """The metrics behind these cells."""
+def paper_cells(paths: Paths, dataset: str, splits: Sequence[str]) -> list[Cell]:
+    """The metrics behind the cells that belong to a data set."""
+    found = wanted(setting_of(paths.config, dataset))
+    if paths.config.datasets[dataset].shards_of:  # what owns the shards has the same random networks
+        found = [(pretraining, view) for pretraining, view in found if pretraining != RANDOM]
     return [
-        paths.metrics(
-            dataset, paths.run_for(dataset, pretraining, split), pretraining, view, "finetune", split
-        )
-        for pretraining, view in paper_cells(paths.config, dataset)
-        for split in paths.config.datasets[dataset].splits
+        Cell(paths.run_for(dataset, pretraining, split), pretraining, view, "finetune", split)
+        for pretraining, view in found
+        for split in splits
     ]

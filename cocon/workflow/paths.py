@@ -92,10 +92,13 @@ class Paths:
         return self.encoder(self.config.trained_on(dataset), run, pretraining, view)
 
     def start(self, dataset: str, run: str, pretraining: str) -> list[str]:
-        """The encoders that stage 2 of a preset starts from; random ones are the same for all splits."""
-        start = start_of(pretraining)
-        run = self.run_of(self.seed_of(run)) if start == RANDOM else run
-        return self.encoders(dataset, run, start, self.config.views_of(dataset))
+        """The encoders that stage 2 of a preset starts from."""
+        views = self.config.views_of(dataset)
+        return self.encoders(dataset, self.start_run(run, pretraining), start_of(pretraining), views)
+
+    def start_run(self, run: str, pretraining: str) -> str:
+        """The run of the encoders that stage 2 starts from; random ones are the same for all splits."""
+        return self.run_of(self.seed_of(run)) if start_of(pretraining) == RANDOM else run
 
     def log(self, dataset: str, run: str, pretraining: str, view: str) -> str:
         """The log of a training; in stage 1 every view has one of its own."""
@@ -156,31 +159,13 @@ class Paths:
         assert isinstance(settings, DemoDataset), dataset
         return settings.root
 
-    # -------------------------------------------------------------------------- what targets need
-
-    def views_and_ensemble(self, dataset: str) -> list[str]:
-        """What is evaluated: every view of a data set, and all of them together."""
-        views = self.config.views_of(dataset)
-        return [*views, *([ENSEMBLE] if len(views) > 1 else [])]
-
-    def all_metrics(self, dataset: str, splits: Sequence[str]) -> list[str]:
-        """The metrics of all encoders, views, protocols and splits of a data set."""
-        evaluation = self.config.recipe_of(dataset).evaluation
-        return [
-            self.metrics(
-                dataset, self.run_for(dataset, pretraining, split), pretraining, view, protocol, split
-            )
-            for protocol in evaluation.protocols
-            for pretraining in evaluation.judged_by(protocol)
-            for view in self.views_and_ensemble(dataset)
-            for split in splits
-        ]
-
-    def all_encoders(self, dataset: str, pretraining: str, splits: Sequence[str]) -> list[str]:
-        """The encoders of all views that are evaluated on any of the splits."""
-        runs = dict.fromkeys(self.run_for(dataset, pretraining, split) for split in splits)
-        views = self.config.views_of(dataset)
-        return [path for run in runs for path in self.encoders(dataset, run, pretraining, views)]
+    def truth_figures(self, dataset: str) -> list[str]:
+        """What the report of a demo compares with the truth: its views, and every backend if asked."""
+        settings = self.config.datasets[dataset]
+        if not isinstance(settings, DemoDataset) or self.config.views_of(dataset) == ["rgb"]:
+            return []
+        backends = [self.scores_of_backends(dataset)] if settings.compare_backends else []
+        return [self.scores_of_shards(dataset), *backends]
 
 
 def _parts(run: str) -> tuple[str, str]:

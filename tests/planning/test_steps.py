@@ -123,16 +123,16 @@ def test_numbers_of_videos() -> None:
         Video("d", Path("d"), "y", "", {"1": "", "2": "train"}),
         Video("e", Path("e"), "y", "", {"1": "", "2": ""}),
     ]
-    assert count(videos, ("1", "2"), ["1"], "here") == Roles(5, 2, 3, 2, 1, 2, "here", splits=2, listed=2)
+    assert count(videos, ("1", "2"), ["1"], "here") == Roles(5, 2, 3, 2, 1, 2, "here", ("1", "2"), 2)
     each = count(videos, ("1", "2"), ["1", "2"], "here")
-    assert (each.pretrained, each.trainings) == (round((2 + 3) / 2), 2)
+    assert each.pretrained == round((2 + 3) / 2)
     assert [count(videos, ("1",), [name], "here").pretrained for name in ("common", "all")] == [1, 5]
 
 
 def test_encoders_for_every_split_are_trained_and_read_once_for_each() -> None:
     once = plan(config()).steps()
     found = plan(config())
-    several = replace(found, roles=replace(ROLES, splits=3, trainings=3))
+    several = replace(found, roles=replace(ROLES, splits=("1", "2", "3"), listed=3))
     steps = several.steps()
     for name in ("stage1 flow", "stage2 cocon", "features cocon rgb", "encoder cocon"):
         assert step(steps, name).jobs == 3 * step(once, name).jobs
@@ -147,12 +147,12 @@ def test_encoders_for_every_split_are_trained_and_read_once_for_each() -> None:
 def test_folds_are_planned_with_their_pretrainings(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("video,label\n" + "".join(f"{n}.mp4,{'ab'[n % 2]}\n" for n in range(12)))
     files = {"videos": str(tmp_path), "table": str(tmp_path / "t.csv")}
-    numbers = [
-        roles_of("mine", config(**files, folds=4, pretrain_split=name).datasets["mine"])[0]
-        for name in ("each", "all")
-    ]
-    assert [(roles.splits, roles.trainings, roles.pretrained) for roles in numbers] == [(4, 4, 9), (4, 1, 12)]
-    assert {(roles.train, roles.test) for roles in numbers} == {(9, 3)}
+    for pretrain_split, trainings, pretrained in (("each", 4, 9), ("all", 1, 12)):
+        settings = config(**files, folds=4, pretrain_split=pretrain_split)
+        roles, _ = roles_of("mine", settings.datasets["mine"])
+        assert (roles.splits, roles.listed, roles.pretrained) == (("1", "2", "3", "4"), 4, pretrained)
+        assert (roles.train, roles.test) == (9, 3)
+        assert replace(plan(settings), roles=roles).trainings == trainings
 
 
 def test_before_the_lists_are_there_a_public_data_set_has_its_published_numbers(tmp_path: Path) -> None:

@@ -56,6 +56,16 @@ def test_as_many_jobs_for_the_validation_people_of_a_demo(workflow, tmp_path: Pa
     assert jobs_of(tmp_path, views, "mine") + jobs_of(tmp_path, views, "large") == planned
 
 
+def test_as_many_jobs_where_a_report_compares_backends(workflow, tmp_path: Path) -> None:
+    demo = {"kind": "demo", "recipe": "r", "shards": 1, "compare_backends": True}
+    recipes = {"r": {"evaluation": {"protocols": ["retrieval"], "pretrainings": ["cmc"]}}}
+    views = ["rgb", "flow"]
+    workflow.configure({"views": views, "datasets": {"demo": demo}, "recipes": recipes})
+    planned = workflow.plan("eval_demo")
+    assert planned.pop("eval_demo") == 1
+    assert jobs_of(tmp_path, views, "demo") == planned
+
+
 def compare(workflow, tmp_path: Path, views: list[str], evaluation, **keys) -> None:
     for name in "abcdef":
         (tmp_path / f"{name}.mp4").touch()

@@ -6,7 +6,7 @@ rule page:
         manifest=PATHS.manifest(),
         summary=f"{RESULTS}/{{dataset}}/summary.json",
         shards=of(INPUTS.all_shards, then=stored),
-        truth=of(INPUTS.truth_figures),
+        truth=of(PATHS.truth_figures),
     output:
         report(
             f"{RESULTS}/{{dataset}}/report.html",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from cocon.config.schema import Config
 from cocon.config.selection import Document
@@ -11,6 +11,7 @@ from cocon.workflow.documents.encoders import EncoderDocuments
 from cocon.workflow.documents.evaluation import EvaluationDocuments
 from cocon.workflow.documents.fingerprints import fingerprint_of, of_stage
 from cocon.workflow.documents.videos import VideoDocuments
+from cocon.workflow.evaluated import Cell, cells_of
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paper import paper_cells, setting_of
 from cocon.workflow.paths import Paths
@@ -45,49 +46,24 @@ class TableDocuments:
 
     def summary(self, dataset: str) -> Document:
         """All metrics of a data set, and the setting in which published figures can be compared with them."""
-        evaluation = self.config.recipe_of(dataset).evaluation
-        cells = (
-            (pretraining, view, protocol)
-            for protocol in evaluation.protocols
-            for pretraining in evaluation.judged_by(protocol)
-            for view in self.paths.views_and_ensemble(dataset)
-        )
-        return self._setting(dataset, cells)
+        return self._setting(dataset, cells_of(self.paths, dataset, self.lists.splits(dataset)))
 
     def paper_cells(self, dataset: str) -> Document:
         """The cells of the paper's table that belong to a data set."""
-        cells = ((pretraining, view, "finetune") for pretraining, view in paper_cells(self.config, dataset))
-        return self._setting(dataset, cells)
+        return self._setting(dataset, paper_cells(self.paths, dataset, self.lists.splits(dataset)))
 
-    def _setting(self, dataset: str, cells: Iterable[tuple[str, str, str]]) -> Document:
-        after = self._gathered(dataset, cells, self.lists.splits(dataset))
+    def _setting(self, dataset: str, cells: Iterable[Cell]) -> Document:
+        after = self._gathered(dataset, cells)
         setting = setting_of(self.config, dataset).model_dump(mode="json", exclude_defaults=True)
         return of_stage("summary", setting) | {"after": after}
 
-    def _gathered(
-        self,
-        dataset: str,
-        cells: Iterable[tuple[str, str, str]],
-        splits: Sequence[str],
-        seeds: Sequence[int | None] = (None,),
-    ) -> str:
-        """Identifies metrics of a data set: pretraining, view and protocol of each.
-
-        Args:
-            dataset: its name.
-            cells: pretraining, view and protocol.
-            splits: that are evaluated. Where they are one list, a result does not depend on its split.
-            seeds: of the repetitions; None: the configuration's.
-        """
-        apart = self.lists.apart(dataset)
+    def _gathered(self, dataset: str, cells: Iterable[Cell]) -> str:
+        """Identifies metrics of a data set. Where splits are one list, they are the same for all of them."""
         found = {}
-        for pretraining, view, protocol in cells:
-            for split in splits if apart else splits[:1]:
-                for run in [self.paths.run_for(dataset, pretraining, split, seed) for seed in seeds]:
-                    where = f" split {split}" if apart else ""
-                    found[f"{run} {pretraining} {view} {protocol}{where}"] = self.evaluation.metrics(
-                        dataset, run, pretraining, view, protocol, split
-                    )
+        for cell in cells:
+            where = f" split {cell.split}" if self.lists.apart(dataset) else ""
+            name = f"{cell.run} {cell.pretraining} {cell.view} {cell.protocol}{where}"
+            found[name] = self.evaluation.metrics(dataset, *cell)
         return fingerprint_of(found)
 
     def paper(self) -> Document:
@@ -98,15 +74,8 @@ class TableDocuments:
     def ablation(self, ablation: str) -> Document:
         """The table of an ablation."""
         settings = self.config.ablations[ablation]
-        cells = (
-            (pretraining, view, protocol)
-            for pretraining in settings.pretrainings
-            for view in self.paths.views_and_ensemble(settings.dataset)
-            for protocol in settings.protocols
-        )
-        splits, seeds = self.ablations.splits(ablation), self.ablations.seeds(ablation)
         after = {
-            "metrics": self._gathered(settings.dataset, cells, splits, seeds),
+            "metrics": self._gathered(settings.dataset, self.ablations.cells(ablation)),
             "videos": self.videos.table(settings.dataset, labels=True),
         }
         return of_stage("ablation") | {"after": fingerprint_of(after)}
