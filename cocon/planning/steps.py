@@ -121,22 +121,23 @@ class Plan:
         return steps
 
     def _rendering(self) -> Iterator[Step]:
-        if self.dataset in rendering(self.config):
-            yield Step("render", f"render_{self.dataset}", 1, threads=self.config.jobs.render.threads)
+        suffix = rendering(self.config).get(self.dataset)
+        if suffix is not None:
+            yield Step("render", f"render{suffix}", 1, threads=self.config.jobs.render.threads)
 
     def _truth(self, extracted: tuple[str, ...], rendered: tuple[str, ...]) -> Iterator[Step]:
         """What the report of a demo compares with the truth; comparing every backend is not measured."""
         paths = self.evaluated.paths
         figures = paths.truth_figures(self.dataset)
         if paths.scores_of_shards(self.dataset) in figures:
-            yield Step("scores", f"score_shards_{self.dataset}", 1, after=extracted)
+            yield Step("scores", "score_shards", 1, after=extracted)
         if paths.scores_of_backends(self.dataset) in figures:
             if rendered:  # the videos of another data set are there already
-                threads = self.config.jobs.render.threads
-                yield Step("render pairs", f"render_pairs_{self.dataset}", 1, threads=threads)
+                threads, suffix = self.config.jobs.render.threads, rendering(self.config)[self.dataset]
+                yield Step("render pairs", f"render_pairs{suffix}", 1, threads=threads)
                 rendered = (*rendered, "render pairs")
             gpus = self.gpus_per_job
-            yield Step("backends", f"score_{self.dataset}", 1, gpus=gpus, after=("index", *rendered))
+            yield Step("backends", "score_backends", 1, gpus=gpus, after=("index", *rendered))
 
     def _extraction(self, after: tuple[str, ...]) -> Iterator[Step]:
         settings, costs, job = self.config.datasets[self.dataset], self.extraction, self.config.jobs.extract

@@ -91,6 +91,10 @@ class Arguments:
         """The folder of the encoders that are evaluated on a data set."""
         return f"{self.paths.dataset(self.config.trained_on(dataset))}/pretrain"
 
+    def pairs(self, dataset: str) -> str:
+        """The folder of a demo's videos with two persons in a frame."""
+        return os.path.dirname(self.paths.pairs(dataset))
+
     def seen(self, dataset: str) -> str:
         """How many test videos of each split the encoders were pretrained on, and of how many, as JSON."""
         return canonical(self.lists.seen(dataset))

@@ -18,11 +18,29 @@ def any_of(names: Iterable[str]) -> str:
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
-def rendering(config: Config) -> list[str]:
-    """The data sets whose videos are rendered for them, not for another one with the same."""
-    return [
-        name for name, settings in config.datasets.items() if settings.rendered and not settings.shards_of
-    ]
+def rendered(config: Config) -> list[str]:
+    """The data sets whose videos are rendered."""
+    return [name for name, settings in config.datasets.items() if settings.rendered]
+
+
+def rendering(config: Config) -> dict[str, str]:
+    """The data sets that videos are rendered for, with what their rules' names end in: nothing for the first.
+
+    Those with the shards of another one have its videos.
+    """
+    names = [name for name in rendered(config) if config.owner_of_shards(name) == name]
+    return {name: f"_{name}" if number else "" for number, name in enumerate(names)}
+
+
+def published(config: Config) -> list[str]:
+    """The data sets that can be downloaded."""
+    return [name for name, settings in config.datasets.items() if settings.published]
+
+
+def datasets_of(config: Config, ablations: Iterable[str]) -> str:
+    """In paths of ablations' results the data set of each: no other fits before its name."""
+    found = [(re.escape(config.ablations[name].dataset), re.escape(name)) for name in ablations]
+    return "|".join(f"{dataset}(?=/ablation_{name}[.])" for dataset, name in found) or "(?!)"
 
 
 def extracting_persons_in_one_pass(config: Config) -> list[str]:

@@ -119,11 +119,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planner]:
     [
         (("jobs", "pretrain_stage2", "probe_every"), 7, {}),
         (("jobs", "pretrain_stage2", "probe_every"), 0, {}),
-        (("recipes", "r", "evaluation", "linear"), {"max_iterations": 9}, {"compare_few": 1}),
+        (("recipes", "r", "evaluation", "linear"), {"max_iterations": 9}, {"compare": 1}),
         (
             ("recipes", "r", "pretraining", "stage2"),
             {"learning_rate": 0.5},
-            {"pretrain_stage2": 4, "curves_few": 1, "compare_few": 1},
+            {"pretrain_stage2": 4, "curves": 1, "compare": 1},
         ),
     ],
 )
@@ -132,7 +132,7 @@ def test_what_draws_the_figure_again(
 ) -> None:
     project.configure(changed(*path, value=value))
     plan = project.plan("ablation_few")
-    of_interest = ("pretrain_stage1", "pretrain_stage2", "curves_few", "compare_few")
+    of_interest = ("pretrain_stage1", "pretrain_stage2", "curves", "compare")
     assert {rule: plan[rule] for rule in of_interest if rule in plan} == planned
 
 
@@ -141,7 +141,7 @@ def test_of_trainings_that_are_there_only_the_figure_is_made(project: Planner) -
     project.configure(DOCUMENT)
     (project.folder / PICTURE).unlink()
     (project.folder / ".snakemake" / "metadata").joinpath(encoded(PICTURE)).unlink()
-    assert project.plan("ablation_few") == {"curves_few": 1, "ablation_few": 1}
+    assert project.plan("ablation_few") == {"curves": 1, "ablation_few": 1}
     shown = project.snakemake("--dry-run", "--printshellcmds", "ablation_few")
     given = shown.split("cocon curves --logs ")[1].split(" --output ")[0]
     assert "results/demo/seed1/pretrain/{cmc,cpc}/log.jsonl" in given

@@ -114,7 +114,7 @@ def test_a_touched_video_redoes_its_shards_and_what_follows(finished) -> None:
     assert plan["pretrain_stage1"] == 4
     assert plan["page"] == 1
     assert (plan["index"], plan["index_for_pretraining"]) == (1, 1)
-    assert not {"render_demo", "initialise"} & set(plan)
+    assert not {"render", "initialise"} & set(plan)
 
 
 def test_another_learning_rate_extracts_nothing(finished) -> None:
@@ -124,7 +124,7 @@ def test_another_learning_rate_extracts_nothing(finished) -> None:
     plan = finished.plan("eval_demo")
     finished.configure(DOCUMENT)
     assert plan["pretrain_stage2"] == 1
-    before = {"render_demo", "index", "index_for_pretraining", "extract", "extract_persons", "initialise"}
+    before = {"render", "index", "index_for_pretraining", "extract", "extract_persons", "initialise"}
     assert not (before | {"pretrain_stage1"}) & set(plan)
 
 
@@ -134,7 +134,7 @@ def test_other_flow_parameters_redo_flow_and_no_other_view(finished) -> None:
     plan = finished.plan("eval_demo")
     finished.configure(DOCUMENT)
     assert plan["extract"] == 2, "flow of two shards"
-    assert not {"render_demo", "index", "extract_persons", "initialise"} & set(plan)
+    assert not {"render", "index", "extract_persons", "initialise"} & set(plan)
 
 
 def test_a_single_stage_is_redone_by_its_name(finished) -> None:

@@ -32,5 +32,5 @@ def test_a_module_plans_what_the_workflow_plans(repository: Path, tmp_path: Path
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-4000:]
     jobs = jobs_in(result.stdout + result.stderr)
-    assert {"render_demo", "extract", "pretrain_stage2", "evaluate_features", "page"} <= set(jobs)
+    assert {"render", "extract", "pretrain_stage2", "evaluate_features", "page"} <= set(jobs)
     assert jobs["eval_demo"] == 1

@@ -252,7 +252,7 @@ def test_the_shipped_demo(workflow, repository: Path) -> None:
     shutil.copy(repository / "config.yaml", workflow.folder)
     plan = workflow.plan("eval_demo")
     two_encoders = {"features": 8, "evaluate_features": 2 * 8, "ensemble": 2 * 2}
-    expected = whole_plan("demo", 4, 1) | two_encoders | {"render_demo": 1, "score_shards_demo": 1}
+    expected = whole_plan("demo", 4, 1) | two_encoders | {"render": 1, "score_shards": 1}
     for unused in ("pretrain_stage1", "finetune"):  # it trains cmc_sync, and has no fine-tuning
         del expected[unused]
     assert plan == expected
@@ -326,7 +326,7 @@ def test_the_shipped_ablation_shares_the_encoders_and_renders_its_own_people_onc
 ) -> None:
     shutil.copy(repository / "config.yaml", workflow.folder)
     plan = workflow.plan("ablation_demo", "ablation_demo_validation")
-    assert (plan["render_demo"], plan["render_demo_large"]) == (1, 1)
+    assert (plan["render"], plan["render_demo_large"]) == (1, 1)
     assert "render_demo_validation" not in plan
     assert (plan["extract"], plan["extract_persons"]) == (2 * 4 + 2 * 8, 4 + 8)
     assert (plan["pretrain_stage1"], plan["pretrain_stage2"]) == (3 * 4, 3 * len(PRESETS))
@@ -375,18 +375,18 @@ def test_the_report_of_the_demo_compares_backends_where_it_is_asked_to(workflow,
     workflow.configure({"datasets": {"demo": demo}, "recipes": recipes})
     (tmp_path / "results" / "demo").mkdir(parents=True)
     (tmp_path / "results" / "demo" / "backends.json").write_text("{}")
-    assert "score_demo" not in workflow.plan("eval_demo")
+    assert "score_backends" not in workflow.plan("eval_demo")
     workflow.configure({"datasets": {"demo": demo | {"compare_backends": True}}, "recipes": recipes})
     (tmp_path / "results" / "demo" / "backends.json").unlink()
-    assert workflow.plan("eval_demo")["score_demo"] == 1
+    assert workflow.plan("eval_demo")["score_backends"] == 1
 
 
 def test_backends_are_compared_on_two_persons_as_well(workflow) -> None:
     recipes = {"r": {"evaluation": {"pretrainings": ["random"], "protocols": ["linear"]}}}
     demo = {"kind": "demo", "recipe": "r", "shards": 1, "root": "else where"}
     workflow.configure({"datasets": {"demo": demo}, "recipes": recipes})
-    assert "render_pairs_demo" not in workflow.plan("eval_demo")
-    assert workflow.plan("score_demo")["render_pairs_demo"] == 1
+    assert "render_pairs" not in workflow.plan("eval_demo")
+    assert workflow.plan("score_demo")["render_pairs"] == 1
     commands = " ".join(workflow.run("--dry-run", "--printshellcmds", "score_demo").split())
     assert "cocon render --persons 2 --root 'else where/two_persons'" in commands
     assert "--two-persons 'else where/two_persons'" in commands

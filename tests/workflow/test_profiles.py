@@ -40,6 +40,30 @@ def test_what_is_commented_out_is_right_too(repository: Path, rules: set[str]) -
     assert [name for name, limits in partitions.items() if "max_gpu" in limits] == ["gpu"]
 
 
+def test_rules_have_the_same_names_in_every_configuration(workflow) -> None:
+    """A profile can name each of them; only targets, which run no command, are named by the user."""
+    plans = []
+    for name in ("mine", "other"):
+        demo = {"kind": "demo", "recipe": "r", "shards": 1, "compare_backends": True}
+        public = {"kind": "hmdb51", "recipe": "r", "shards": 1, "videos": "v", "lists": "l"}
+        workflow.configure(
+            {
+                "views": ["rgb", "flow"],
+                "jobs": {"pretrain_stage2": {"probe_every": 5}},
+                "datasets": {name: demo, f"{name}_public": public},
+                "recipes": {"r": {}},
+                "ablations": {name: {"dataset": name, "seeds": 1, "pretrainings": ["cocon"]}},
+            }
+        )
+        targets = [f"{verb}_{name}" for verb in ("eval", "ablation", "score", "export")]
+        targets += [f"get_{name}_public"]
+        plan = workflow.plan(*targets)
+        plans.append({rule: jobs for rule, jobs in plan.items() if rule not in targets})
+    assert plans[0] == plans[1]
+    rules = {"render", "render_pairs", "get", "score_shards", "score_backends", "compare", "curves", "export"}
+    assert rules < set(plans[0])
+
+
 def test_what_both_profiles_say_is_the_same(repository: Path, slurm: dict[str, Any]) -> None:
     """--profile profiles/slurm reads both, and then the other one prevails."""
     default = yaml.safe_load((repository / "profiles" / "default" / "config.yaml").read_text())

@@ -14,9 +14,11 @@ from cocon.workflow.running import config_files
 
 DEMO = {"kind": "demo", "recipe": "r", "shards": 1}
 MINE = {"kind": "folder", "recipe": "apart", "shards": 1, "videos": ".", "table": "t.csv"}
+PUBLIC = {"kind": "hmdb51", "recipe": "r", "shards": 1, "videos": ".", "lists": "."}
 CONFIG = Config.model_validate(
     {
-        "datasets": {"demo": DEMO, "again": DEMO | {"shards_of": "demo"}, "mine": MINE},
+        "datasets": {"demo": DEMO, "again": DEMO | {"shards_of": "demo"}, "mine": MINE, "public": PUBLIC},
+        "ablations": {"a": {"dataset": "mine"}, "b": {"dataset": "demo"}},
         "recipes": {
             "r": {"evaluation": {"own": {"brief": {"like": "finetune"}, "rough": {"like": "linear"}}}},
             "apart": {"extraction": {"mask": {"backend": "detectron2"}}},
@@ -50,8 +52,29 @@ def test_protocols_by_what_they_read() -> None:
 
 
 def test_data_sets() -> None:
-    assert wildcards.rendering(CONFIG) == ["demo"]
-    assert wildcards.extracting_persons_in_one_pass(CONFIG) == ["demo", "again"]
+    assert wildcards.rendered(CONFIG) == ["demo", "again"]
+    assert wildcards.rendering(CONFIG) == {"demo": ""}
+    assert wildcards.published(CONFIG) == ["public"]
+    document = CONFIG.model_dump(exclude_unset=True)
+    document["datasets"]["more"] = DEMO | {"root": "more"}
+    assert wildcards.rendering(Config.model_validate(document)) == {"demo": "", "more": "_more"}
+    assert wildcards.extracting_persons_in_one_pass(CONFIG) == ["demo", "again", "public"]
+
+
+@pytest.mark.parametrize(
+    ("path", "ablations", "fits"),
+    [
+        ("mine/ablation_a.json", "ab", True),
+        ("mine/ablation_a.csv", "ab", True),
+        ("demo/ablation_a.json", "ab", False),
+        ("demo/ablation_b.json", "ab", True),
+        ("mine/ablation_a.json", "b", False),
+        ("mine/ablation_a.json", "", False),
+    ],
+)
+def test_results_of_an_ablation_lie_with_its_data_set(path: str, ablations: str, fits: bool) -> None:
+    dataset = wildcards.datasets_of(CONFIG, ablations)
+    assert bool(re.fullmatch(rf"(?P<dataset>{dataset})/ablation_(?P<ablation>.+)[.]\w+", path)) == fits
 
 
 def test_files_of_the_command_line_come_last_or_alone() -> None:

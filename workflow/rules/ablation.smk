@@ -84,85 +84,83 @@ rule frame_size:
         " --output {output:q} > {log:q} 2>&1"
 
 
-for name, settings in CONFIG.ablations.items():
+rule compare:
+    input:
+        metrics=of(ABLATIONS.metrics, then=expanded),
+        scores=of(ABLATIONS.scores, then=expanded),
+        relations=of(ABLATIONS.relations, then=expanded),
+        neighbours=of(ABLATIONS.neighbours, then=expanded),
+        sizes=of(ABLATIONS.frame_sizes, then=expanded),
+        manifest=PATHS.manifest(),
+    output:
+        json=f"{RESULTS}/{{dataset}}/ablation_{{ablation}}.json",
+        table=report(
+            f"{RESULTS}/{{dataset}}/ablation_{{ablation}}.csv",
+            caption="../report/ablation.rst",
+            category="Accuracy",
+            labels={"ablation": "{ablation}"},
+        ),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/ablation_{{ablation}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/ablation_{{ablation}}.tsv"
+    wildcard_constraints:
+        dataset=values.datasets_of(CONFIG, CONFIG.ablations),
+    conda:
+        beside_snakemake
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        depends=tracked(DOCUMENTS.tables.ablation),
+        metrics=untracked(ABLATIONS.metrics),
+        relations=untracked(ABLATIONS.relations),
+        neighbours=untracked(ABLATIONS.neighbours),
+        sizes=untracked(ABLATIONS.frame_sizes),
+        seen=untracked(ARGUMENTS.seen_of_ablation),
+    message:
+        "Comparing the pretrainings of the ablation {wildcards.ablation}"
+    shell:
+        "cocon ablation --metrics {params.metrics:q} --relations {params.relations:q}"
+        " --neighbours {params.neighbours:q} --sizes {params.sizes:q} --manifest {input.manifest:q}"
+        " --seen {params.seen:q}"
+        " --output {output.json:q} --csv {output.table:q} > {log:q} 2>&1 && cat {log:q}"
 
-    rule:
-        name:
-            f"compare_{name}"
-        input:
-            metrics=of(ABLATIONS.metrics, then=expanded, ablation=name),
-            scores=of(ABLATIONS.scores, then=expanded, ablation=name),
-            relations=of(ABLATIONS.relations, then=expanded, ablation=name),
-            neighbours=of(ABLATIONS.neighbours, then=expanded, ablation=name),
-            sizes=of(ABLATIONS.frame_sizes, then=expanded, ablation=name),
-            manifest=PATHS.manifest(settings.dataset),
-        output:
-            json=f"{RESULTS}/{settings.dataset}/ablation_{name}.json",
-            table=report(
-                f"{RESULTS}/{settings.dataset}/ablation_{name}.csv",
-                caption="../report/ablation.rst",
-                category="Accuracy",
-                labels={"ablation": name},
-            ),
-        log:
-            f"{RESULTS}/{settings.dataset}/logs/ablation_{name}.log",
-        benchmark:
-            f"{RESULTS}/{settings.dataset}/benchmarks/ablation_{name}.tsv"
-        conda:
-            beside_snakemake
-        resources:
-            mem_mb=growing(4000),
-            runtime=growing(60),
-        params:
-            depends=tracked(DOCUMENTS.tables.ablation, ablation=name),
-            metrics=untracked(ABLATIONS.metrics, ablation=name),
-            relations=untracked(ABLATIONS.relations, ablation=name),
-            neighbours=untracked(ABLATIONS.neighbours, ablation=name),
-            sizes=untracked(ABLATIONS.frame_sizes, ablation=name),
-            seen=untracked(ARGUMENTS.seen_of_ablation, ablation=name),
-        message:
-            f"Comparing the pretrainings of the ablation {name}"
-        shell:
-            "cocon ablation --metrics {params.metrics:q} --relations {params.relations:q}"
-            " --neighbours {params.neighbours:q} --sizes {params.sizes:q} --manifest {input.manifest:q}"
-            " --seen {params.seen:q}"
-            " --output {output.json:q} --csv {output.table:q} > {log:q} 2>&1 && cat {log:q}"
 
-    if ABLATIONS.has_curves(name):
+rule curves:
+    input:
+        of(ABLATIONS.logs, then=expanded),
+    output:
+        report(
+            f"{RESULTS}/{{dataset}}/ablation_{{ablation}}.svg",
+            caption="../report/curves.rst",
+            category="Accuracy",
+            labels={"ablation": "{ablation}"},
+        ),
+    log:
+        f"{RESULTS}/{{dataset}}/logs/curves_{{ablation}}.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/curves_{{ablation}}.tsv"
+    wildcard_constraints:
+        dataset=values.datasets_of(CONFIG, filter(ABLATIONS.has_curves, CONFIG.ablations)),
+    conda:
+        beside_snakemake
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(10),
+    params:
+        depends=tracked(DOCUMENTS.tables.curves),
+        logs=untracked(ABLATIONS.logs),
+    message:
+        "Drawing how the pretrainings of the ablation {wildcards.ablation} went"
+    shell:
+        "cocon curves --logs {params.logs:q} --output {output:q} > {log:q} 2>&1"
 
-        rule:
-            name:
-                f"curves_{name}"
-            input:
-                of(ABLATIONS.logs, then=expanded, ablation=name),
-            output:
-                report(
-                    f"{RESULTS}/{settings.dataset}/ablation_{name}.svg",
-                    caption="../report/curves.rst",
-                    category="Accuracy",
-                    labels={"ablation": name},
-                ),
-            log:
-                f"{RESULTS}/{settings.dataset}/logs/curves_{name}.log",
-            benchmark:
-                f"{RESULTS}/{settings.dataset}/benchmarks/curves_{name}.tsv"
-            conda:
-                beside_snakemake
-            resources:
-                mem_mb=growing(1000),
-                runtime=growing(10),
-            params:
-                depends=tracked(DOCUMENTS.tables.curves, ablation=name),
-                logs=untracked(ABLATIONS.logs, ablation=name),
-            message:
-                f"Drawing how the pretrainings of the ablation {name} went"
-            shell:
-                "cocon curves --logs {params.logs:q} --output {output:q} > {log:q} 2>&1"
+
+for name in CONFIG.ablations:
 
     rule:
         name:
             f"ablation_{name}"
         input:
-            f"{RESULTS}/{settings.dataset}/ablation_{name}.json",
-            f"{RESULTS}/{settings.dataset}/ablation_{name}.csv",
-            branch(ABLATIONS.has_curves(name), f"{RESULTS}/{settings.dataset}/ablation_{name}.svg"),
+            ABLATIONS.target(name),

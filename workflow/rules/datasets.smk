@@ -1,86 +1,90 @@
 # From official lists, a table or a renderer to the manifest of a data set.
 
-for name, settings in CONFIG.datasets.items():
-    if settings.rendered and settings.shards_of:
-        continue  # its videos are those of the other data set, which renders them
+# Every clip is declared, and outputs have wildcards or none: what is rendered second has rules of its own.
+for name, suffix in values.rendering(CONFIG).items():
 
-    if settings.rendered:
+    rule:
+        name:
+            f"render{suffix}"
+        output:
+            videos=checked(INPUTS.rendered)(name),
+        log:
+            f"{RESULTS}/{name}/logs/render.log",
+        benchmark:
+            f"{RESULTS}/{name}/benchmarks/render.tsv"
+        conda:
+            beside_snakemake
+        threads: JOBS.render.threads
+        resources:
+            mem_mb=growing(JOBS.render.memory_mb),
+            runtime=growing(JOBS.render.runtime_minutes),
+        params:
+            depends=tracked(DOCUMENTS.videos.rendering, dataset=name),
+            settings=untracked(ARGUMENTS.section, dataset=name),
+        message:
+            "Rendering the videos of the embedded demo"
+        shell:
+            "cocon render --settings {params.settings:q} --processes {threads} > {log:q} 2>&1"
 
-        rule:
-            name:
-                f"render_{name}"
-            output:
-                videos=checked(INPUTS.rendered)(name),
-            log:
-                f"{RESULTS}/{name}/logs/render.log",
-            benchmark:
-                f"{RESULTS}/{name}/benchmarks/render.tsv"
-            conda:
-                beside_snakemake
-            threads: JOBS.render.threads
-            resources:
-                mem_mb=growing(JOBS.render.memory_mb),
-                runtime=growing(JOBS.render.runtime_minutes),
-            params:
-                depends=tracked(DOCUMENTS.videos.rendering, dataset=name),
-                settings=untracked(ARGUMENTS.section, dataset=name),
-            message:
-                "Rendering the videos of the embedded demo"
-            shell:
-                "cocon render --settings {params.settings:q} --processes {threads} > {log:q} 2>&1"
+    # Two persons in a frame: only the comparison of backends asks for them.
+    rule:
+        name:
+            f"render_pairs{suffix}"
+        output:
+            table=PATHS.pairs(name),
+        log:
+            f"{RESULTS}/{name}/logs/render_pairs.log",
+        benchmark:
+            f"{RESULTS}/{name}/benchmarks/render_pairs.tsv"
+        conda:
+            beside_snakemake
+        threads: JOBS.render.threads
+        resources:
+            mem_mb=growing(JOBS.render.memory_mb),
+            runtime=growing(JOBS.render.runtime_minutes),
+        params:
+            depends=tracked(DOCUMENTS.videos.pairs, dataset=name),
+            settings=untracked(ARGUMENTS.section, dataset=name),
+            root=folder_of_output,
+        message:
+            "Rendering videos with two persons in a frame"
+        shell:
+            "cocon render --persons 2 --root {params.root:q} --settings {params.settings:q}"
+            " --processes {threads} > {log:q} 2>&1"
 
-        # Two persons in a frame: only the comparison of backends asks for them.
-        rule:
-            name:
-                f"render_pairs_{name}"
-            output:
-                table=PATHS.pairs(name),
-            log:
-                f"{RESULTS}/{name}/logs/render_pairs.log",
-            benchmark:
-                f"{RESULTS}/{name}/benchmarks/render_pairs.tsv"
-            conda:
-                beside_snakemake
-            threads: JOBS.render.threads
-            resources:
-                mem_mb=growing(JOBS.render.memory_mb),
-                runtime=growing(JOBS.render.runtime_minutes),
-            params:
-                depends=tracked(DOCUMENTS.videos.pairs, dataset=name),
-                settings=untracked(ARGUMENTS.section, dataset=name),
-                root=folder_of_output,
-            message:
-                "Rendering videos with two persons in a frame"
-            shell:
-                "cocon render --persons 2 --root {params.root:q} --settings {params.settings:q}"
-                " --processes {threads} > {log:q} 2>&1"
 
-    elif settings.published:
+# Nothing else asks for its output but the targets below: a run never starts a download by itself.
+rule get:
+    output:
+        f"{RESULTS}/{{dataset}}/received.json",
+    log:
+        f"{RESULTS}/{{dataset}}/logs/get.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/benchmarks/get.tsv"
+    wildcard_constraints:
+        dataset=values.any_of(values.published(CONFIG)),
+    localrule: True
+    conda:
+        beside_snakemake
+    resources:
+        mem_mb=2000,
+    params:
+        depends=tracked(DOCUMENTS.videos.source),
+        settings=untracked(ARGUMENTS.section),
+    message:
+        "Getting the archives and videos of a public data set"
+    shell:
+        "cocon data get {wildcards.dataset:q} --settings {params.settings:q} --output {output:q}"
+        " > {log:q} 2>&1"
 
-        # Nothing else asks for its output: a run never starts a download by itself.
-        rule:
-            name:
-                f"get_{name}"
-            output:
-                f"{RESULTS}/{name}/received.json",
-            log:
-                f"{RESULTS}/{name}/logs/get.log",
-            benchmark:
-                f"{RESULTS}/{name}/benchmarks/get.tsv"
-            localrule: True
-            conda:
-                beside_snakemake
-            resources:
-                mem_mb=2000,
-            params:
-                depends=tracked(DOCUMENTS.videos.source, dataset=name),
-                dataset=untracked(name),
-                settings=untracked(ARGUMENTS.section, dataset=name),
-            message:
-                "Getting the archives and videos of a public data set"
-            shell:
-                "cocon data get {params.dataset:q} --settings {params.settings:q} --output {output:q}"
-                " > {log:q} 2>&1"
+
+for name in values.published(CONFIG):
+
+    rule:
+        name:
+            f"get_{name}"
+        input:
+            f"{RESULTS}/{name}/received.json",
 
 
 # Of one split, or of all: a change of one split of your own table leaves the results of the others alone.
