@@ -128,7 +128,9 @@ def test_names_may_have_dots_dashes_and_capitals(tmp_path: Path) -> None:
     assert list(load(tmp_path, text).datasets) == ["My-demo_2.1"]
 
 
-@pytest.mark.parametrize("name", ["stage1", "stage2", "stage2_rgb_flow", "persons"])
+@pytest.mark.parametrize(
+    "name", ["stage1", "stage2", "stage2_rgb_flow", "persons", "shards", "backends", "pairs", "pairs_demo"]
+)
 def test_steps_of_the_workflow_are_no_names_of_data_sets(tmp_path: Path, name: str) -> None:
     found = problem(tmp_path, VALID.replace("  demo:", f"  {name}:"))
     assert f"line 2: datasets.{name}: a step of the workflow has this name" in found

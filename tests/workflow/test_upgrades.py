@@ -111,8 +111,8 @@ def test_a_new_key_with_its_default_changes_no_document() -> None:
         before = selection.pretraining_settings(recipe, stage, "cocon", views)
         assert selection.pretraining_settings(later, stage, "cocon", views) == before
     decoded = create_model("Decoded", __base__=RgbExtraction, fresh=(str, "no"))
-    views = recipe.extraction.model_copy(update={"rgb": decoded(short_side=60, codec="dct")})
-    later = recipe.model_copy(update={"extraction": views})
+    decoding = recipe.extraction.model_copy(update={"rgb": decoded(short_side=60, codec="dct")})
+    later = recipe.model_copy(update={"extraction": decoding})
     assert extraction(later, ["rgb"], "x") == extraction(recipe, ["rgb"], "x")
 
 

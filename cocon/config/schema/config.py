@@ -19,6 +19,9 @@ from cocon.config.schema.pretraining import Pretraining
 from cocon.config.schema.protocols import Protocol
 from cocon.pretrainings import PRESETS, PRETRAININGS, RANDOM, WITHOUT_STAGE1
 
+#: endings of the names of rules, which are those of targets with a data set's name: pretrain_stage1
+_NAMES_OF_RULES = {"stage1", "persons", "shards", "backends", "pairs"}
+
 
 class Recipe(Section):
     """Everything with a number in it that turns videos into accuracies; the defaults are the paper's."""
@@ -189,7 +192,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _names_are_free(self) -> Config:
         for name in self.datasets:
-            if name in ("stage1", "persons") or name.startswith("stage2"):
+            if name in _NAMES_OF_RULES or name.startswith(("stage2", "pairs_")):
                 raise ValueError(f"datasets.{name}: a step of the workflow has this name; choose another one")
         return self
 
