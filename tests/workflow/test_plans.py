@@ -422,7 +422,7 @@ def test_ablations(workflow, tmp_path: Path) -> None:
         "relations": runs,
         "neighbours": runs,
         "frame_size": 1,
-        "compare_few": 1,
+        "compare": 1,
         "ablation_few": 1,
     }
     # The first seed is the configuration's, in the usual place; cmc does not start from L_cpc.
