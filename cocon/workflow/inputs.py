@@ -17,7 +17,7 @@ from cocon.workflow.paper import paper_cells
 from cocon.workflow.paths import Paths
 
 
-class Inputs:
+class JobInputs:
     """The files that jobs read.
 
     Args:

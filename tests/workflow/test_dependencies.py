@@ -14,7 +14,7 @@ from cocon.config import selection
 from cocon.config.schema import Config, PretrainingJob, Recipe
 from cocon.errors import CoConError
 from cocon.training.settings import PretrainSettings
-from cocon.workflow.documents import Documents, encoders
+from cocon.workflow.documents import Documents, encoders, protocols, report
 from cocon.workflow.documents.extraction import extraction_settings
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paths import Paths
@@ -175,8 +175,8 @@ def test_a_table_by_view_counts_as_if_all_views_were_named() -> None:
     for views in (["rgb"], ["flow"], list(VIEWS)):
         for document in (
             lambda recipe, views=views: selection.pretraining_settings(recipe, "stage2", "cocon", views),
-            lambda recipe, views=views: dependencies.fusion(recipe, "linear", views, 0),
-            lambda recipe, views=views: dependencies.shown_in_report(recipe, views),
+            lambda recipe, views=views: protocols.fusion(recipe, "linear", views, 0),
+            lambda recipe, views=views: report.shown_in_report(recipe, views),
         ):
             assert document(part) == document(whole)
     assert selection.clip_settings(part.clip, ["flow", "mask"]) == {}

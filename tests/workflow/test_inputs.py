@@ -17,7 +17,7 @@ from cocon.workflow.arguments import (
     manifest_option,
     shards_option,
 )
-from cocon.workflow.inputs import Inputs
+from cocon.workflow.inputs import JobInputs
 from cocon.workflow.lists import VideoLists
 
 DEMO = {"kind": "demo", "recipe": "r", "shards": 2, "frames": 20, "train_subjects": 1, "test_subjects": 1}
@@ -41,8 +41,8 @@ def mine(tmp_path: Path) -> Callable[..., Config]:
     return configured
 
 
-def inputs(config: Config) -> Inputs:
-    return Inputs(config, VideoLists(config))
+def inputs(config: Config) -> JobInputs:
+    return JobInputs(config, VideoLists(config))
 
 
 def test_only_rendered_videos_are_made_by_a_job(mine: Callable[..., Config]) -> None:

@@ -20,7 +20,7 @@ from cocon.workflow import arguments, ignored, running, wildcards as values
 from cocon.workflow.ablations import Ablations
 from cocon.workflow.documents import Documents
 from cocon.workflow.documents.fingerprints import canonical
-from cocon.workflow.inputs import Inputs
+from cocon.workflow.inputs import JobInputs
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paths import Paths
 from cocon.workflow.resources import Gpus
@@ -57,7 +57,7 @@ for line in ignored.notices(CONFIG) if workflow.is_main_process else ():
 JOBS, RESULTS = CONFIG.jobs, str(CONFIG.results)
 PATHS = Paths(CONFIG)
 LISTS = VideoLists(CONFIG, look=workflow.is_main_process)
-INPUTS = Inputs(CONFIG, LISTS)
+INPUTS = JobInputs(CONFIG, LISTS)
 ABLATIONS = Ablations(CONFIG, LISTS)
 ARGUMENTS = arguments.Arguments(CONFIG, LISTS)
 DOCUMENTS = Documents(CONFIG, LISTS)
