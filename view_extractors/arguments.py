@@ -55,7 +55,7 @@ def resources_of(options: argparse.Namespace) -> Resources:
 
 
 def extractor_of(view: str, settings: str) -> Extractor:
-    """The extractor of a view with settings as they were typed."""
-    backends_of(view)  # refuses what is no view
+    """The extractor of a view with the settings given on the command line."""
+    backends_of(view)  # raises an error for an unknown view
     section = parse_settings(settings, section_of(view))
     return extractor_class(view, getattr(section, "backend", None))(section)

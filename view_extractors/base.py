@@ -23,7 +23,7 @@ MAX_SIDE = 32750
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run may use.
+    """The threads and the device that a run may use.
 
     Attributes:
         threads: of the CPU, for decoding, OpenCV and networks.
@@ -35,9 +35,9 @@ class Resources:
 
 
 class SharedNetwork(ABC):
-    """Something costly that several views of a frame can share.
+    """A network whose results several views of a frame can share.
 
-    It is created once per run and for all extractors with equal :attr:`Extractor.options`, and sees each
+    It is created once per run for all extractors with equal :attr:`Extractor.options`, and processes each
     frame once.
 
     Attributes:
@@ -51,7 +51,7 @@ class SharedNetwork(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """A new video begins."""
+        """Start a new video."""
 
     @abstractmethod
     def infer(self, frames: Sequence[np.ndarray]) -> list[Any]:
@@ -108,11 +108,11 @@ class Extractor(ABC):
         }
 
     def prepare(self, resources: Resources) -> None:
-        """A run begins; a backend makes here what is costly and needed for all videos."""
+        """Start a run; a backend creates here what is costly and needed for all videos."""
         self.resources = resources
 
     def start(self, height: int, width: int) -> None:
-        """A new video begins; its frames have this size (px).
+        """Start a new video, whose frames have this size (px).
 
         Raises:
             VideoError: this view cannot store frames of such a shape.
@@ -124,8 +124,8 @@ class Extractor(ABC):
     def process(self, batch: Sequence[Any]) -> list[Any]:
         """Take the next frames (or the network's results for them); return the results that are complete.
 
-        How frames are cut into batches must not matter. When it raises, it must be as before the call: a
-        batch that does not fit the GPU's memory comes again in halves.
+        The results must not depend on the batch boundaries. A call that raises must leave the state
+        unchanged: a batch that does not fit the GPU's memory is passed again in halves.
         """
 
     def encode(self, picture_HWC: np.ndarray) -> bytes:
@@ -135,7 +135,7 @@ class Extractor(ABC):
         return encode_as(self.codec, picture_HWC, getattr(self.settings, "jpeg_quality", 0))
 
     def finish(self) -> list[Any]:
-        """The results that were still missing; as many in all as the video has frames."""
+        """The remaining results; in total there is one per frame of the video."""
         return []
 
     def store(self, result: Any) -> Any:
@@ -149,7 +149,7 @@ class Extractor(ABC):
 
 @dataclass(frozen=True)
 class Output:
-    """One view that a run writes: how, and where to."""
+    """One view that a run writes: its extractor and its file."""
 
     extractor: Extractor
     path: Path

@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Parser(Parser):
-    """Keeps the lines of descriptions and epilogs."""
+    """A parser that keeps the line breaks of descriptions and epilogs."""
 
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, formatter_class=argparse.RawDescriptionHelpFormatter, **options)

@@ -58,7 +58,7 @@ def extractor_class(view: str, backend: str | None = None) -> type[Extractor]:
 
 
 def to_install(backend: Backend) -> str:
-    """How to install what a backend needs; empty if it is here. Nothing is imported to find out."""
+    """How to install what a backend needs; empty if it is installed. This check imports nothing."""
     package = backend.package
     if not package:
         return ""

@@ -1,4 +1,4 @@
-"""What all flow backends share: pairs of frames in, two stored channels out."""
+"""Base class of the flow backends: from pairs of frames to two stored channels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FlowExtractor(Extractor):
     colour: ClassVar[bool] = False
 
     def start(self, height: int, width: int) -> None:
-        """A new video begins."""
+        """Start a new video."""
         super().start(height, width)
         side = self.settings.compute_short_side
         self.compute_size = scaled_size(height, width, side or min(height, width))
@@ -70,7 +70,8 @@ class FlowExtractor(Extractor):
         return [np.zeros((*self.compute_size, 2), np.float32) if self._last is None else self._last]
 
     def store(self, result: np.ndarray) -> bytes:
-        """Scale a flow to the stored size, if it is not its bytes already, and encode it."""
+        """Encode a flow; it is first scaled to the stored size, unless it already consists of stored
+        bytes."""
         if result.dtype != np.uint8:
             result = flow_to_bytes(rescale_flow(result, self.stored_size), self.settings.bound)
         return self.encode(result)

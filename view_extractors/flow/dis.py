@@ -16,7 +16,7 @@ _PRESETS = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
-#: px; OpenCV refuses pictures that have no room for a patch, which are smaller still
+#: px; OpenCV rejects pictures without room for a patch, which are smaller still
 _LEAST_SIDE = 16
 
 
@@ -41,7 +41,7 @@ class Dis(FlowExtractor):
         padded = [
             cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REPLICATE) for picture in pictures
         ]
-        # A small picture changes the method's scales for good, so no later video may get the same one.
+        # A small picture changes the method's scales permanently, so each call creates a new object.
         opencv: Any = cv2  # its stub lacks this method
         method = opencv.DISOpticalFlow_create(_PRESETS[self.options.preset])
         flows = [method.calc(first, second, None) for first, second in itertools.pairwise(padded)]

@@ -1,7 +1,7 @@
 """RAFT: flow by a recurrent network over all pairs of positions.
 
-Teed and Deng, "RAFT: Recurrent all-pairs field transforms for optical flow" (ECCV 2020), as torchvision
-has it, with torchvision's weights.
+Teed and Deng, "RAFT: Recurrent all-pairs field transforms for optical flow" (ECCV 2020), in torchvision's
+implementation and with its weights.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Raft(FlowExtractor):
     """RAFT on a GPU (half precision where it can) or, slowly, on a CPU.
 
     Raises:
-        CoConError: torchvision is not installed, or there is no GPU where one is asked for.
-        AssetError: the weights cannot be had.
+        CoConError: torchvision is not installed, or a GPU is requested and there is none.
+        AssetError: the weights are not available.
     """
 
     backend = "raft"
@@ -46,7 +46,7 @@ class Raft(FlowExtractor):
         self._network = network.eval().to(self._device)
 
     def flows(self, pictures: np.ndarray) -> np.ndarray:
-        """Motion between neighbours, see :meth:`FlowExtractor.flows`; so many pairs at once as fit."""
+        """Motion between neighbours, see :meth:`FlowExtractor.flows`; as many pairs at once as fit."""
         pairs = len(pictures) - 1
         step = at_once(self._device, bytes_per_pair(*pictures.shape[1:3]))
         parts = [self._flows(pictures[i : i + step + 1]) for i in range(0, pairs, step)]
@@ -70,7 +70,7 @@ class Raft(FlowExtractor):
 
 
 def padding(size: int) -> tuple[int, int]:
-    """Pixels to add before and after a side, so that the network can take it."""
+    """Pixels to pad before and after a side, up to a size that the network accepts."""
     missing = max(_SMALLEST, -size % _STRIDE + size) - size
     return missing // 2, missing - missing // 2
 

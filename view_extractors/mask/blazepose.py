@@ -21,7 +21,7 @@ class BlazePoseMask(Extractor):
     network = BlazePose
 
     def process(self, batch: Sequence[Person | None]) -> list[Person | None]:
-        """The persons as they are."""
+        """The persons, unchanged."""
         return list(batch)
 
     def store(self, result: Person | None) -> bytes:

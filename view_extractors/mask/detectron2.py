@@ -23,7 +23,7 @@ class Detectron2PanopticFpn(Detectron2Network):
     config = "COCO-PanopticSegmentation/panoptic_fpn_R_101_3x"
 
     def detections(self, usual: int) -> int:
-        """As usual where persons count, because other classes may have better detections."""
+        """``usual`` where persons count, else 1, because other classes may have better detections."""
         return usual if self.options.confidence == "persons" else 1
 
     def read(self, found: Any, scale_2: np.ndarray) -> list[Persons] | list[np.ndarray]:
@@ -53,7 +53,7 @@ class Detectron2Mask(PersonMask):
     network = Detectron2PanopticFpn
 
     def process(self, batch: Sequence[Persons | np.ndarray]) -> list[Any]:
-        """The results as they are: they are drawn when they are stored."""
+        """The results, unchanged: they are drawn when they are stored."""
         return list(batch)
 
     def store(self, result: Persons | np.ndarray) -> bytes:

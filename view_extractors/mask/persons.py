@@ -22,7 +22,7 @@ class PersonMask(Extractor):
     section = MaskExtraction
 
     def process(self, batch: Sequence[Persons]) -> list[Persons]:
-        """The persons as they are: they are drawn when they are stored."""
+        """The persons, unchanged: they are drawn when they are stored."""
         return list(batch)
 
     def store(self, result: Persons) -> bytes:
@@ -42,7 +42,7 @@ def mask_picture(persons: Persons, frame_size: tuple[int, int], stored_size: tup
         stored_size: (h, w) of the picture, px.
 
     Returns:
-        ``uint8`` (h, w, 1); 255 is certainty.
+        ``uint8`` (h, w, 1); 255 is a probability of 1.
     """
     assert persons.masks_P is not None
     height, width = stored_size

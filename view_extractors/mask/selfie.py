@@ -72,7 +72,7 @@ class SelfieMask(PersonMask):
         ]
 
     def _as_fine_as_stored(self, mask_HW: np.ndarray, square_4: np.ndarray) -> np.ndarray:
-        """The mask with at most two cells per stored pixel: more are not seen, and take long to draw."""
+        """The mask with at most two cells per stored pixel: more are not visible, and slow to draw."""
         side = (square_4[2] - square_4[0]) * self.stored_size[0] / self.frame_size[0]
         cells = min(_PX, 2 * math.ceil(side))
         return resize(mask_HW, (cells, cells))

@@ -1,1 +1,1 @@
-"""Networks that views share, their weights, and what runs them."""
+"""Networks that views share, their weights, and the code that runs them."""

@@ -93,7 +93,7 @@ class BlazePose(SharedNetwork):
         self._crop: RotatedSquare | None = None
 
     def start(self) -> None:
-        """Forget the person of the video before."""
+        """Reset the tracked person, at the start of a video."""
         self._crop = None
 
     def infer(self, frames: Sequence[np.ndarray]) -> list[Person | None]:
@@ -143,7 +143,7 @@ class BlazePose(SharedNetwork):
 
 
 def refine(points_L2: np.ndarray, heatmaps_HWL: np.ndarray) -> np.ndarray:
-    """Move each landmark (crop px) to the centre of mass of its heatmap, if that sees it.
+    """Move each landmark (crop px) to the centre of mass of its heatmap, if the heatmap shows it.
 
     Heatmaps are logits (64, 64, L). Only the 7 x 7 of their pixels around the landmark count, and only when
     one of them reaches a probability of .5; else the landmark stays where it is.
@@ -186,7 +186,7 @@ def _warp(frame: np.ndarray, to_frame: np.ndarray, size: int) -> np.ndarray:
 
 
 def pixel_centres(affine: np.ndarray) -> np.ndarray:
-    """Turn a map between coordinates with corners at integers into OpenCV's, with centres there."""
+    """Convert a map for pixel corners at integers into OpenCV's, for pixel centres at integers."""
     shifted = affine.copy()
     shifted[:, 2] += affine[:, :2] @ np.full(2, 0.5) - 0.5
     return shifted

@@ -1,9 +1,9 @@
-"""Tensors out of published checkpoints, without executing anything of them.
+"""Read the tensors of published checkpoints without executing code from them.
 
-Checkpoints are pickles, which may run any code when they are loaded. Those of OpenMMLab hold objects of
-their own next to the tensors, so ``torch.load(weights_only=True)`` refuses them altogether, and those of
-Detectron2 are no files of torch. Here only what tensors and arrays are made of is looked up; every other
-object of a file becomes an empty placeholder.
+Checkpoints are pickles, which may run any code when they are loaded. Those of OpenMMLab hold objects of their
+own next to the tensors, so ``torch.load(weights_only=True)`` rejects them, and those of Detectron2 are not
+torch files. Here only the classes that make up tensors and arrays are loaded; every other object of a file
+becomes an empty placeholder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from view_extractors.networks.weights import check_finite, resolve
 if TYPE_CHECKING:
     import torch
 
-#: what tensors and arrays are made of; torch itself has its storages
+#: the classes that make up tensors and arrays; torch itself provides its storages
 _HARMLESS = {
     ("collections", "OrderedDict"),
     ("_codecs", "encode"),
@@ -39,7 +39,7 @@ _CONSTANTS = ("pixel_mean", "pixel_std", "num_batches_tracked")
 
 
 class _Placeholder:
-    """Takes the place of any other object, and forgets what it is given."""
+    """Stands for any other object, and discards its arguments."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None: ...
 

@@ -1,7 +1,7 @@
 """Shared by Detectron2's networks: from frames to raw detections of persons.
 
-https://github.com/facebookresearch/detectron2 with the weights of its model zoo, which learned from COCO.
-Results are taken before Detectron2 postprocesses them, because that cuts masks off at a half.
+https://github.com/facebookresearch/detectron2 with the weights of its model zoo, trained on COCO. Results are
+taken before Detectron2 postprocesses them, because that binarises masks at .5.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Detectron2Network(SharedNetwork):
         config: its configuration in the model zoo.
 
     Raises:
-        CoConError: detectron2 is not installed, or there is no GPU where one is asked for.
-        AssetError: the weights cannot be had.
+        CoConError: detectron2 is not installed, or a GPU is requested and there is none.
+        AssetError: the weights are not available.
     """
 
     name: ClassVar[str]
@@ -68,10 +68,10 @@ class Detectron2Network(SharedNetwork):
         self._network.eval()
 
     def start(self) -> None:
-        """A new video begins; frames are independent of each other."""
+        """Start a new video; frames are independent of each other."""
 
     def infer(self, frames: Sequence[np.ndarray]) -> list[Any]:
-        """What :meth:`read` makes of each RGB frame; so many frames at once as fit."""
+        """The result of :meth:`read` for each RGB frame; as many frames at once as fit."""
         height, width = frames[0].shape[:2]
         size = network_size(height, width, self.options.frame_short_side)
         step = at_once(self._device, _BYTES_PER_PIXEL * size[0] * size[1])

@@ -35,11 +35,11 @@ def torchvision_models(module: str, backend: str) -> ModuleType:
 
 
 def uses_gpu(resources: Resources) -> bool:
-    """Whether a backend that can do without torch is to run on a GPU; with ``auto``, torch may be missing.
+    """Whether a backend that does not need torch runs on a GPU; with ``auto``, torch may be missing.
 
     Raises:
-        CoConError: a GPU is asked for and there is none.
-        ModuleNotFoundError: a GPU is asked for and torch is missing.
+        CoConError: a GPU is requested and there is none.
+        ModuleNotFoundError: a GPU is requested and torch is missing.
     """
     if resources.device == "cpu" or (resources.device == "auto" and not importlib.util.find_spec("torch")):
         return False
@@ -50,7 +50,7 @@ def torch_device(resources: Resources) -> torch.device:
     """Where networks run, by ``resources.device``; on a CPU they get ``resources.threads``.
 
     Raises:
-        CoConError: a GPU is asked for and there is none.
+        CoConError: a GPU is requested and there is none.
     """
     import torch
 
@@ -74,7 +74,7 @@ def upload(pictures_BHWC: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 def at_once(device: torch.device, bytes_each: int) -> int:
-    """How many items of about so many bytes one step may take; a CPU gains nothing by more than one."""
+    """How many items of about this size (bytes) one step may take; one on a CPU, where more are no faster."""
     import torch
 
     if device.type != "cuda":

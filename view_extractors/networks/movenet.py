@@ -24,7 +24,7 @@ from view_extractors.networks.persons import Persons
 
 #: sides of the network's input are multiples of it, px
 _CELL = 32
-#: that the network finds at most in a picture
+#: persons that the network finds in a picture, at most
 PERSONS = 6
 #: memory that a GPU needs for a picture, per pixel; some three times what torch holds on a CPU
 _BYTES_PER_PIXEL = 1000
@@ -34,8 +34,8 @@ _JOINTS = len(COCO_KEYPOINTS)
 class MoveNet(SharedNetwork):
     """The persons of each frame, in the order of their first frames.
 
-    The network's score of a person says no more than those of the keypoints (its correlation with their mean
-    is .95 on real clips), so it only decides who is left out: all others have the score 1.
+    The network's score of a person adds no information to those of the keypoints (its correlation with their
+    mean is .95 on real clips), so it is only used to leave persons out: all others have the score 1.
 
     Raises:
         AssetError: ai-edge-litert is not installed, or the weights cannot be fetched.
@@ -50,7 +50,7 @@ class MoveNet(SharedNetwork):
         self._rows = _on_gpu(file, resources) if resources.device == "cuda" else _on_cpu(file, resources)
 
     def start(self) -> None:
-        """Forget the persons of the video before."""
+        """Reset the tracked persons, at the start of a video."""
         self._tracks = Tracks()
 
     def infer(self, frames: Sequence[np.ndarray]) -> list[Persons]:

@@ -1,9 +1,9 @@
 """MoveNet MultiPose Lightning in torch: whole batches at once, on any device.
 
-Its file picks persons with operators that are fixed to one picture. Here the file's network goes as far as
-its maps, and what follows is written again for batches, step by step as the file has it: the best maxima of
-the map of centres are persons, each is led from its centre to 17 keypoints, and each of these to the best
-place near it in the map of its kind and inside the person's box.
+The operators of the published file that select persons work on a single picture. Here the file's network
+computes the maps, and the later steps are reimplemented for batches, in the order of the file: the best
+maxima of the map of centres are persons, each is led from its centre to 17 keypoints, and each of these to
+the best place near it in the map of its kind and inside the person's box.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _MAPS = (
 )
 #: side of the square in which a centre must be the maximum, cells
 _NEIGHBOURHOOD = 5
-#: how much lower than the maximum around it a centre may be; the file has its constants in half precision
+#: how much lower than the maximum around it a centre may be; the file's constants are in half precision
 _EQUAL = float(np.float16(1e-6))
-#: width of the weight around a led-to place, as a part of the shorter side of the map
+#: width of the weight around a predicted place, as a fraction of the shorter side of the map
 _NEAR = float(np.float16(0.3))
 #: keypoints below it do not count for the score of the person
 _SURE = float(np.float16(0.127))

@@ -1,7 +1,7 @@
-"""Networks of MMPose and MMDetection, from the configurations inside their packages.
+"""Networks of MMPose and MMDetection, built from the configurations inside their packages.
 
-Both packages import compiled modules that nothing on the way through a network calls. Where these are not
-installed, which spares half an hour of compiling, empty modules take their place.
+Both packages import compiled modules that inference never calls. If these are not installed, which saves half
+an hour of compiling, empty modules replace them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _NotNeeded(ModuleType):
 
 
 class OpenMMLabNetwork:
-    """A network with its published weights, and what its input looks like.
+    """A network with its published weights and its input format.
 
     Args:
         package: ``mmpose`` or ``mmdet``.
@@ -58,7 +58,7 @@ class OpenMMLabNetwork:
 
     Raises:
         CoConError: the packages are not installed.
-        AssetError: the weights cannot be had.
+        AssetError: the weights are not available.
     """
 
     def __init__(self, package: str, config: str, weights: str, device: torch.device) -> None:
@@ -78,7 +78,7 @@ class OpenMMLabNetwork:
         self._device = device
 
     def normalise(self, pictures_BHWC: np.ndarray) -> torch.Tensor:
-        """Float32 (B, 3, H, W) on the device, as the network expects it, of ``uint8`` RGB."""
+        """Float32 (B, 3, H, W) on the device, as the network expects it, from ``uint8`` RGB."""
         import torch
 
         preprocessor = self.settings.model.data_preprocessor

@@ -1,4 +1,4 @@
-"""What networks find: the persons in a frame."""
+"""The result type of the networks: the persons in a frame."""
 
 from __future__ import annotations
 

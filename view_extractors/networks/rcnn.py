@@ -1,7 +1,7 @@
-"""What torchvision's R-CNNs share: frames in, boxes of persons out, and what a second head reads in them.
+"""Base class of torchvision's R-CNNs: boxes of persons in frames, and a second head's output for them.
 
-He et al., "Mask R-CNN" (ICCV 2017) with a ResNet-50 feature pyramid, as torchvision has it, with
-torchvision's weights.
+He et al., "Mask R-CNN" (ICCV 2017) with a ResNet-50 feature pyramid, in torchvision's implementation and with
+its weights.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class Rcnn(SharedNetwork):
         name: of the network in torchvision, and of its weights.
 
     Raises:
-        CoConError: torchvision is not installed, or there is no GPU where one is asked for.
-        AssetError: the weights cannot be had.
+        CoConError: torchvision is not installed, or a GPU is requested and there is none.
+        AssetError: the weights are not available.
     """
 
     name: ClassVar[str]
@@ -59,10 +59,10 @@ class Rcnn(SharedNetwork):
         self._network: Any = network.eval().to(self._device)
 
     def start(self) -> None:
-        """A new video begins; frames are independent of each other."""
+        """Start a new video; frames are independent of each other."""
 
     def infer(self, frames: Sequence[np.ndarray]) -> list[Persons]:
-        """The persons in each RGB frame; so many frames at once as fit."""
+        """The persons in each RGB frame; as many frames at once as fit."""
         height, width = frames[0].shape[:2]
         longest = MAX_SIDE * min(height, width) // max(height, width)
         size = scaled_size(height, width, min(self._options.frame_short_side, longest))

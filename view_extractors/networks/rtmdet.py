@@ -1,7 +1,7 @@
 """RTMDet: boxes of the persons in a frame.
 
-Lyu et al., "RTMDet: An empirical study of designing real-time object detectors" (2022), as MMDetection has
-it, with its published weights for the 80 classes of COCO.
+Lyu et al., "RTMDet: An empirical study of designing real-time object detectors" (2022), in MMDetection's
+implementation, with its published weights for the 80 classes of COCO.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Rtmdet:
     Args:
         size: ``tiny`` or ``m``.
         score: boxes below this score are left out.
-        persons: at most so many boxes per frame.
+        persons: largest number of boxes per frame.
         device: where it runs.
     """
 

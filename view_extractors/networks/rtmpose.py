@@ -1,8 +1,9 @@
 """RTMPose: 17 keypoints of every person in a frame, top-down.
 
-Jiang et al., "RTMPose: Real-time multi-person pose estimation based on MMPose" (2023), as MMPose has it, with
-its published weights, which learned from seven data sets. A detector finds the persons; each is cut out as
-256 x 192 pixels, and for each keypoint the network gives one score per half pixel along x and one along y.
+Jiang et al., "RTMPose: Real-time multi-person pose estimation based on MMPose" (2023), in MMPose's
+implementation, with its published weights, trained on seven data sets. A detector finds the persons; each is
+cut out as 256 x 192 pixels, and for each keypoint the network gives one score per half pixel along x and one
+along y.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class RtmPose(SharedNetwork):
     """The detector and the pose network.
 
     Raises:
-        CoConError: mmpose is not installed, or the weights cannot be had.
+        CoConError: mmpose is not installed, or the weights are not available.
     """
 
     weights = "OpenMMLab: RTMPose body7 2023-05-04, RTMDet COCO 2022"
@@ -55,7 +56,7 @@ class RtmPose(SharedNetwork):
             self._detector = Rtmdet(size, options.detection_score, options.persons, self._device)
 
     def start(self) -> None:
-        """Every frame stands for itself."""
+        """Start a new video; frames are independent of each other."""
 
     def infer(self, frames: Sequence[np.ndarray]) -> list[Persons]:
         """The persons in RGB frames of one size, with keypoints."""
@@ -94,7 +95,7 @@ def whole_frame(frame: np.ndarray) -> Boxes:
 def crop_to_frame(box_4: np.ndarray) -> np.ndarray:
     """The 2 x 3 map from pixel indices of the crop to those of the frame.
 
-    The crop's middle is the box's middle, taken as a pixel index: so the networks were trained.
+    The crop's middle is the box's middle, taken as a pixel index, as in the networks' training.
     """
     size_2 = MARGIN * (box_4[2:] - box_4[:2])
     scale = max(*(size_2 / CROP_PX), 1e-6)

@@ -1,8 +1,8 @@
 """Networks from TensorFlow Lite files in torch: whole batches at once, on any device.
 
 LiteRT runs the same files on a CPU, one picture at a time. The operators here are those of MoveNet MultiPose
-and of MediaPipe's selfie segmentation, with float32 or float16 weights; others are refused by name.
-The format is https://github.com/google-ai-edge/LiteRT/blob/main/tflite/schema/schema.fbs.
+and of MediaPipe's selfie segmentation, with float32 or float16 weights; others raise an error that names
+them. The format is https://github.com/google-ai-edge/LiteRT/blob/main/tflite/schema/schema.fbs.
 
 >>> network = TfliteModule(path).to("cuda")
 >>> (mask_BHW1,) = network(pictures_BHW3)
@@ -31,17 +31,17 @@ _TYPES = {0: np.float32, 1: np.float16, 2: np.int32}
 class TfliteModule(nn.Module):
     """A network from a file.
 
-    Tensors are (B, H, W, C), as in the file, which has 1 for B and means any. Height and width are free
-    where the file leaves them open.
+    Tensors are (B, H, W, C), as in the file, where B is 1 but stands for any number. Height and width are
+    free where the file leaves them open.
 
     Args:
         path: the file.
-        outputs: names of the tensors that are wanted, up to the first semicolon. What only others need is
-            left out, unknown operators included. Empty: the file's own outputs.
+        outputs: names of the requested tensors, up to the first semicolon. Operators that only other tensors
+            need are left out, unsupported ones included. Empty: the file's own outputs.
 
     Raises:
-        AssetError: it is no such file, has no such tensor, or needs an operator that is not known here; or
-            ai-edge-litert, which reads the format, is not installed.
+        AssetError: the file has another format, lacks a requested tensor, or needs an unsupported operator;
+            or ai-edge-litert, which reads the format, is not installed.
     """
 
     def __init__(self, path: Path, outputs: Sequence[str] = ()) -> None:
@@ -79,7 +79,8 @@ class TfliteModule(nn.Module):
         self._steps.append(_Step(run, operator.inputs, operator.output))
 
     def _keep(self, index: int, array: np.ndarray) -> None:
-        """Numbers that are computed with go where the network goes; sizes and axes stay on the CPU."""
+        """Constants of the computation move with the network to its device; sizes and axes stay on the
+        CPU."""
         if array.dtype != np.float32:
             self._sizes[index] = array
         elif index not in self._tensors:
@@ -101,7 +102,7 @@ class TfliteModule(nn.Module):
 
 @dataclass(frozen=True)
 class _Step:
-    """An operator at work; its inputs are tensors by number, -1 for none."""
+    """An operator that can be run; its inputs are tensors by number, -1 for none."""
 
     run: Run
     inputs: tuple[int, ...]

@@ -20,7 +20,7 @@ _ACTIVATIONS: dict[int, Run] = {0: lambda x: x, 1: F.relu, 3: F.relu6}
 
 @dataclass(frozen=True)
 class Operator:
-    """As the file has it.
+    """An operator as the file describes it.
 
     Attributes:
         name: of what it does.
@@ -42,10 +42,10 @@ class Operator:
 
 
 def check(condition: bool, otherwise: str) -> None:
-    """Refuse what is not known here.
+    """Reject an unsupported variant.
 
     Raises:
-        NotImplementedError: saying, as the end of a sentence, which variant of the operator that is.
+        NotImplementedError: the message names the variant of the operator, as the end of a sentence.
     """
     if not condition:
         raise NotImplementedError(f" with {otherwise}" if otherwise else "")
@@ -96,7 +96,7 @@ def _transposed_convolution(operator: Operator) -> Run:
         more = [max(s - k, 0) for k, s in zip(kernel, stride, strict=True)]
         weights_IOHW = weights_OHWI.permute(3, 0, 1, 2)
         y_BCHW = F.conv_transpose2d(_channels_first(x_BHWC), weights_IOHW, bias, stride, output_padding=more)
-        # What SAME cuts off before; the size of the output says how much comes after.
+        # What SAME cuts off before; the size of the output determines how much comes after.
         top, left = (max(k - s, 0) // 2 for k, s in zip(kernel, stride, strict=True))
         height, width = x_BHWC.shape[1] * stride_y, x_BHWC.shape[2] * stride_x
         return _channels_last(y_BCHW[:, :, top : top + height, left : left + width])
@@ -183,4 +183,4 @@ OPERATORS: dict[str, Callable[[Operator], Run]] = {
     "STRIDED_SLICE": _strided_slice,
     "SUB": _arithmetic(lambda x, y: x - y),
 }
-"""Name of an operator -> what makes the function of its inputs."""
+"""Name of an operator -> factory of the function of its inputs."""

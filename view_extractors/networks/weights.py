@@ -95,7 +95,7 @@ WEIGHTS: dict[str, Weights] = {
         "808c675e647298688589c895c9581f7f3963995c5708bc53f66449200321d147",
     ),
 }
-"""What :func:`resolve` finds. A new network's weights are one line here."""
+"""The files that :func:`resolve` finds, by name. Weights of a new network need one line here."""
 
 
 def resolve(name: str) -> Path:
@@ -119,7 +119,7 @@ def resolve(name: str) -> Path:
 
 
 def weights_folder() -> Path:
-    """Where the files lie, and where a user puts them who has no network."""
+    """The folder of the files; without a network connection, a user puts them there."""
     return cache_folder() / "weights"
 
 
@@ -140,7 +140,7 @@ def load_weights(network: torch.nn.Module, name: str) -> None:
 
 
 def check_finite(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Refuse weights that are not finite numbers.
+    """Reject weights that are not finite numbers.
 
     Raises:
         AssetError: with the name of one.
@@ -151,7 +151,7 @@ def check_finite(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def _download(weights: Weights, path: Path) -> None:
-    """Get the missing bytes of the file; it gets its name when its hash is right."""
+    """Download the missing bytes of the file; it gets its final name when its hash is correct."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.part")
     try:

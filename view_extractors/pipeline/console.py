@@ -29,7 +29,7 @@ class ConsoleProgress(Progress):
         self._frames = self._finished_frames = self._expected = 0
 
     def start(self, videos: int) -> None:
-        """So many videos are to be extracted."""
+        """Set the number of videos to extract."""
         self._videos = videos
         self._began = self._spoke = time.monotonic()
         if videos and has_bars():
@@ -37,7 +37,7 @@ class ConsoleProgress(Progress):
             self._describe()
 
     def frames(self, count: int, expected: int) -> None:
-        """So many more frames are done; the video's file declares so many, 0: none."""
+        """Add a number of finished frames; the video's file declares ``expected`` frames, 0: no number."""
         self._frames += count
         self._expected = expected
         if self._bar is not None:
@@ -74,7 +74,7 @@ class ConsoleProgress(Progress):
             log.info(describe(summary))
 
     def close(self) -> None:
-        """Leave the terminal tidy."""
+        """Remove the bar from the terminal."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -112,7 +112,7 @@ class ConsoleProgress(Progress):
 
 
 def describe(summary: Summary) -> str:
-    """What a run did, in two lines."""
+    """The summary of a run, in two lines."""
     seconds = max(summary.seconds, 1e-3)
     shares = ", ".join(f"{stage} {100 * busy / seconds:.0f} %" for stage, busy in summary.busy.items())
     return (

@@ -17,7 +17,7 @@ from cocon.video import open_video
 from view_extractors.base import Extractor, Resources, SharedNetwork
 from view_extractors.pipeline.inference import network_key, on_gpu
 
-#: seconds that the measurement of one view may take, but for its first batch
+#: seconds that the measurement of one view may take, without its first batch
 _PATIENCE = 3.0
 #: frames at once, so that the slowest methods do not take much longer than that
 _CPU_BATCH = 4
@@ -134,7 +134,7 @@ def _steps(
                 "infer": infer,
                 **_results(extractor, partial(extractor.process, found)),
             }
-        # Some backends do much of their work here, on frames that have waited.
+        # Some backends do much of their work here, on buffered frames.
         yield {"frames": 0, "infer": 0, **_results(extractor, extractor.finish)}
 
 

@@ -11,10 +11,10 @@ R = TypeVar("R")
 
 
 class FittingBatches:
-    """Calls functions on batches that fit the GPU's memory, and remembers what fitted.
+    """Calls functions on batches that fit the GPU's memory, and keeps the batch size that fitted.
 
     The results do not change: no backend's result depends on how frames are cut into batches, and one that
-    raises has not moved on (see :meth:`view_extractors.base.Extractor.process`).
+    raises keeps its state (see :meth:`view_extractors.base.Extractor.process`).
 
     Args:
         halved: called with the new size of the batches.
@@ -41,7 +41,7 @@ class FittingBatches:
             except Exception as error:
                 if len(part) == 1 or not _out_of_memory(error):
                     raise
-            # The error is gone by now, and with it the failed call's hold on the memory.
+            # The exception has been released by now, and with it the memory of the failed call.
             self._largest = len(part) // 2
             sys.modules["torch"].cuda.empty_cache()
             self._halved(self._largest)

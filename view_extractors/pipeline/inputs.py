@@ -22,7 +22,8 @@ class Listing(dict[str, Path]):
 
     Attributes:
         was_there: of the videos of a manifest that records it, by id: whether the file was there when the
-            manifest was made. Nothing, if most were missing: it was made before the videos came.
+            manifest was made. Empty if most were missing: then the manifest was made before the videos
+            arrived.
         checksums: of the videos of a manifest that has them, by id: the sha256 of the file.
     """
 
@@ -33,7 +34,7 @@ class Listing(dict[str, Path]):
 
 
 def from_names(names: Sequence[Path]) -> Listing:
-    """Files and folders, as they were typed.
+    """Videos from files and folders given on the command line.
 
     The id of a file is its name without the suffix; that of a file in a folder is its path from there,
     without the suffix: ``walk/a`` for ``videos/walk/a.mp4``, when the folder is ``videos``.
@@ -53,7 +54,7 @@ def from_names(names: Sequence[Path]) -> Listing:
         else:
             found = [(Path(name.stem), name)]
         for short, path in found:
-            # A name that is no UTF-8 still gives an id that any reader can write down.
+            # A name that is not UTF-8 still gives an id that can be written as text.
             video_id = os.fsencode(short.as_posix()).decode("utf-8", "backslashreplace")
             if video_id in videos:
                 raise CoConError(
@@ -68,7 +69,7 @@ def from_manifest(table: Path) -> Listing:
     """The rows of a CSV table with the columns ``id`` and ``path``, and what it records of the files.
 
     Raises:
-        CoConError: the table is missing, is no such table, a cell is empty, or an id stands there twice.
+        CoConError: the table is missing, is no such table, a cell is empty, or an id occurs twice.
     """
     if not table.is_file():
         raise CoConError(f"there is no manifest {table}")
@@ -97,7 +98,7 @@ def _of_folder(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Pa
     """Its videos and those of the folders below, in order; hidden ones are left out."""
     above |= {os.path.realpath(folder)}
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith(".") or os.path.realpath(entry) in above:  # a link can lead back
+        if entry.name.startswith(".") or os.path.realpath(entry) in above:  # a link can lead to a parent
             continue
         if entry.is_dir():
             yield from _of_folder(entry, above)

@@ -1,4 +1,4 @@
-"""Text for the user: views, backends, and the settings of a view."""
+"""Help texts: views, backends, and the settings of a view."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def description(view: str) -> str:
 
 
 def views_in_short() -> str:
-    """Per view what it is, and the names of its backends."""
+    """A line per view: its description and the names of its backends."""
     lines = ["views and their backends (*: default, -: not installed, see view-extractors backends):"]
     for view, backends in BACKENDS.items():
         names = [

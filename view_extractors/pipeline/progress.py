@@ -13,7 +13,7 @@ STAGES = ("decode", "inference", "write")
 
 @dataclass
 class Summary:
-    """What a run did, and how long each stage was at work.
+    """The counts of a run, and the time that each stage was busy.
 
     Attributes:
         ok: videos without a fault.
@@ -21,7 +21,7 @@ class Summary:
         skipped: videos of which no frame can be decoded.
         frames: in all videos together.
         seconds: from the first video to the last; the networks are loaded before.
-        busy: seconds that each stage was at work; stages that work at the same time add up to more than
+        busy: seconds that each stage was busy; stages that run at the same time add up to more than
             ``seconds``. Decode includes reading, write includes scaling and encoding.
     """
 
@@ -39,7 +39,7 @@ class Summary:
 
     @property
     def bottleneck(self) -> str:
-        """The stage that was at work longest."""
+        """The stage that was busy longest."""
         return max(self.busy, key=lambda stage: self.busy[stage])
 
     @contextlib.contextmanager
@@ -64,15 +64,15 @@ class Summary:
 class Progress:
     """Receives the progress of a run; this base class ignores it.
 
-    Between :meth:`start` and :meth:`finish` calls come from another thread, in the order of the videos, but
-    for :meth:`batches_halved`.
+    Between :meth:`start` and :meth:`finish` calls come from another thread, in the order of the videos,
+    except for :meth:`batches_halved`.
     """
 
     def start(self, videos: int) -> None:
-        """So many videos are to be extracted."""
+        """Start a run over this number of videos."""
 
     def frames(self, count: int, expected: int) -> None:
-        """So many more frames are done, of so many that the video's file declares (0: none)."""
+        """Add finished frames, out of the number that the video's file declares (0: none)."""
 
     def batches_halved(self, size: int) -> None:
         """The GPU's memory was too small: batches have this size from now on."""

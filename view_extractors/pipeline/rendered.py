@@ -1,4 +1,4 @@
-"""A rendered video to measure with, if there is no other."""
+"""A rendered video for measurements, if there is no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pass over videos: writes one shard per view, and skips finished work."""
+"""One pass over videos that writes one shard per view and skips finished work."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def extract(
 ) -> Summary:
     """Write one shard per output; every video is decoded once for all of them.
 
-    Outputs whose extractors use the same network share its results. A video that cannot be decoded becomes
-    a row "skipped". A killed run resumes where it stopped when it is called again. A shard that holds
-    these videos with these settings, each from a file of the size and time that it has now, is left alone; of
-    one in which some videos are others, the rest is taken over.
+    Outputs whose extractors use the same network share its results. A video that cannot be decoded becomes a
+    row "skipped". A killed run resumes where it stopped when it is called again. A shard that holds these
+    videos with these settings, each from a file of the size and time that it has now, is left unchanged; from
+    a shard in which some videos differ, the others are reused.
 
     Decoding runs in a thread of its own, ahead of inference, and encoding and writing in another, behind it;
     inference stays in the calling thread. The bytes do not depend on that. With one CPU thread and no GPU
@@ -55,7 +55,7 @@ def extract(
         batch_size: frames that a network sees at once; fewer where frames are large.
         progress: its methods are called at every step.
         was_there: whether a video's file was there when the videos were listed, by id, as far as it is known.
-            One that was missing already is no failure.
+            A video that was already missing then does not count as failed.
         checksums: sha256 by id, of those videos of which it is known.
         remember: keep a hidden second name of each shard, for the next run, in case the shard is removed
             first.
@@ -64,9 +64,9 @@ def extract(
         What was done in this call, and how long each stage took.
 
     Raises:
-        ShardError: more than ``max_failed_fraction`` of the videos failed, the disk is full, another
-            process writes one of the shards, or a file has another checksum than it should. Other errors of
-            a backend carry a note that names the video.
+        ShardError: more than ``max_failed_fraction`` of the videos failed, the disk is full, another process
+            writes one of the shards, or a file has a wrong checksum. Other errors of a backend carry a note
+            that names the video.
         OutputError: an output cannot be written; no video has been read.
     """
     resources, progress = resources or Resources(), progress or Progress()
@@ -106,7 +106,7 @@ def extract(
 
 @contextlib.contextmanager
 def _full_disk_explained(writers: Collection[ShardWriter]) -> Iterator[None]:
-    """Say how much is kept when there is no room for more."""
+    """Add to a disk-full error how much of the work is kept."""
     try:
         yield
     except (OSError, RuntimeError, ShardError) as error:
@@ -123,7 +123,7 @@ def _full_disk_explained(writers: Collection[ShardWriter]) -> Iterator[None]:
 
 
 def _read(path: Path, expected: str, source: FileState) -> FileState:
-    """With the checksum of the file's content, if there is a file and something to compare it with."""
+    """Add the checksum of the file's content, if the file exists and there is a checksum to compare with."""
     if not expected or not source.known:
         return source
     found = sha256_of(path)

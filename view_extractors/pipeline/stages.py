@@ -149,7 +149,7 @@ class Stages:
         )
 
     def _write(self, results: Results) -> None:
-        """Encode results and write them; keep the video when these are its last."""
+        """Encode results and write them; commit the video after its last results."""
         item = results.item
         with self._summary.at_work("write"), item.named_in_errors("writing"):
             if not item.spools:

@@ -1,7 +1,7 @@
 """Stages that work at the same time on one ordered stream: :func:`ahead` produces, :class:`Behind` consumes.
 
-Both keep the order, hold a bounded number of items, hand errors to the caller's thread and leave no thread
-behind. With a depth of 0 they start none: the same code then runs one stage after the other.
+Both keep the order, hold a bounded number of items, pass errors to the caller's thread and leave no thread
+running. With a depth of 0 they start none: the same code then runs one stage after the other.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _END = object()
 
 @contextlib.contextmanager
 def ahead(items: Generator[T, None, None], depth: int) -> Iterator[Iterator[T]]:
-    """Iterate over ``items`` in a thread of its own, while up to ``depth`` of them wait to be taken.
+    """Iterate over ``items`` in a thread of its own, while up to ``depth`` of them wait.
 
     An error of ``items`` is raised where the next item would have been taken. Leaving the context closes
-    ``items``, after the item that is in the making.
+    ``items``, after the item in progress.
     """
     if depth == 0:
         with contextlib.closing(items):

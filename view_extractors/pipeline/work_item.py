@@ -1,4 +1,4 @@
-"""One video on its way through the stages of a run, and what inference hands to writing."""
+"""One video on its way through the stages of a run, and the results that inference passes to writing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class WorkItem:
 
     @contextlib.contextmanager
     def named_in_errors(self, stage: str) -> Iterator[None]:
-        """Add to any error what was being done to which video."""
+        """Add the action and the video's name to any error."""
         try:
             yield
         except Exception as error:
@@ -61,7 +61,7 @@ class WorkItem:
             raise
 
     def start(self, height: int, width: int, fps: float) -> None:
-        """The frames have this size and rate, as far as the file has it: start the extractors.
+        """Start the extractors for frames of this size and, if the file has one, this rate.
 
         Raises:
             VideoError: no view can store them.
@@ -85,7 +85,7 @@ class WorkItem:
         return self.frames, "; ".join(filter(None, [self.reason, *self.refused.values()]))
 
     def commit(self) -> None:
-        """Keep the video, or the reason why there is nothing to keep."""
+        """Commit the video, or the reason why it has no frames."""
         for writer, reason in self.refused.items():
             writer.skip(self.id, reason)
         if self.skipped:
@@ -107,9 +107,9 @@ class WorkItem:
 
 @dataclass(frozen=True)
 class Results:
-    """What inference hands to writing: per writer of the item, the results for some frames.
+    """The results that inference passes to writing: per writer of the item, the results for some frames.
 
-    ``frames`` counts the decoded frames that were looked at; 0: the video ends with these results.
+    ``frames`` counts the decoded frames that were processed; 0: the video ends with these results.
     """
 
     item: WorkItem

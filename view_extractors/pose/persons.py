@@ -35,7 +35,7 @@ class Pose(Extractor):
     _tracks: Tracks = ()
 
     def start(self, height: int, width: int) -> None:
-        """A new video begins, without tracks."""
+        """Start a new video, without tracks."""
         super().start(height, width)
         self._tracks = ()
 
@@ -83,15 +83,15 @@ def pose_array(persons: Persons, frame_size: tuple[int, int]) -> np.ndarray:
 def keypoint_certainty(logits_PJMN: np.ndarray, boxes_P4: np.ndarray, points_PJ2: np.ndarray) -> np.ndarray:
     """How good keypoints are, expected from heatmaps that were trained with a softmax over their cells.
 
-    The logits themselves mean nothing (a softmax does not see a constant added to them), and the probability
-    of the best cell is small where annotators cannot place a keypoint to the cell. This is the expectation,
-    over the softmax, of COCO's object keypoint similarity: exp(-d² / (2 area (2 sigma)²)) for a keypoint
-    that lies d away from where it is said to be.
+    The logits themselves have no meaning (a constant added to them does not change the softmax), and the
+    probability of the best cell is small where annotators cannot place a keypoint to the cell. This is the
+    expectation, over the softmax, of COCO's object keypoint similarity: exp(-d² / (2 area (2 sigma)²)) for a
+    keypoint at distance d from its predicted position.
 
     Args:
         logits_PJMN: heatmaps of m x n equal cells of each box.
         boxes_P4: x1, y1, x2, y2, px.
-        points_PJ2: where the keypoints are said to be, px.
+        points_PJ2: predicted positions of the keypoints, px.
 
     Returns:
         float32 (P, J) in [0, 1].

@@ -1,8 +1,8 @@
 """The One-Euro filter on the keypoints of several persons.
 
 Casiez, Roussel and Vogel, "1€ Filter: a simple speed-based low-pass filter for noisy input in interactive
-systems" (CHI 2012): a low pass whose cutoff rises with the speed, so that what rests is steady and what moves
-does not lag. It looks back only.
+systems" (CHI 2012): a low pass whose cutoff rises with the speed, so that resting points are steady and
+moving points do not lag. The filter is causal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cocon.config.schema import OneEuroParameters
 from cocon.tracks import pairs
 
 USUAL_FPS = 25.0
-"""Taken where a file has no number of frames per second, or an impossible one."""
+"""Used if a file has no number of frames per second, or an impossible one."""
 _LIKELY_FPS = (4.0, 130.0)
 LOST_SECONDS = 0.25
 """After a longer gap without a detection, a track ends."""
@@ -62,8 +62,8 @@ def smooth(
         parameters: of the filter.
 
     Returns:
-        The frames with other x and y, persons in the same order; and the tracks for the next call. What was
-        given is not changed.
+        The frames with other x and y, persons in the same order; and the tracks for the next call. The
+        arguments are not modified.
     """
     rate = fps if _LIKELY_FPS[0] <= fps <= _LIKELY_FPS[1] else USUAL_FPS
     scale = np.array(size[::-1], float)

@@ -11,7 +11,7 @@ from view_extractors.base import Extractor, resize
 
 
 class Rgb(Extractor):
-    """Frames as they are, scaled to ``short_side``."""
+    """Decoded frames, scaled to ``short_side``."""
 
     view = "rgb"
     backend = "decode"
@@ -22,7 +22,7 @@ class Rgb(Extractor):
         self.codec = settings.codec
 
     def process(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """RGB frames as they are."""
+        """RGB frames, unchanged."""
         return list(batch)
 
     def store(self, result: np.ndarray) -> bytes:

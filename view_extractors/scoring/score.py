@@ -25,7 +25,7 @@ def score(shards: Path, truth: Path, shard_count: int | None = None) -> dict[str
 
     Returns:
         Figures by view; each has ``videos`` next to what the view's function in this module measures. Poses
-        and masks of videos whose truth has several persons stand apart, see :func:`of_several`.
+        and masks of videos whose truth has several persons are listed separately, see :func:`of_several`.
 
     Raises:
         CoConError: there is nothing to compare.
@@ -51,7 +51,7 @@ def score(shards: Path, truth: Path, shard_count: int | None = None) -> dict[str
 
 
 def of_several(view: str) -> str:
-    """The name under which the figures of videos with several persons stand."""
+    """The key of the figures of videos with several persons."""
     return f"{view}, several persons"
 
 

@@ -30,7 +30,7 @@ OTHER_SIDE = [
 
 @dataclass(frozen=True)
 class _Person:
-    """What became of one person who counts in one frame; of the joints, bool (17,)."""
+    """The result for one person who counts in one frame; joint arrays are bool (17,)."""
 
     smaller: bool
     found: bool
@@ -43,9 +43,9 @@ def score_poses(shards: ShardSet, pairs: list[tuple[VideoInfo, Path]]) -> dict[s
     """How many persons are found, and PCK@0.2 of those.
 
     In each frame, true and found persons are matched (see :func:`match`); a found person without a match is a
-    false one. PCK@0.2 is taken over all joints inside the picture, whether another person hides them or not;
-    ``in sight`` leaves hidden ones out. ``lost persons as wrong`` counts the joints of persons who are not
-    found, too, as wrong.
+    false positive. PCK@0.2 is taken over all joints inside the picture, whether another person hides them or
+    not; ``in sight`` leaves hidden ones out. ``lost persons as wrong`` counts the joints of persons who are
+    not found, too, as wrong.
     """
     frames = false = 0
     persons: list[_Person] = []
@@ -121,7 +121,7 @@ def match(joints_PJ2: np.ndarray, inside_PJ: np.ndarray, found_FJ2: np.ndarray) 
 
 
 def score_masks(shards: ShardSet, pairs: list[tuple[VideoInfo, Path]]) -> dict[str, float]:
-    """How much of everybody is covered, at the stored size and with masks cut at .5.
+    """How much of the persons is covered, at the stored size and with masks cut at .5.
 
     ``IoU`` is that of the union of all persons, mean over frames with a person. ``persons covered`` is the
     part of what is in sight of a person that the found mask covers, mean over persons; a person is found if

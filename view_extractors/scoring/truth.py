@@ -30,7 +30,7 @@ def is_of_several(path: Path) -> bool:
     """Whether a file of the truth has an axis of persons.
 
     Raises:
-        CoConError: it is no such file.
+        CoConError: it is not a truth file.
     """
     again = "render the videos again"
     with (
@@ -49,7 +49,7 @@ def load(path: Path, info: VideoInfo, names: tuple[str, ...]) -> Truth:
         names: of the arrays.
 
     Raises:
-        CoConError: it is no such file, or belongs to another rendering.
+        CoConError: it is not a truth file, or belongs to another rendering.
     """
     again = "render the videos again"
     with reading(path, "file of the truth", CoConError, missing=again, damaged=again):
@@ -65,10 +65,10 @@ def load(path: Path, info: VideoInfo, names: tuple[str, ...]) -> Truth:
 
 
 def _check(name: str, arrays: Truth) -> np.ndarray:
-    """One array of a truth, if it has the type, shape and range that it should have.
+    """One array of a truth, if it has the expected type, shape and range.
 
     Raises:
-        KeyError, ValueError: it has not, or is missing.
+        KeyError, ValueError: it does not, or it is missing.
     """
     array = arrays[name]
     persons: tuple[int, ...] = ()

@@ -1,8 +1,8 @@
 """TV-L1 in torch, all pairs of a batch at once: for GPUs.
 
-The scheme is that of :mod:`view_extractors.flow.tvl1.cpu`, step by step; results differ by rounding. What a
-level takes (:func:`refine`) is here in single operations of torch, and in
-:mod:`view_extractors.flow.tvl1.fused` in a few kernels. Importing this imports torch.
+The scheme is that of :mod:`view_extractors.flow.tvl1.cpu`, step by step; results differ by rounding. A level
+is computed here by single operations of torch (:func:`refine`), and in :mod:`view_extractors.flow.tvl1.fused`
+by a few kernels. Importing this imports torch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def flow_of_pairs(pictures_THW: Tensor, scheme: Scheme, refine: Refine) -> Tenso
 
     Args:
         pictures_THW: ``float32``.
-        scheme: the numbers of the method.
+        scheme: the parameters of the method.
         refine: this module's, or that of :mod:`view_extractors.flow.tvl1.fused`.
     """
     levels = [pictures_THW[:, None]]
@@ -51,9 +51,9 @@ def flow_of_pairs(pictures_THW: Tensor, scheme: Scheme, refine: Refine) -> Tenso
 def refine(
     level_T1HW: Tensor, flow: Tensor, dual: Tensor, scheme: Scheme, number: int
 ) -> tuple[Tensor, Tensor]:
-    """Warp and iterate; a pair whose flow stays is left unchanged.
+    """Warp and iterate; a pair whose flow has converged is left unchanged.
 
-    The host waits for the device once per warp, to see whether any pair still moves.
+    The host waits for the device once per warp, to check whether any pair still changes.
     """
     first_B1HW, second_B3HW = level_T1HW[:-1], with_gradient(level_T1HW[1:])
     moves_B111 = torch.ones_like(flow[:, :1, :1, :1], dtype=torch.bool)
@@ -85,8 +85,8 @@ def with_gradient(pictures_B1HW: Tensor) -> Tensor:
 def median_filter(planes_BCHW: Tensor, width: int) -> Tensor:
     """Median of the width × width neighbourhood, with replicated borders.
 
-    Of half of the values and one more, the extremes cannot be the median; they are dropped and the next
-    value comes in, until all have been seen.
+    Among half of the values plus one, the smallest and the largest cannot be the median. They are dropped and
+    the next value is added, until all values have been used.
     """
     height, columns = planes_BCHW.shape[2:]
     reach = width // 2

@@ -11,11 +11,11 @@ _OPTIONS: Any = {"fastmath": True, "nogil": True, "error_model": "numpy"}
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """The compiled function; its code is kept on disk if there is a place to write to.
+    """The compiled function; its code is cached on disk if a folder is writable.
 
     Numba writes to ``__pycache__`` next to the source, else to the user's cache folder, else to
-    ``NUMBA_CACHE_DIR``, under a temporary name first, so that several processes may do so at once. Without
-    any such place every process compiles for itself.
+    ``NUMBA_CACHE_DIR``, under a temporary name first, so that several processes may do so at once. Without a
+    writable folder every process compiles for itself.
     """
     try:
         return njit(cache=True, **_OPTIONS)(function)

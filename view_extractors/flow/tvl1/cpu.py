@@ -65,7 +65,7 @@ class Planes:
             new[:-1, :-1] = cv2.medianBlur(old[:-1, :-1], width)
 
     def refine(self, first: Level, second: Level, scheme: Scheme, number: int) -> None:
-        """Warp and iterate until the flow stays, at this level of the pyramid (0: the finest)."""
+        """Warp and iterate until the flow converges, at this level of the pyramid (0: the finest)."""
         size = (self.height, self.width)
         theta, rate = np.float32(scheme.theta), np.float32(scheme.rate)
         for _ in range(scheme.warps_at(number)):

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 
 class Tvl1(FlowExtractor):
-    """TV-L1 flow (Zach, Pock and Bischof 2007; Sánchez et al. 2013) of our own making, see docs/flow.md.
+    """TV-L1 flow (Zach, Pock and Bischof 2007; Sánchez et al. 2013) in our own implementation, see
+    docs/flow.md.
 
     On a CPU each thread takes a part of the pairs; on a GPU they are computed all at once.
 
     Raises:
-        CoConError: there is no GPU where one is asked for.
-        ModuleNotFoundError: a GPU is asked for, and torch is not installed.
+        CoConError: a GPU is requested and there is none.
+        ModuleNotFoundError: a GPU is requested, and torch is not installed.
     """
 
     backend = "tvl1"
@@ -45,7 +46,7 @@ class Tvl1(FlowExtractor):
             self._gpu = Tvl1OnGpu(self._scheme, torch_device(resources))
 
     def start(self, height: int, width: int) -> None:
-        """A new video begins."""
+        """Start a new video."""
         super().start(height, width)
         self._waiting: list[np.ndarray] = []
 
@@ -63,7 +64,7 @@ class Tvl1(FlowExtractor):
         return results
 
     def finish(self) -> list[np.ndarray]:
-        """What has been waiting, and the last frame's."""
+        """The flow of the pending frames and of the last frame."""
         waiting: list[np.ndarray] = []
         if self._gpu and len(self._waiting) > 1:
             waiting = list(self._gpu.stored(self._waiting, self.stored_size, self.settings.bound))

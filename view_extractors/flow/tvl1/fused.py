@@ -1,7 +1,7 @@
 """A level of TV-L1 by the fused kernels of :mod:`~view_extractors.flow.tvl1.kernels`.
 
-Does what :func:`view_extractors.flow.tvl1.batched.refine` does. A pair whose flow stays leaves the batch; the
-host waits for the device once per warp, to see which pairs those are. Importing this imports Triton.
+The result is that of :func:`view_extractors.flow.tvl1.batched.refine`. A pair whose flow has converged leaves
+the batch; the host waits for the device once per warp, to find these pairs. Importing this imports Triton.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Level:
         self._filtered = before
 
     def go_on(self) -> bool:
-        """Part with the pairs whose flow has stayed; whether any others are left."""
+        """Drop the pairs whose flow has converged; return whether any others are left."""
         assert self._changes is not None
         pixels = self._first[0].numel()
         moves = iteration.still_moving(self._changes, pixels, self._scheme.epsilon).bool()

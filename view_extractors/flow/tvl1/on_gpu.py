@@ -1,6 +1,6 @@
 """TV-L1 on a GPU, from the pictures' bytes to the stored ones.
 
-Pictures go up as bytes; what comes back are two bytes per stored pixel. Importing this imports torch.
+Pictures are uploaded as bytes, and two bytes per stored pixel are downloaded. Importing this imports torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 #: pixels of all pairs that are worked on at once, at most: enough to keep a large GPU busy
 _PIXELS = 1 << 24
-#: pairs that are worth a call; a small picture's launches take longer than its work
+#: pairs per call, at least; for small pictures the launches take longer than the work
 _TOGETHER = 128
 #: bytes of memory per pixel of a pair, with the planes of all levels
 _BYTES_PER_PIXEL = 250
@@ -31,10 +31,10 @@ _APART = 0.01
 
 
 class Tvl1OnGpu:
-    """Computes the flow of many pairs at once, of fewer when the memory turns out too small.
+    """Computes the flow of many pairs at once, or of fewer if the memory is too small.
 
     Args:
-        scheme: the numbers of the method.
+        scheme: the parameters of the method.
         device: where to compute; a CPU can stand in for a GPU.
         refine: how a level is computed; by default by fused kernels, if Triton can be used.
     """
@@ -90,7 +90,7 @@ class Tvl1OnGpu:
         except torch.OutOfMemoryError:
             if len(part_THW) == 2:
                 raise
-        # The error is gone by now, and with it the failed call's hold on the memory.
+        # The exception has been released by now, and with it the memory of the failed call.
         torch.cuda.empty_cache()
         self._pixels = (len(part_THW) - 1) // 2 * part_THW[0].numel()
         return None
@@ -102,13 +102,13 @@ class Tvl1OnGpu:
         return min(pairs, at_once(self._device, _BYTES_PER_PIXEL * height * width))
 
     def _host_memory(self, shape: tuple[int, ...]) -> Tensor:
-        """Bytes that a GPU copies from and to by itself."""
+        """Page-locked host memory, which a GPU reads and writes directly."""
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
 
 
 @functools.cache
 def best_refine(device: torch.device) -> batched.Refine:
-    """The fused kernels if they run here, and right; else single torch operations, and a message.
+    """The fused kernels if they run here with correct results; else single torch operations and a message.
 
     Triton comes with torch where there is a GPU, but it needs a C compiler and a GPU that it supports.
     """
@@ -131,7 +131,7 @@ def check(refine: batched.Refine, device: torch.device) -> None:
     """Compare a way to compute levels with single torch operations, on a small pair.
 
     Raises:
-        ArithmeticError: the flow is another one.
+        ArithmeticError: the flows differ.
     """
     scheme = Scheme(0.15, 0.3, 2, 0.8, warps=2, iterations=7, epsilon=0.0, median_filter=3)
     y_H1, x_W = torch.arange(45.0, device=device)[:, None], torch.arange(70.0, device=device)
@@ -141,5 +141,5 @@ def check(refine: batched.Refine, device: torch.device) -> None:
     with torch.inference_mode():
         found, expected = (batched.flow_of_pairs(pair_2HW, scheme, way) for way in (refine, batched.refine))
     apart = float((found - expected).abs().max())
-    if not apart < _APART:  # not a number, too
+    if not apart < _APART:  # also true for NaN
         raise ArithmeticError(f"their flow is {apart:.3g} px away from the correct flow")

@@ -1,4 +1,4 @@
-"""The numbers of the method, and the presets that stand for them."""
+"""The parameters of TV-L1, and presets for them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEAST_SIDE = 16
 
 @dataclass(frozen=True)
 class Scheme:
-    """What is computed, by either implementation.
+    """The parameters of TV-L1, the same for both implementations.
 
     Attributes:
         lambda_: weight of the data term.
@@ -72,6 +72,6 @@ _PRESETS = {
 
 
 def scheme_of(options: Tvl1PresetParameters) -> Scheme:
-    """The preset's numbers, and those that the options give instead."""
+    """The preset's parameters, overridden by the options."""
     given = options.model_dump(exclude={"preset"}, exclude_none=True)
     return Scheme(**{**_PRESETS[options.preset], **given})

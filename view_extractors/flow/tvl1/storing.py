@@ -19,8 +19,8 @@ def stored_bytes(flow_B2HW: Tensor, size: tuple[int, int], bound: float) -> Tens
     """Flow of ``size`` (h, w) as ``uint8`` (B, h, w, 2).
 
     Equals what :func:`~view_extractors.flow.base.rescale_flow` and
-    :func:`~view_extractors.flow.base.flow_to_bytes` make, but for values that rounding has put on the other
-    side of a half.
+    :func:`~view_extractors.flow.base.flow_to_bytes` return, except for values that rounding has moved across
+    a half.
     """
     height, width = flow_B2HW.shape[2:]
     if (height, width) != size:

@@ -27,8 +27,9 @@ _ROWS = 60
 def _advance(y, x, height, width, theta, rate, old, row):
     """One iteration (Zach et al., eq. 13 to 15), a row at a time.
 
-    ``row`` is row y before the iteration. ``old`` is row y - 1, of which the flow is through the iteration
-    already and the dual is not. Returns row y - 1 after the iteration, and what is the next row's ``old``.
+    ``row`` is row y before the iteration. ``old`` is row y - 1, whose flow has already been updated by this
+    iteration and whose dual has not. Returns row y - 1 after the iteration, and what is the next row's
+    ``old``.
     """
     u_old, v_old, ux_old, vx_old, uy_old, vy_old, rho_old, nx_old, ny_old, bound_old = old
     u, v, ux, vx, uy, vy, rho, nx, ny, bound = row
@@ -64,7 +65,7 @@ def _iterate(
 
     A program walks down a strip of columns. Of each iteration it holds the row before in registers, so that
     row y enters while row y - DEPTH leaves. The strip overlaps its neighbours by DEPTH columns and rows on
-    each side, in which the error of not knowing what is outside advances by one pixel per iteration.
+    each side, in which the error from the missing outside pixels advances by one pixel per iteration.
     """
     strips, parts = tl.cdiv(width, STRIP - 2 * DEPTH), tl.cdiv(height, rows)
     program = tl.program_id(0)
@@ -153,7 +154,7 @@ def programs(height: int, width: int, depth: int) -> int:
 
 
 def depths(iterations: int) -> list[int]:
-    """Iterations of each launch: as few launches as can be, as even as can be."""
+    """Iterations of each launch: as few launches as possible, as equal as possible."""
     launches = triton.cdiv(iterations, DEPTH)
     return [iterations * (i + 1) // launches - iterations * i // launches for i in range(launches)]
 
@@ -162,7 +163,7 @@ def iterate(
     pairs: Tensor, state: tuple[Tensor, Tensor], data: Tensor, new: tuple[Tensor, Tensor],
     before: Tensor, changes: Tensor | None, theta: float, rate: float, depth: int,
 ) -> None:  # fmt: skip
-    """Fill ``new`` with what ``depth`` iterations make of ``state``.
+    """Run ``depth`` iterations on ``state`` and write the result to ``new``.
 
     Args:
         pairs: ``int32``, the pairs to work on.
