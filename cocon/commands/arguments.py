@@ -27,7 +27,8 @@ def add_shards(parser: argparse.ArgumentParser, *, required: bool = True, help: 
 
 
 def add_device(parser: argparse.ArgumentParser, *, threads: str = "threads of this process") -> None:
-    """``--device`` and ``--threads``, of commands that run networks; ``threads`` says whose they are."""
+    """``--device`` and ``--threads``, of commands that run networks; ``threads`` describes what the threads
+    are for."""
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, help=threads)
 
@@ -60,7 +61,8 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
 
 
 def configuration(args: argparse.Namespace) -> Config:
-    """What these files say together; as for Snakemake, ``config.yaml`` may be missing if there are others.
+    """The merged configuration of these files; as for Snakemake, ``config.yaml`` may be missing if there are
+    others.
 
     Raises:
         ConfigError: when they cannot be used.
@@ -72,7 +74,7 @@ def configuration(args: argparse.Namespace) -> Config:
 
 
 def add_views_of_split(parser: argparse.ArgumentParser) -> None:
-    """What compares the test videos of a split in the features of several views: inputs, split and output."""
+    """Arguments of commands that compare the test videos of a split by the features of several views."""
     add = parser.add_argument
     add("--manifest", required=True, type=Path, help="table of the videos")
     add("--features", required=True, nargs="+", metavar="VIEW=FILE", help="features of the same encoders")

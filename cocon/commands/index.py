@@ -63,8 +63,9 @@ def run(args: argparse.Namespace) -> None:
         videos = with_labels_to_choose_by(settings, videos)
     if args.split:
         videos = limited_to(videos, args.split)
-    # Hundreds of thousands of files on a network are not looked at for what nobody compares. The few of a
-    # shard are: those that are missing already are no failures of its extraction.
+    # The files of a whole data set are not checked: there may be hundreds of thousands on a network, and
+    # nothing compares their state. The few files of a shard are: those already missing do not count as
+    # failures of its extraction.
     look = settings.track_videos or args.shard is not None
     facts = {video.id: glance(video.path) for video in videos} if look else {}
     write_manifest(args.output, videos, facts)

@@ -21,7 +21,7 @@ INCLUDE = "include"
 
 
 class _Loader(yaml.SafeLoader):
-    """A safe loader that refuses a key which is given twice."""
+    """A safe loader that rejects duplicate keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -34,7 +34,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """The document that a YAML text holds.
+    """The document in a YAML text.
 
     Args:
         text: the YAML.
@@ -56,7 +56,7 @@ def parse_yaml(text: str, name: str) -> Any:
         raise ConfigError(f"{name}, line {line}: {fault}", "write a plain value") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{name} is not valid YAML: {error}") from error
-    except ValueError as error:  # of a date or a number that is none
+    except ValueError as error:  # raised for an invalid date or number
         raise ConfigError(
             f"{name} has a value that cannot be read: {error}", "put it between quotation marks"
         ) from None
@@ -65,7 +65,8 @@ def parse_yaml(text: str, name: str) -> Any:
 
 
 def merged(*documents: Mapping[str, Any]) -> dict[str, Any]:
-    """One document with the keys of all; sections of a name are merged in turn, of values the last counts."""
+    """One document with the keys of all; sections of the same name are merged recursively, and the last value
+    counts."""
     result: dict[str, Any] = {}
     for document in documents:
         for key, value in document.items():
@@ -78,7 +79,7 @@ def merged(*documents: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def filled(document: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
-    """A document, and behind its own keys those that only ``below`` has; so in sections that both have."""
+    """A document followed by the keys that only ``below`` has; the same within sections that both have."""
     return merged(document, below, document)  # once for the order, once for the values
 
 
@@ -116,15 +117,15 @@ class ConfigFile:
 
     @property
     def includes(self) -> list[str]:
-        """The files that it names."""
+        """The names of the files that it includes."""
         names = self.document.get(INCLUDE)
         return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
 
     def included(self) -> Iterator[ConfigFile]:
-        """The files that it names, found from its own folder, the working folder or that of the program.
+        """The files that it includes, searched in its own folder, the working folder and that of the program.
 
         Raises:
-            ConfigError: when one is missing, or names others.
+            ConfigError: when one is missing, or includes others.
         """
         for index, name in enumerate(self.includes):
             places = (self.path.resolve().parent, Path(), PROGRAM)
@@ -146,14 +147,14 @@ class ConfigFile:
 def stacked(
     paths: Sequence[Path], overrides: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], dict[Location, str]]:
-    """The document that files make together, and where each of its keys stands.
+    """The merged document of several files, and the place of each of its keys.
 
     Later files count over earlier ones, and all of them over what they include. The keys of included files
     come last, so that the first data set is one of the files themselves.
 
     Args:
         paths: the files.
-        overrides: the document that somebody else made of the same files and of other values (Snakemake,
+        overrides: the document that another program merged from the same files and other values (Snakemake,
             with ``--config``); lines are still those of the files.
 
     Raises:
@@ -183,7 +184,7 @@ def stacked(
 
 
 def _values(document: Any, path: Location = ()) -> Iterator[Location]:
-    """Where the values are that replace others, in place of being merged with them."""
+    """The places of values that replace others instead of being merged with them."""
     if not isinstance(document, Mapping):
         yield path
         return
@@ -196,7 +197,7 @@ def _is_in(path: Location, replaced: set[Location]) -> bool:
 
 
 def shown(path: Path) -> str:
-    """A file's name in errors: from the working folder on, if it is there."""
+    """A file's name in errors: relative to the working folder, if it is inside."""
     if path.is_absolute() and path.is_relative_to(Path.cwd()):
         return os.path.relpath(path)
     return str(path)

@@ -16,8 +16,8 @@ _LEVELS = 4
 def json_schema() -> Node:
     """The schema of a configuration file.
 
-    Nothing is required at the top level, since a file may be one of several that are put on top of each
-    other. Titles and defaults of whole sections are left out: they repeat what stands elsewhere.
+    Nothing is required at the top level, since a file may be one of several that are merged. Titles and
+    defaults of whole sections are left out: they repeat other parts of the schema.
     """
     schema = Config.model_json_schema()
     for section in [schema, *schema["$defs"].values()]:

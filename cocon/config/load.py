@@ -37,7 +37,7 @@ def load_config(*paths: Path, overrides: Mapping[str, Any] | None = None) -> Con
 
     Args:
         paths: the file; of several, later ones count over earlier ones, key by key.
-        overrides: the document as somebody else merged it (Snakemake, with ``--config``); line numbers are
+        overrides: the document as another program merged it (Snakemake, with ``--config``); line numbers are
             still taken from the files.
 
     Raises:
@@ -52,7 +52,7 @@ def load_config(*paths: Path, overrides: Mapping[str, Any] | None = None) -> Con
 
 
 def _check_results(folder: Path, config: str) -> None:
-    """The folder of the results can be made, or is there."""
+    """Check that the folder of the results exists or can be created."""
     for part in (folder, *folder.parents):
         if os.path.lexists(part):
             if not part.is_dir():

@@ -1,4 +1,4 @@
-"""What the manual of ``config.yaml`` says of every key; all of it is in the JSON schema.
+"""The contents of the manual of ``config.yaml``: every key, as described in the JSON schema.
 
 The manual is a file with all defaults (:mod:`cocon.config.default_file`) and a page
 (:mod:`cocon.config.manual_page`).
@@ -44,7 +44,7 @@ class Key:
 
 
 class Manual:
-    """What the schema says, section by section."""
+    """The contents of the schema, section by section."""
 
     def __init__(self) -> None:
         self.schema = json_schema()
@@ -57,7 +57,7 @@ class Manual:
         return section | {key: value for key, value in node.items() if key != "$ref"}
 
     def keys(self, section: Node) -> list[Key]:
-        """The keys of a section but for those that have moved; sections within it come last."""
+        """The keys of a section, except moved ones; sections within it come last."""
         found = []
         for name, node in section["properties"].items():
             node = self.resolved(node)
@@ -69,7 +69,7 @@ class Manual:
         return sorted(found, key=self.has_parts)
 
     def entries(self, node: Node) -> list[Node]:
-        """Of a section with names of the user's: what an entry can be."""
+        """The possible types of an entry, in a section whose keys are names chosen by the user."""
         entry = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties"))
         if not isinstance(entry, dict):
             return []
@@ -109,7 +109,7 @@ class Manual:
         return "path" if node.get("format") == "path" else "text"
 
     def shape(self, section: Node) -> Shape:
-        """What sections have in common that differ in their defaults only."""
+        """A key that is equal for sections that differ in their defaults only."""
         return tuple((key.name, self.type_of(key.node)) for key in self.keys(section))
 
 

@@ -1,4 +1,4 @@
-"""Turns pydantic's findings into sentences: the key, the line, and what was probably meant."""
+"""Converts pydantic's errors into sentences: the key, the line, and the key that was probably meant."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def line_numbers(text: str) -> dict[Location, int]:
 
 
 def check_aliases(root: yaml.Node | None) -> None:
-    """Refuse a document with a value that contains itself, or that aliases make immense.
+    """Reject a document with a value that contains itself, or that aliases expand to an immense size.
 
     Raises:
         ConfigError: with the line.
@@ -100,7 +100,7 @@ def _in_document(path: Location, document: Any) -> Location:
 
 
 def _where(path: Location, places: Mapping[Location, str]) -> str:
-    """The place of a key, or of what it stands in."""
+    """The place of a key, or of the section or list that contains it."""
     known = next((places[path[:n]] for n in range(len(path), 0, -1) if path[:n] in places), "")
     return f"{known}: " if known else ""
 

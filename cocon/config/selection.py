@@ -20,7 +20,7 @@ from cocon.views import VIEWS
 Document = dict[str, Any]
 
 RUNNING: frozenset[str] = frozenset({*Running.model_fields, *Probing.model_fields})
-"""Keys that say how a training runs, and change nothing about its result."""
+"""Keys that set how a training runs and do not change its result."""
 
 
 class Learning(Protocol):
@@ -127,9 +127,8 @@ def pretraining_settings(
 
 
 def pooling(learning: Learning, preset: str, views: Sequence[str]) -> Document:
-    """How the loss pools maps of locations, where it is not as it has always been; empty otherwise.
-
-    Maps of all sizes but these were averaged as a whole at first.
+    """How the loss pools maps of locations; empty if it is the original way. Originally, maps of all sizes
+    but these were averaged as a whole.
     """
     sizes = {
         learning.network.of(view).entry.locations(size)
@@ -141,5 +140,5 @@ def pooling(learning: Learning, preset: str, views: Sequence[str]) -> Document:
 
 
 def training_settings(section: Finetune) -> Document:
-    """The keys of fine-tuning that decide what is learned; how it is tested is none of them."""
+    """The keys of fine-tuning that decide what is learned; keys of the test are not included."""
     return changed(section, {*RUNNING, "like", "test_crops", *section.idle})

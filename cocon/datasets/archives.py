@@ -34,12 +34,12 @@ _DAMAGED = (
 )
 
 Place = Callable[[PurePosixPath], Path | None]
-"""From a member's name to where it belongs; None if it is not wanted."""
+"""From a member's name to where it belongs; None if it is not needed."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One regular file of an archive; its blocks can be read until the next member is asked for."""
+    """One regular file of an archive; its blocks can be read until the next member is requested."""
 
     name: PurePosixPath
     size: int
@@ -76,7 +76,7 @@ def check_reader(name: str) -> None:
             f"{how_to_install('libarchive')}, and the library itself ({_LIBRARY}), {_BY_HAND}",
         ) from error
     except (ImportError, TypeError, AttributeError, OSError) as error:
-        # The Python package is there, but what it finds of the library is not.
+        # The Python package is installed, but it does not find a working library.
         raise DatasetError(
             "reading rar archives needs libarchive, which is not installed",
             f"install it ({_LIBRARY}), {_BY_HAND}",
@@ -147,7 +147,7 @@ def _unpack(archive: Path, place: Place, choose: Choose, depth: int = 0) -> int:
 
 
 def _write(member: Member, target: Path) -> None:
-    """Write a member under a temporary name, then rename it. The disk is not waited for, file by file."""
+    """Write a member under a temporary name, then rename it. Files are not synced to disk one by one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{os.getpid()}.unpacking")
     try:
@@ -197,7 +197,7 @@ def _guarded(blocks: Iterable[bytes], error: type[Exception]) -> Iterator[bytes]
 
 @contextlib.contextmanager
 def _as_value_error(error: type[Exception]) -> Iterator[None]:
-    """Turn the library's error, which only exists where the library does, into one that always does."""
+    """Convert the library's error, whose class needs the library, into a ValueError."""
     try:
         yield
     except error as fault:

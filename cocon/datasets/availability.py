@@ -14,7 +14,7 @@ from cocon.errors import DatasetError
 
 
 def download_of(kind: str) -> Download:
-    """How a published data set is had.
+    """How to download a published data set.
 
     Raises:
         DatasetError: it cannot be downloaded.
@@ -29,7 +29,7 @@ def download_of(kind: str) -> Download:
 
 
 def check_videos(name: str, settings: Any, videos: Sequence[Video], max_failed_fraction: float) -> None:
-    """Before anything runs: enough files are there.
+    """Check, before anything runs, that enough files exist.
 
     A public data set may lack what it is known to lack, any other ``max_failed_fraction`` of its videos.
 

@@ -20,7 +20,7 @@ from cocon.terminal import printable, say
 
 log = logging.getLogger(__name__)
 
-#: splits that stand beside each other; tested groups that are named
+#: splits shown side by side; tested groups that are named
 _COLUMNS, _GROUPS = 3, 4
 
 
@@ -29,9 +29,9 @@ def check(settings: Any, output: Path, *, min_frames: int, decode: bool = True, 
 
     Args:
         settings: section of the data set.
-        output: the table; what is known is remembered beside it.
-        min_frames: a shorter video is named.
-        decode: read all files; otherwise only see whether they are there.
+        output: the table; known facts are cached next to it.
+        min_frames: a shorter video is reported.
+        decode: read all files; otherwise only check that they exist.
         processes: files read at the same time.
 
     Raises:

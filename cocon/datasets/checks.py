@@ -1,4 +1,4 @@
-"""Looks at a list of videos before hours are spent on it."""
+"""Checks of a list of videos, made before hours are spent on it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def check_classes(videos: Sequence[Video], split: str, *, folds: bool = False) -
 
 
 def check_same_classes(videos: Sequence[Video], splits: Sequence[str]) -> None:
-    """Every split must test the same classes: accuracies of others have no mean."""
+    """Every split must test the same classes: otherwise their accuracies cannot be averaged."""
     tested = {
         split: {video.label for video in videos_of(videos, split, TEST, labelled=True)} for split in splits
     }
@@ -133,7 +133,7 @@ def _entries(folder: Path) -> list[Path]:
 def without_file(videos: Sequence[Video]) -> list[Video]:
     """Those whose file is missing.
 
-    Every folder is read once: over a network that takes far less than asking for every file.
+    Every folder is read once: over a network that is far faster than a check of every file.
     """
     files: dict[str, set[str]] = {}
     missing = []

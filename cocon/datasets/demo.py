@@ -52,9 +52,9 @@ def truth_path(settings: DemoDataset, video_id: str) -> Path:
 def render(settings: DemoDataset, processes: int = 1) -> None:
     """Render all clips and their truth below ``settings.root``.
 
-    Clips are first made in a work folder beside the root, which a killed run leaves behind and the next
-    one continues; they are moved to their names when all are there. A table ``videos.csv`` like that of
-    anybody's own folder of videos is written last.
+    Clips are first made in a work folder next to the root, which a killed run leaves behind and the next one
+    continues; they are moved to their names when all are there. A table ``videos.csv`` like that of a user's
+    own folder of videos is written last.
 
     Args:
         settings: of the data set.
@@ -103,7 +103,7 @@ def _files(settings: DemoDataset, work: Path, video: Video) -> list[tuple[Path, 
 
 
 def _is_done(settings: DemoDataset, work: Path, video: Video) -> bool:
-    """Whether an interrupted run made the clip, and it has not been lost since."""
+    """Whether an interrupted run made the clip, and it still exists."""
     marked = (work / f"{video.id}.done").exists()
     return marked and all(made.exists() or final.exists() for made, final in _files(settings, work, video))
 

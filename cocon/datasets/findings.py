@@ -43,8 +43,8 @@ def find(
     Args:
         settings: its section of the configuration.
         videos: those of its lists.
-        facts: of their files, by id; what was not read is not judged.
-        min_frames: a shorter video is named.
+        facts: of their files, by id; files that were not read are not checked.
+        min_frames: a shorter video is reported.
     """
     published = registry.source(settings.kind).official
     yield from against_official(videos, published)
@@ -111,7 +111,8 @@ def pretrained(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:
 
 
 def divided_groups(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:
-    """Groups with videos on both sides of a split: a network may know the person, or the scene, by then."""
+    """Groups with videos on both sides of a split: a network may have been trained on the same person or
+    scene."""
     for split in evaluated_splits(settings, videos):
         trained = Counter(video.group for video in videos if video.splits.get(split) == TRAIN)
         tested = Counter(video.group for video in videos if video.splits.get(split) == TEST)

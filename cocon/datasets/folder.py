@@ -68,10 +68,10 @@ def list_videos(settings: FolderDataset) -> list[Video]:
 
 
 def _columns_of_splits(settings: FolderDataset, columns: Sequence[str]) -> dict[str, str]:
-    """The column that says who is in a split, by the split's name.
+    """The column that assigns the videos to a split, by the split's name.
 
     Raises:
-        DatasetError: two ways to say it at once, or columns that are not counted from split_1 on.
+        DatasetError: splits defined in two ways, or columns that are not counted from split_1 on.
     """
     numbers = {column: match[1] for column in columns if (match := _NUMBERED.fullmatch(column))}
     if not numbers:
@@ -102,7 +102,7 @@ def _columns_of_splits(settings: FolderDataset, columns: Sequence[str]) -> dict[
 
 
 def _check_spelling(words: set[str], table: Path, column: str, meaning: str) -> None:
-    """Two words that differ in capitals, blanks or Unicode form only are one, written in two ways."""
+    """Reject two words that differ in capitals, blanks or Unicode form only."""
     seen: dict[str, str] = {}
     for word in sorted(words):
         composed = unicodedata.normalize("NFC", word)

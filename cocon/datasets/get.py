@@ -47,7 +47,7 @@ def get(settings: Any, *, own: Sequence[Path] = (), keep: bool = False) -> dict[
             of one name differ, or more videos are missing than the data set is known to lack.
     """
     known = source(settings.kind)
-    download_of(settings.kind)  # refuses what is not published
+    download_of(settings.kind)  # raises an error for an unpublished kind
     own = own or settings.from_archives
     store = archive_folder(settings)
     store.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ def _receive(part: Part, store: Path, taking: _Taking, keep: bool) -> dict[str, 
 
 
 def _obtain(part: Part, store: Path) -> tuple[Path, dict[str, Any]]:
-    """The first of some alternative archives that is there, else that can be had."""
+    """The first of some alternative archives that exists locally, else that can be downloaded."""
     for archive in part:
         path = store / archive.name
         if path.is_file():
@@ -204,7 +204,7 @@ class _Taking:
 
     @property
     def conflicts(self) -> list[str]:
-        """Pairs of files of one name that differ, of which nobody knows which one is whole."""
+        """Pairs of files of one name that differ, where it is unknown which one is intact."""
         return list(self._conflicts.values())
 
     def is_elsewhere(self, path: Path) -> bool:
@@ -213,11 +213,11 @@ class _Taking:
         return target is None or not target.exists() or not target.samefile(path)
 
     def take(self, path: Path, known_as: PurePath) -> int:
-        """Take the wanted files of an archive, or a file as it is; returns how many are wanted.
+        """Take the wanted files of an archive, or a plain file; returns how many are wanted.
 
         Args:
             path: the archive or file.
-            known_as: its path as far as it says what the file is.
+            known_as: the part of its path that identifies the file.
         """
         if is_archive(path.name):
             return unpack(path, self._place, lambda member, to: self._choose(member, to, path, known_as))
@@ -248,7 +248,7 @@ class _Taking:
 
 
 class _Blocks:
-    """The content of a file, read when it is asked for."""
+    """The content of a file, read on demand."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -28,7 +28,7 @@ _OFFICIAL = Official(
 )
 _LIST_NAME = re.compile(r"\w+_test_split[123]\.txt")
 # The authors' account, then their own server, which has lost its files. The hashes are those that torchvision
-# checks; nobody publishes the sizes.
+# checks; the sizes are not published.
 _MIRRORS = (
     "https://huggingface.co/datasets/Serrelab/hmdb51/resolve/main",
     "https://serre-lab.clps.brown.edu/wp-content/uploads/2013/10",

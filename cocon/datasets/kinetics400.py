@@ -32,8 +32,8 @@ _OFFICIAL = Official(
     ),
 )
 _LIST_NAME = re.compile(r"(train|val)\.csv")
-# The copy of the Common Visual Data Foundation. Neither sizes nor hashes are published: the checksum inside
-# every gzip file is what damage is noticed by.
+# The copy of the Common Visual Data Foundation. Neither sizes nor hashes are published: damage is detected by
+# the checksum inside every gzip file.
 _CVDF = "https://s3.amazonaws.com/kinetics/400"
 _LISTS: tuple[Part, ...] = tuple(
     (Archive(f"{name}.csv", (f"{_CVDF}/annotations/{name}.csv",)),) for name in ("train", "val")
@@ -57,7 +57,8 @@ def list_parts(fetch: Callable[[Archive], Path]) -> list[Part]:
 
 
 def is_replacement(path: PurePath) -> bool:
-    """Whether a file lies in what replaces broken clips: ``replacement/`` or the published archive."""
+    """Whether a file lies among the replacements of broken clips: ``replacement/`` or the published
+    archive."""
     archive = _REPLACEMENTS.name.removesuffix(".tgz")
     return any(part == "replacement" or part.startswith(archive) for part in path.parts)
 

@@ -1,4 +1,4 @@
-"""The manifest: one table per data set that says which videos there are and who is in which split."""
+"""The manifest: one table per data set, with its videos and the splits that they are in."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Video:
         id: its path below the video folder without the suffix; unique in the data set.
         location: where the file is, as it was given; see :attr:`path`.
         label: its class; empty when it is unlabelled (then it serves for pretraining only).
-        group: videos of one group (a film, a person) must not be torn apart by a validation split.
+        group: videos of one group (a film, a person) must not be divided by a validation split.
         splits: role ("train", "test", "validation" or "") by name of the split ("1", "2", ...).
-        source: the state of the file when the list was made, as far as the list says it. It does not count
-            when two videos are compared.
+        source: the state of the file when the list was made, as far as the list has it. It is ignored when
+            two videos are compared.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Video:
 
     @property
     def path(self) -> Path:
-        """Where the file is. Made when asked for: 300,000 paths take longer than all the rest of them."""
+        """Where the file is. Created on access: 300,000 paths take longer than all other fields."""
         return Path(self.location)
 
     def __eq__(self, other: object) -> bool:
@@ -121,7 +121,8 @@ def read_manifest(path: Path) -> list[Video]:
 
 
 def _source(size: str, modified: str, checksum: str) -> FileState:
-    """What the cells of a row say; a table made by hand may have something else in such a column."""
+    """The state of the file in the cells of a row; a table made by hand may have something else in such a
+    column."""
     if not (size or modified or checksum):
         return UNKNOWN
     try:
@@ -132,7 +133,8 @@ def _source(size: str, modified: str, checksum: str) -> FileState:
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """Without the search for cycles, of which a table has none: it takes half the time of 300,000 rows."""
+    """Disable the garbage collector: a table has no cycles, and the search takes half the time of 300,000
+    rows."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -143,7 +145,7 @@ def no_collection() -> Iterator[None]:
 
 
 def in_order(splits: Iterable[str]) -> list[str]:
-    """Names of splits as people count them: 10 after 9."""
+    """Names of splits in numeric order: 10 after 9."""
     return sorted(splits, key=lambda name: (len(name), name))
 
 

@@ -24,13 +24,13 @@ SOURCES = {
 
 
 def source(kind: str) -> Source:
-    """What is known of a kind of data set; its module is imported when it is asked for."""
+    """What is known of a kind of data set; its module is imported on first use."""
     found: Source = resolve_name(f"{SOURCES[kind]}:SOURCE")
     return found
 
 
 def list_videos(settings: Any) -> list[Video]:
-    """The videos of a data set in the order of their ids, after a look at the ids.
+    """The videos of a data set in the order of their ids, after a check of the ids.
 
     With ``evaluate_on: validation`` the validation videos have the role of test videos, which have none.
 

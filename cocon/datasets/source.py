@@ -52,7 +52,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class Official:
-    """What a whole data set has, by its authors; 0 where they do not say.
+    """What a whole data set has, by its authors; 0 where they give no number.
 
     Attributes:
         videos: in the lists.
@@ -80,7 +80,7 @@ class Official:
 
 @dataclass(frozen=True)
 class Download:
-    """How a published data set is had.
+    """How to download a published data set.
 
     Attributes:
         list_name: file names of the official lists, without any folder.
@@ -104,8 +104,8 @@ class Source:
         list_videos: all videos of the official lists (or of the table), from the section of the
             configuration, whether their files exist or not.
         advice: what to do when videos are missing, with the fields name, videos and archives.
-        official: what the authors say about it.
-        download: how it is had; None: it cannot be downloaded.
+        official: the authors' figures.
+        download: how to download it; None: it cannot be downloaded.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""What can be known of a video's file by reading all of it: frames, rate, size, checksum, faults."""
+"""Facts of a video file, from reading all of it: frames, rate, size, checksum, faults."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cocon.video import VideoError, VideoMissingError, check_file, open_video
 from cocon.workers import worker_pool
 
 OK, REPAIRED, SKIPPED, MISSING = "ok", "repaired", "skipped", "missing"
-#: to be raised when the same file gives other facts, so that files checked before are read again
+#: to be increased when the same file gives other facts, so that files checked before are read again
 _VERSION = 2
 
 
 def glance(path: Path) -> Facts:
-    """What the folder says of a file, without opening it."""
+    """The facts of a file from its folder entry, without opening it."""
     try:
         size = check_file(path)
     except VideoMissingError:
@@ -50,7 +50,7 @@ def facts_of(path: Path) -> Facts:
     except VideoError as error:
         status = f"{SKIPPED}: {error.message}"
     checksum = ""
-    with contextlib.suppress(OSError):  # then the status says so
+    with contextlib.suppress(OSError):  # the status then records it
         checksum = sha256_of(path)
     return Facts(frames, round(fps, 3), facts.size, facts.modified, checksum, status)
 
@@ -60,8 +60,8 @@ def facts_of_all(videos: Sequence[Video], memory: Path, processes: int = 1) -> I
 
     Args:
         videos: in any order.
-        memory: a file of what is known already; a file that did not change since is not read again, so a
-            killed check goes on.
+        memory: a file of facts that are already known; a video file that did not change since is not read
+            again, so a killed check resumes.
         processes: files read at the same time.
     """
     with file_lock(memory.with_name(f"{memory.name}.lock")):
@@ -108,6 +108,6 @@ def _recall(memory: Path) -> dict[str, Facts]:
             with contextlib.suppress(json.JSONDecodeError):  # the last line of a killed run
                 row = json.loads(line)
                 key = row.pop("key")
-                # older programs did not write the time down; the key ends with it
+                # older versions did not store the time; the key ends with it
                 known[key] = Facts(**{"modified": int(key.rpartition("|")[2]), **row})
     return known

@@ -23,7 +23,7 @@ from cocon.locks import Lock, hold
 
 log = logging.getLogger(__name__)
 
-#: seconds between two looks at devices that are all taken
+#: seconds between two attempts while all devices are taken
 _PATIENCE = 0.5
 _DEVICE_FILES = Path("/dev")
 
@@ -44,8 +44,8 @@ class Lease:
 def visible_devices(environment: Mapping[str, str] = os.environ) -> list[str]:
     """The devices that this process may use: those of ``CUDA_VISIBLE_DEVICES``, else all of the machine.
 
-    In a SLURM job it is the scheduler that sets the variable; where it is not set, all devices are others'.
-    Nothing of CUDA is loaded to find out.
+    In a SLURM job it is the scheduler that sets the variable; if it is not set there, no device belongs to
+    the job. CUDA is not loaded for this.
     """
     named = environment.get("CUDA_VISIBLE_DEVICES")
     if named is None and "SLURM_JOB_ID" in environment:
@@ -77,7 +77,7 @@ def acquire(count: int, devices: Sequence[str], folder: Path) -> Lease:
         folder: of the lock files; it is made, for all users, if need be.
 
     Raises:
-        CoConError: there are fewer devices than are asked for, or no folder of this machine has locks.
+        CoConError: there are fewer devices than requested, or no folder of this machine has locks.
     """
     if count > len(devices):
         raise CoConError(
@@ -90,7 +90,7 @@ def acquire(count: int, devices: Sequence[str], folder: Path) -> Lease:
         folder.chmod(0o1777)
     waited = False
     while True:
-        # One at a time looks around: two jobs of two devices each must not end up with one each.
+        # Only one process searches at a time: otherwise two jobs of two devices each could take one each.
         choosing = _lock(folder / "choosing", wait=True)
         assert choosing is not None
         try:
@@ -122,7 +122,8 @@ def _lock(path: Path, *, wait: bool) -> Lock | None:
 
 
 def run_with_lease(count: int, command: Sequence[str]) -> None:
-    """Become ``command``, with ``count`` GPUs of its own as ``CUDA_VISIBLE_DEVICES``; does not return.
+    """Replace this process by ``command``, with ``count`` GPUs of its own as ``CUDA_VISIBLE_DEVICES``; does
+    not return.
 
     On a machine without a GPU the command runs unchanged.
 

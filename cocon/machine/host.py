@@ -1,4 +1,4 @@
-"""What the workflow wants to know of the machine that it is read on."""
+"""What the workflow needs from the machine that reads it: GPUs, commands and a lock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def gpu_count(environment: Mapping[str, str] = os.environ) -> int:
 
 
 def put_commands_on_path() -> None:
-    """Let jobs find the commands beside this Python, also when its environment is not activated."""
+    """Put the commands next to this Python on the jobs' path, also when its environment is not activated."""
     folder = str(Path(sys.executable).parent)
     os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
 
@@ -28,8 +28,8 @@ def put_commands_on_path() -> None:
 def keep_to_ourselves(folder: Path) -> None:
     """Keep other runs out of a working folder until this process ends, in whatever way it ends.
 
-    Snakemake's own lock outlives a process that was killed, and then asks for ``--unlock``; this one is
-    gone with its process. Where the file system of the folder has no locks, a warning says who is kept out.
+    Snakemake's own lock outlives a killed process and then requires ``--unlock``; this one ends with its
+    process. If the folder's file system has no locks, a warning states which runs are kept out.
 
     Raises:
         ConfigError: when another process works in the folder.

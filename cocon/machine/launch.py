@@ -1,8 +1,8 @@
 """One command as several processes that train together, on one machine or on several nodes of SLURM.
 
-On one machine this process starts them and stays with them. In a SLURM job srun does: it knows the nodes. In
-both cases every process gets the signals itself, a run has all the time that there is to save its state, and
-its exit code 75 arrives.
+On one machine this process starts and supervises them. In a SLURM job srun does, on all nodes. In both cases
+every process receives the signals itself, a run has all the remaining time to save its state, and its exit
+code 75 is passed on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cocon.machine.process_group import PATIENCE, run_together
 
 log = logging.getLogger(__name__)
 
-#: of sysexits.h: what training says after a signal, with its state saved
+#: of sysexits.h: exit code of a training after a signal, with its state saved
 _TRY_AGAIN = 75
 _FIRST_PORT, _PORTS = 20000, 10000
 
@@ -59,7 +59,7 @@ def launch(layout: Layout, command: Sequence[str]) -> int:
     """Run the command as a group of processes.
 
     In a SLURM job that was not cancelled, a run that stopped with its state saved puts its job back into the
-    queue, to go on there.
+    queue, to resume there.
 
     Returns:
         the exit status; outside of SLURM a single process is this one, which does not return.
@@ -93,7 +93,7 @@ def launch(layout: Layout, command: Sequence[str]) -> int:
 def step(layout: Layout, job: str, command: Sequence[str]) -> list[str]:
     """The command as a job step, once per process; ``cocon rank`` sets the rank of each.
 
-    With several processes, sets the place where they meet in this process's environment.
+    With several processes, sets the address where they connect in this process's environment.
     """
     count = layout.nodes * layout.processes
     if count > 1:
@@ -104,7 +104,8 @@ def step(layout: Layout, job: str, command: Sequence[str]) -> list[str]:
         "ntasks": count,
         "ntasks-per-node": layout.processes,
         "cpus-per-task": layout.threads_each,
-        # When one has failed the others wait for it in vain; when all were told to stop, they need a moment.
+        # After one has failed, the others would wait for it in vain; after a signal to all, they need a
+        # moment.
         "kill-on-bad-exit": 0,
         "wait": round(PATIENCE),
     }
@@ -127,7 +128,7 @@ def rank_of(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def run_as_rank(gpus: int, command: Sequence[str]) -> None:
-    """Become ``command``, as one of the processes of a SLURM step; does not return.
+    """Replace this process by ``command``, as one of the processes of a SLURM step; does not return.
 
     Raises:
         CoConError: SLURM has assigned fewer than ``gpus`` on this node, or this is no SLURM step.

@@ -42,8 +42,8 @@ _PR_SET_PDEATHSIG = 1
 def run_together(count: int, command: Sequence[str]) -> int:
     """Run a command as so many processes, with torchrun's variables in their environments.
 
-    Every signal that asks to stop goes to all of them. The first one writes to this process's standard
-    error; of the others only that one is shown that was the first to fail.
+    Every stop signal goes to all of them. The first one writes to this process's standard error; of the
+    others, only the output of the first to fail is shown.
 
     Raises:
         CoConError: there is no such command.
@@ -120,7 +120,7 @@ class _Group:
             process.wait()
 
     def wait(self) -> None:
-        """Return when all have ended; the others of one that did not end well have a minute."""
+        """Return when all have ended; if one fails, the others have a minute."""
         running = set(range(len(self._processes)))
         deadline = float("inf")
         while running:
@@ -162,7 +162,7 @@ class _Group:
 
 
 def _end_with_parent() -> None:
-    """In a new process: be asked to stop when its parent dies, in whatever way."""
+    """In a new process: receive a stop signal when the parent dies, for whatever reason."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""What the project asks SLURM's own commands; only on a machine that has them."""
+"""Calls of SLURM's own commands; only on a machine that has them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from cocon.errors import CoConError
 
-#: seconds after which a controller that does not answer is given up
+#: seconds until a controller that does not answer counts as unavailable
 _TIMEOUT = 60
 
 
 def ask(*command: str) -> str:
-    """What one of SLURM's commands prints.
+    """The output of one of SLURM's commands.
 
     Raises:
-        CoConError: with what the command complained about.
+        CoConError: with the command's error message.
     """
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=True)
@@ -38,7 +38,7 @@ def first_address(job: str) -> str:
 
 
 def requeue(job: str) -> None:
-    """Put a running job, this one, back into the queue; it starts anew under the same number.
+    """Put this running job back into the queue; it starts again under the same number.
 
     A job that is being cancelled stays so.
 
@@ -52,9 +52,9 @@ def requeue(job: str) -> None:
 def cancel_orphans(folder: Path) -> list[str]:
     """Cancel the SLURM jobs that a killed run has left behind for its working folder, and wait for their end.
 
-    They are known by their working folder and by the comment that Snakemake's executor gives to a job,
+    They are identified by their working folder and by the comment that Snakemake's executor gives to a job,
     ``rule_<name>...``. Two runs that write the same files would be worse than the minutes that are lost:
-    extraction goes on at the video, training at the checkpoint that it writes when it is cancelled.
+    extraction resumes at the video, training at the checkpoint that it writes when it is cancelled.
 
     Returns:
         the numbers of the jobs.

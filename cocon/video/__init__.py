@@ -1,6 +1,6 @@
 """One streaming decoder for the check of a data set and for every extractor.
 
-What becomes of which odd file, and why, stands in ``docs/decoding.md``.
+``docs/decoding.md`` lists how unusual files are handled, and why.
 """
 
 from cocon.video.decoder import (

@@ -1,4 +1,4 @@
-"""What is lost of a video while it is decoded."""
+"""Counts what is lost of a video while it is decoded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Damage:
-    """Counts the frames that are left out, and knows whether the next one is whole.
+    """Counts the frames that are left out, and tracks whether the next one is whole.
 
     Attributes:
         intact: nothing was lost since the last keyframe: what is predicted from there on is whole.
@@ -22,16 +22,16 @@ class Damage:
     first: str = ""
 
     def begin(self, keyframe: bool) -> None:
-        """The file begins with this. Amid a group of pictures, nothing is right before the next keyframe."""
+        """Start a file, with a keyframe or not. Without one, no frame before the next keyframe is correct."""
         self.intact = self.starts_whole = keyframe
 
     def break_off(self, fault: str, time: float | None) -> None:
-        """Up to the next keyframe, nothing is whole that comes now."""
+        """Mark all frames up to the next keyframe as not whole."""
         self.intact = False
         self.note(fault, time)
 
     def leave_out(self, fault: str, time: float | None) -> None:
-        """A frame is missing from what is given."""
+        """Count a frame that is left out."""
         self.lost += 1
         self.note(fault, time)
 

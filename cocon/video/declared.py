@@ -14,7 +14,7 @@ _INDEXED = ("mov", "avi")
 #: frames of tolerance when a file declares nothing but its length
 _TOLERANCE = 2
 _RIFF = struct.Struct("<4sI")
-#: bytes at the beginning of a file that :meth:`Declared.of` wants to see
+#: bytes at the beginning of a file that :meth:`Declared.of` needs
 HEAD_BYTES = _RIFF.size
 
 
@@ -36,7 +36,7 @@ class Read:
     slots: int = 0
 
     def add(self, packet: Any, time_base: Any) -> None:
-        """One more was read."""
+        """Count one more frame."""
         self.packets += 1
         self.hidden += packet.is_discard
         for start in (packet.pts, packet.dts):
@@ -47,11 +47,11 @@ class Read:
 
 @dataclass(frozen=True)
 class Declared:
-    """What the file promises.
+    """What the file declares.
 
-    AVI knows no times: its frames stand in slots of equal length. A slot without bytes shows the last frame
-    once more; the header counts it, FFmpeg's index does not list it. The index stands at the end of the file,
-    so a file that is cut off has lost it.
+    AVI has no times: its frames are in slots of equal length. A slot without bytes repeats the last frame;
+    the header counts it, FFmpeg's index does not list it. The index stands at the end of the file, so a file
+    that is cut off has lost it.
 
     Attributes:
         rate: frames per second.
@@ -75,7 +75,7 @@ class Declared:
 
     @classmethod
     def of(cls, container: Any, stream: Any, rate: float, head: bytes) -> Self:
-        """Look at an open container whose file begins with ``head``."""
+        """Read the declarations of an open container whose file begins with ``head``."""
         seconds = _seconds(container, stream)
         if not container.format.name.startswith(_INDEXED):
             return cls(rate, 0, 0, seconds)
@@ -96,13 +96,13 @@ class Declared:
 
     @property
     def frames(self) -> int:
-        """A guess at the number of frames that will be shown; 0: the file says nothing."""
+        """The estimated number of frames that will be shown; 0: the file declares nothing."""
         if self.is_cut:
             return max(self.slots, self.coded)
         return self.coded - self.hidden or self.slots or round(self.seconds * self.rate)
 
     def shortfall(self, read: Read) -> str:
-        """What is missing when everything was read that can be; empty: nothing, as far as the file says."""
+        """What is missing after all readable frames were read; empty: nothing, according to the file."""
         if read.packets < self.coded:
             return f"only {read.packets} of {self.coded} coded frames can be read"
         if self._lacks_slots(read):
@@ -113,7 +113,7 @@ class Declared:
         return ""
 
     def _lacks_slots(self, read: Read) -> bool:
-        """An AVI file ends early, and not because its last slots are empty ones.
+        """Whether an AVI file ends early, and not because its last slots are empty.
 
         Frames behind the last one listed are read when the index is gone or not whole.
         """

@@ -1,4 +1,4 @@
-"""Decodes a video frame by frame, so that frame i is the same instant for everybody who reads it."""
+"""Decodes a video frame by frame, so that frame i is the same instant for every reader."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cocon.video.damage import Damage
 from cocon.video.declared import HEAD_BYTES, Declared, Read
 from cocon.video.times import Times
 
-#: px; a header can promise any size, and memory for one frame of it is asked for at once
+#: px; a header can declare any size, and memory for one frame of it is allocated at once
 MAX_PIXELS = 8192 * 4352
 #: decoders report what they would otherwise conceal
 _STRICT = {"err_detect": "crccheck+bitstream+explode", "max_pixels": str(MAX_PIXELS)}
@@ -33,7 +33,7 @@ _PREDICTED = (av.video.frame.PictureType.P, av.video.frame.PictureType.B)
 
 
 class VideoError(CoConError):
-    """A file of which not one frame can be decoded; the message says why, the file's name is not in it."""
+    """A file of which not one frame can be decoded; the message has the reason, without the file's name."""
 
 
 class VideoMissingError(VideoError):
@@ -45,9 +45,9 @@ class VideoReader:
     """An open video: iterate over it once to get its frames.
 
     Frames are RGB ``uint8`` of shape ``(height, width, 3)``, in order of presentation, upright (the quarter
-    turns and mirrorings that cameras write are applied), all of the size of the first one, decoded one at
-    a time: memory does not grow with the length. A frame that is damaged, or predicted from a damaged one,
-    is left out and nothing is put in its place; ``reason`` then says, after the last frame, what is missing.
+    turns and mirrorings that cameras write are applied), all of the size of the first one, decoded one at a
+    time: memory does not grow with the length. A frame that is damaged, or predicted from a damaged one, is
+    left out and nothing is put in its place; after the last frame, ``reason`` then lists what is missing.
 
     Attributes:
         path: the file.
@@ -85,7 +85,7 @@ class VideoReader:
             yield picture
 
     def skim(self) -> None:
-        """Decode all frames and make no pictures of them: all is known then but the size.
+        """Decode all frames without making pictures; all attributes but the size are known afterwards.
 
         Raises:
             VideoError: not one frame can be decoded.
@@ -100,7 +100,7 @@ class VideoReader:
 
     @property
     def expected_frames(self) -> int:
-        """A guess at the number of frames before they are decoded; 0 if the file says nothing."""
+        """The estimated number of frames before they are decoded; 0 if the file declares nothing."""
         return self._declared.frames
 
     @property
@@ -157,7 +157,7 @@ class VideoReader:
                 self._damage.leave_out("no keyframe yet", time)
 
     def _decoded(self) -> Iterator[Any]:
-        """Everything that the decoder makes of the file, in order of presentation."""
+        """All frames that the decoder returns for the file, in order of presentation."""
         for packet in self._packets():
             self._read.add(packet, self._stream.time_base)
             if packet.is_keyframe:

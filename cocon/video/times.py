@@ -12,7 +12,7 @@ _IRREGULAR = 0.05
 
 @dataclass
 class Times:
-    """Looks at the times of a stream's frames: are they regular, and where not, is it by a gap?
+    """Checks whether the times of a stream's frames are regular, and whether a gap makes them irregular.
 
     Attributes:
         rate: frames per second that the file declares.

@@ -125,7 +125,7 @@ class DemoDataset(_Dataset):
         return self
 
     def rendered_as(self) -> dict[str, Any]:
-        """The keys that say which videos there are and what they show."""
+        """The keys that determine the videos and their content."""
         own = set(DemoDataset.model_fields) - set(_Dataset.model_fields)
         return self.model_dump(include=own - {"kind", "compare_backends"})
 

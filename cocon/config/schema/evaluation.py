@@ -94,7 +94,7 @@ class Evaluation(BuiltIn):
         return self.own[protocol].like if protocol in self.own else protocol
 
     def judged_by(self, protocol: str) -> tuple[PretrainingName, ...]:
-        """The encoders that a protocol judges."""
+        """The encoders that a protocol evaluates."""
         on_frames = PROTOCOLS[self.kind(protocol)].reads == FRAMES
         return self.finetune_pretrainings if on_frames else self.pretrainings
 

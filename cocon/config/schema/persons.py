@@ -127,7 +127,7 @@ class PoseExtraction(ViewExtraction):
     one_euro: OneEuroParameters = OneEuroParameters()
 
     def in_use(self) -> dict[str, Any]:
-        """As for every view; what is not smoothed does not say so, as before there was a choice."""
+        """As for every view; without smoothing the key is left out, as before the option existed."""
         document = super().in_use()
         if self.smoothing == "none":
             del document["smoothing"]
