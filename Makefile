@@ -13,7 +13,7 @@ LOCK := .venv-lock/bin
 MMPOSE := workflow/envs/mmpose.post-deploy.sh
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --no-compile
 PIP := $(BIN)/python $(PIP_INSTALL) --constraint requirements.txt
-# what the tests of storage in a bucket run a server with
+# the package with the server for the tests of S3 storage
 S3_SERVER := moto[server]
 
 # Some containers set it. Every process would compile its modules again: three seconds of a training are torch's.
@@ -26,7 +26,7 @@ demo: .venv/run
 	@$(BIN)/cocon summary --show results/demo/summary.json
 	@echo "report: $(CURDIR)/results/demo/report.html"
 
-# Files side by side, one thread each.
+# Test files run in parallel, with one thread each.
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
@@ -40,11 +40,11 @@ test-backends: .venv-backends/ready
 test-gpu: .venv/dev
 	$(BIN)/python -m pytest -m gpu
 
-# Shards on S3-compatible storage, against a server of this machine.
+# Shards on S3-compatible storage, against a local server.
 test-s3: .venv/s3
 	$(BIN)/python -m pytest -m s3
 
-# Those of some folders: make coverage TESTS="tests/shards tests/losses"
+# Of the tests of some folders: make coverage TESTS="tests/shards tests/losses"
 coverage: .venv/dev
 	@rm -rf .coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS) --cov
@@ -107,7 +107,8 @@ docs: .venv-docs/ready
 	@$(PIP) --constraint requirements-s3.txt --editable '.[all,dev,s3]' '$(S3_SERVER)'
 	@touch $@
 
-# The optional backends beside each other: torchvision needs another torch than .venv has.
+# The environments of the optional backends, next to each other: torchvision needs another torch than .venv
+# has.
 .venv-backends/ready: .venv-backends/bin/python pyproject.toml requirements-backends.txt $(MMPOSE)
 	@echo "installing into .venv-backends, 6 GB ..."
 	@$(BACKENDS)/python $(PIP_INSTALL) --constraint requirements-backends.txt \

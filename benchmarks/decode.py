@@ -96,7 +96,7 @@ def speed(folder: Path, frames: int, repetitions: int) -> dict[str, dict[str, fl
 
 
 def frames_of_cv2(path: Path, folder: Path) -> Frames | None:
-    """What cv2 reads, in a process of its own; None: it never ended."""
+    """The frames that cv2 reads, in a process of its own; None: it did not end."""
     output = folder / "frames.npz"
     command = [sys.executable, "-c", _WITH_CV2, path, output]
     try:
@@ -114,7 +114,7 @@ def close(frame: np.ndarray, other: np.ndarray) -> bool:
 
 
 def verdict(case: Case, path: Path, theirs: Frames | None) -> str:
-    """What another decoder did with a file, seen from the table."""
+    """What another decoder did with a file, compared with the table."""
     if theirs is None:
         return "hangs"
     if case.outcome == "skipped":

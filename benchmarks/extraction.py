@@ -44,7 +44,7 @@ FOLDERS = ("ucf101", "hmdb51", "kinetics400")
 
 
 def loads() -> dict[str, Load]:
-    """What is extracted; people only where the weights can be had."""
+    """What is extracted; persons only if the weights are available."""
     flow = FlowExtraction(backend="dis")
     found: dict[str, Load] = {
         "rgb": lambda: [Rgb(RgbExtraction())],
@@ -66,7 +66,7 @@ def loads() -> dict[str, Load]:
 
 
 def clips(folder: Path, frames: int) -> dict[str, Path]:
-    """Short real clips first, until they have so many frames together."""
+    """Short real clips first, until they have this many frames together."""
     shared = Path(os.environ.get("COCON_SHARED_DATA", "../shared/data")) / "clips"
     names = [shared / name for name in FOLDERS if (shared / name).is_dir()]
     if not names:

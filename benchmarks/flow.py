@@ -183,7 +183,7 @@ def stored_errors(pairs: list[Pair], extractor: FlowExtractor, settings: FlowExt
 
 
 def summary(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Means, but of the time the median: single pairs take OpenCV ten times as long."""
+    """Means, and the median of the time: OpenCV takes ten times as long for single pairs."""
     found: dict[str, float] = {}
     for name in ("ms", "error", "error_person", "photometric", "apart"):
         values = [row[name] for row in rows if name in row]

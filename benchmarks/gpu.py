@@ -82,7 +82,7 @@ def photometric(pictures: Pictures, flows: np.ndarray) -> float:
 
 
 def compared(pictures: Pictures, scheme: Scheme, gpu: on_gpu.Tvl1OnGpu) -> dict[str, float | bool]:
-    """The GPU's answer against the CPU's."""
+    """The GPU's result against the CPU's."""
     ours = np.stack(list(cpu.flows(np.stack(pictures), scheme)))
     found = gpu.flows(pictures)
     distance = np.linalg.norm(found - ours, axis=-1)

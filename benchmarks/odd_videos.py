@@ -1,4 +1,4 @@
-"""The table of odd videos: what each is, and what the decoder makes of it.
+"""The table of unusual videos: each file, and the decoder's result for it.
 
 The tests check every row, ``docs/decoding.md`` shows the same rows, and ``benchmarks.decode`` gives the
 files to other decoders.

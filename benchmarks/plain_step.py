@@ -1,7 +1,7 @@
-"""The training step of CoCon, written down as one would from the paper: no layouts, no folding, no sharing.
+"""The training step of CoCon, implemented directly from the paper: no layouts, no folding, no sharing.
 
-What ``benchmarks.train_step`` compares with. The first half of the encoder are 1xkxk 3D convolutions, the GRU
-is a 1x1 convolution per gate and step, and every pair of views computes its cosine matrices itself.
+``benchmarks.train_step`` compares with it. The first half of the encoder consists of 1xkxk 3D convolutions,
+the GRU is a 1x1 convolution per gate and step, and every pair of views computes its cosine matrices itself.
 """
 
 from __future__ import annotations

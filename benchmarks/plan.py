@@ -32,7 +32,7 @@ from cocon.config.config_files import stacked
 
 REPOSITORY = Path(__file__).parent.parent
 NAME = "kinetics400"
-#: clips that can still be had, and classes; of each class so many are for validation
+#: clips that can still be had, and classes; clips per class for validation
 CLIPS, CLASSES, VALIDATION = 240_000, 400, 50
 OTHER_SHARDS = (100, 200, 800, 1200)
 
@@ -78,7 +78,7 @@ def shipped_shards() -> int:
 
 
 def write_config(folder: Path, shards: int) -> None:
-    """The shipped configuration, whose Kinetics-400 lies in the folder, has all views and so many shards."""
+    """The shipped configuration, with Kinetics-400 in the folder, all views and this many shards."""
     config = shipped()
     changes = {"videos": "videos", "lists": ".", "views": config["views"], "shards": shards}
     config["datasets"][NAME] |= changes
@@ -90,7 +90,7 @@ def plan(folder: Path, shards: int, target: str = f"eval_{NAME}") -> Plan:
     write_config(folder, shards)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(REPOSITORY / "Snakefile")]
     command += ["--directory", str(folder), "--cores", "2", "--nocolor", "--dry-run", target]
-    # Modules are compiled once and kept, as they are unless somebody asks for the contrary.
+    # Modules are compiled once and cached, as by default.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with (folder / "plan.log").open("w") as log:
         began = time.perf_counter()

@@ -80,7 +80,7 @@ def write_shards(videos: dict[str, Path], folder: Path) -> dict[str, Shard]:
 
 
 def as_jpegs(shards: dict[str, Shard]) -> Jpegs:
-    """The same content as the field stores it."""
+    """The same content in the formats that are common in the field."""
     jpegs: Jpegs = {view: {} for view in CHANNELS}
     for video_id, info in shards["rgb"].videos.items():
         every = range(info.frames)
@@ -269,7 +269,7 @@ def main() -> None:
 
 
 class Unchecked(Shard):
-    """A shard whose frames are taken as they are."""
+    """A shard whose frames are read without checks."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

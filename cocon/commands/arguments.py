@@ -27,8 +27,7 @@ def add_shards(parser: argparse.ArgumentParser, *, required: bool = True, help: 
 
 
 def add_device(parser: argparse.ArgumentParser, *, threads: str = "threads of this process") -> None:
-    """``--device`` and ``--threads``, of commands that run networks; ``threads`` describes what the threads
-    are for."""
+    """``--device`` and ``--threads``, of commands that run networks; ``threads`` describes their use."""
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, help=threads)
 
@@ -61,8 +60,8 @@ def add_configuration(parser: argparse.ArgumentParser) -> None:
 
 
 def configuration(args: argparse.Namespace) -> Config:
-    """The merged configuration of these files; as for Snakemake, ``config.yaml`` may be missing if there are
-    others.
+    """The merged configuration of these files; ``config.yaml`` may be missing if there are others, as for
+    Snakemake.
 
     Raises:
         ConfigError: when they cannot be used.

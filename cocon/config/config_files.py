@@ -65,8 +65,7 @@ def parse_yaml(text: str, name: str) -> Any:
 
 
 def merged(*documents: Mapping[str, Any]) -> dict[str, Any]:
-    """One document with the keys of all; sections of the same name are merged recursively, and the last value
-    counts."""
+    """One document with the keys of all; sections are merged recursively, and the last value counts."""
     result: dict[str, Any] = {}
     for document in documents:
         for key, value in document.items():

@@ -127,8 +127,9 @@ def pretraining_settings(
 
 
 def pooling(learning: Learning, preset: str, views: Sequence[str]) -> Document:
-    """How the loss pools maps of locations; empty if it is the original way. Originally, maps of all sizes
-    but these were averaged as a whole.
+    """How the loss pools maps of locations; empty if it is the original way.
+
+    Originally, maps of all sizes but these were averaged as a whole.
     """
     sizes = {
         learning.network.of(view).entry.locations(size)

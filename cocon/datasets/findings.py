@@ -111,8 +111,7 @@ def pretrained(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:
 
 
 def divided_groups(settings: Any, videos: Sequence[Video]) -> Iterator[Finding]:
-    """Groups with videos on both sides of a split: a network may have been trained on the same person or
-    scene."""
+    """Groups with videos on both sides of a split: the same person or scene is trained on and tested."""
     for split in evaluated_splits(settings, videos):
         trained = Counter(video.group for video in videos if video.splits.get(split) == TRAIN)
         tested = Counter(video.group for video in videos if video.splits.get(split) == TEST)

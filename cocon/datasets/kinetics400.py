@@ -57,8 +57,7 @@ def list_parts(fetch: Callable[[Archive], Path]) -> list[Part]:
 
 
 def is_replacement(path: PurePath) -> bool:
-    """Whether a file lies among the replacements of broken clips: ``replacement/`` or the published
-    archive."""
+    """Whether a file is in a replacement for broken clips: ``replacement/`` or the published archive."""
     archive = _REPLACEMENTS.name.removesuffix(".tgz")
     return any(part == "replacement" or part.startswith(archive) for part in path.parts)
 

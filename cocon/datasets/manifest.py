@@ -121,8 +121,7 @@ def read_manifest(path: Path) -> list[Video]:
 
 
 def _source(size: str, modified: str, checksum: str) -> FileState:
-    """The state of the file in the cells of a row; a table made by hand may have something else in such a
-    column."""
+    """The file's state from the cells of a row; a table made by hand may have other values there."""
     if not (size or modified or checksum):
         return UNKNOWN
     try:
@@ -133,8 +132,7 @@ def _source(size: str, modified: str, checksum: str) -> FileState:
 
 @contextlib.contextmanager
 def no_collection() -> Iterator[None]:
-    """Disable the garbage collector: a table has no cycles, and the search takes half the time of 300,000
-    rows."""
+    """Disable the garbage collector: a table has no cycles, and it takes half the time of 300,000 rows."""
     was = gc.isenabled()
     gc.disable()
     try:

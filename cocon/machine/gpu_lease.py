@@ -122,8 +122,7 @@ def _lock(path: Path, *, wait: bool) -> Lock | None:
 
 
 def run_with_lease(count: int, command: Sequence[str]) -> None:
-    """Replace this process by ``command``, with ``count`` GPUs of its own as ``CUDA_VISIBLE_DEVICES``; does
-    not return.
+    """Replace this process by ``command``, with ``count`` leased GPUs in CUDA_VISIBLE_DEVICES; never returns.
 
     On a machine without a GPU the command runs unchanged.
 

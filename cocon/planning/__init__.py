@@ -1,1 +1,1 @@
-"""What a run will cost before it is started: hours, bytes, jobs, and what waits for what."""
+"""Estimates the cost of a run before it starts: hours, bytes, jobs and their dependencies."""

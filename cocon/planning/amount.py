@@ -1,4 +1,4 @@
-"""How much there is to do: the videos of a data set and what becomes of them."""
+"""The amount of work: the videos of a data set, and how many of them each stage uses."""
 
 from __future__ import annotations
 

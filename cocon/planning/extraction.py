@@ -1,4 +1,4 @@
-"""What extraction costs, asked of ``view-extractors estimate``, which measures it on this machine."""
+"""The cost of the extraction, measured on this machine by ``view-extractors estimate``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class ViewCost:
     """What one frame of a view costs.
 
     Attributes:
-        seconds: on one core, or on a GPU with cores beside it, without what another view's pass does for it.
+        seconds: on one core, or on a GPU together with cores, without the work that another view's pass does
+            for it.
         bytes: that are stored.
         on_gpu: whether its network runs on a GPU.
     """
@@ -52,7 +53,7 @@ def measure_extraction(config: Config, dataset: Dataset, videos: Sequence[Video]
     The videos that are there are measured; a rendered one if there are none.
 
     Raises:
-        CoConError: a backend is not installed, or a video cannot be read; with what the tool says.
+        CoConError: a backend is not installed, or a video cannot be read; with the tool's message.
     """
     extraction = config.recipes[dataset.recipe].extraction
     views: dict[str, ViewCost] = {}

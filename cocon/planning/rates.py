@@ -35,7 +35,7 @@ from cocon.views import VIEWS
 
 #: clips per step on a CPU, where the time per clip hardly depends on it; a GPU gets the recipe's batch
 _CPU_BATCH = 2
-#: timed steps end after so many seconds; there is at least one
+#: timed steps end after this many seconds; there is at least one
 _PATIENCE = 3.0
 #: rows and iterations that the cheap protocols are measured with
 _ROWS, _ITERATIONS = 2000, 5
@@ -58,7 +58,7 @@ class Rate:
     threads: int
 
     def on(self, gpu_tflops: float | None) -> float:
-        """Seconds: as measured, or on a GPU that keeps up so many 10^12 operations a second."""
+        """Seconds: as measured, or on a GPU that sustains this many 10^12 operations per second."""
         return self.seconds if gpu_tflops is None else self.flops / (gpu_tflops * 1e12)
 
 

@@ -81,7 +81,7 @@ def _assumed(plan: Plan) -> Iterator[str]:
 
 
 def tables(document: dict[str, Any]) -> str:
-    """For people."""
+    """The plan as text tables."""
     rows = [("stage", "jobs", "longest job", "core hours", "GPU hours", "size")]
     total = {**document, "stage": "all", "longest_job": None}
     for stage in (*document["stages"], total):

@@ -32,7 +32,7 @@ _STATE = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that the cost of a run follows from.
+    """Everything that determines the cost of a run.
 
     Attributes:
         config: the configuration.
@@ -41,7 +41,7 @@ class Plan:
         extraction: measured costs of a frame.
         rates: measured costs of a clip.
         gpus: GPUs of all machines together; 0: training runs on CPUs.
-        gpu_tflops: what one of them keeps up, where it was not measured; None: it was.
+        gpu_tflops: the speed that one of them sustains, if it was not measured; None: it was measured.
     """
 
     config: Config
@@ -206,11 +206,11 @@ class Plan:
         return self.gpus_per_job * job.nodes * job.gpus
 
     def _speedup(self, job: PretrainingJob) -> int:
-        """Processes that compute side by side; those of a node without GPUs share its threads."""
+        """Processes that compute in parallel; those of a node without GPUs share its threads."""
         return self._gpus(job) or job.nodes
 
     def _epochs(self, stage: str, preset: str, job: PretrainingJob) -> int:
-        """Epochs of a training; how many so many steps are follows from the number of videos."""
+        """Epochs of a training; a number of steps is converted by the number of videos."""
         settings = self.recipe.pretraining
         section = settings.stage1 if stage == STAGE1 else settings.stage2
         videos = round(self.roles.pretrained * (1 - settings.validation_fraction))
@@ -306,6 +306,6 @@ def _encoder(name: str, view: str) -> str:
 
 
 def _steps(videos: int, section: Stage | Finetune, processes: int = 1) -> int:
-    """Steps of an epoch; one where the videos do not fill a batch, which the training itself refuses."""
+    """Steps of an epoch; one where the videos do not fill a batch, which the training itself rejects."""
     batches = videos // (section.batch_size * processes)
     return max(1, math.ceil(batches / section.accumulate))

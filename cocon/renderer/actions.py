@@ -1,4 +1,4 @@
-"""The ten actions. Each is a function of a person's style, the chance of the moment, and the time.
+"""The ten actions. Each is a function of a person's style, random variation, and the time.
 
 All of them are written by hand for this project; no motion capture is used.
 """
@@ -59,7 +59,7 @@ def perform(action: str, style: Style, rng: np.random.Generator, seconds: np.nda
     Args:
         action: a key of ``ACTIONS``.
         style: of the person.
-        rng: the chance of this clip.
+        rng: random generator of this clip.
         seconds: (T,) increasing times from 0.
     """
     return ACTIONS[action](style, rng, seconds)
@@ -238,7 +238,7 @@ def _jump(style: Style, rng: np.random.Generator) -> Keys:
 
 
 def _repeated(cycle: Callable[[Style, np.random.Generator], Keys]) -> Callable[..., Channels]:
-    """An action that is the same few key postures again and again, each time a little different."""
+    """An action that repeats a few key postures, each time with small variations."""
 
     def channels(style: Style, rng: np.random.Generator, seconds: np.ndarray) -> Channels:
         start = rng.uniform(0, 2)

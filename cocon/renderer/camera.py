@@ -1,4 +1,4 @@
-"""A pinhole camera and the way it looks at a moving person.
+"""A pinhole camera and how it films a moving person.
 
 Pixel coordinates are those of OpenCV: the centre of the top left pixel is (0, 0).
 """

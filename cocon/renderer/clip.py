@@ -1,4 +1,4 @@
-"""One clip from its name and the seed: who, what, where, how filmed."""
+"""Renders one clip from its name and the seed: person, action, scene and camera."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class ClipKey:
     size: int
 
     def chance(self, purpose: str, *parts: object) -> np.random.Generator:
-        """A source of chance of its own for every purpose, so that changing one leaves the others alone."""
+        """A separate random generator for every purpose, so that changing one does not affect the others."""
         words = [zlib.crc32(str(part).encode()) for part in (purpose, *parts)]
         return np.random.default_rng([self.seed, *words])
 
     def of_clip(self, purpose: str) -> np.random.Generator:
-        """Chance that belongs to this clip."""
+        """A random generator of this clip."""
         return self.chance(purpose, self.action, self.subject, self.take)
 
 
@@ -94,7 +94,7 @@ def shoot(
     seconds: np.ndarray,
     flow_every: int,
 ) -> tuple[np.ndarray, Truth]:
-    """Draw every frame, and note the truth.
+    """Draw every frame, and record the truth.
 
     Args:
         actors: the persons.
@@ -202,8 +202,8 @@ def with_sensor_noise(frames: np.ndarray, rng: np.random.Generator) -> np.ndarra
 def write_video(path: Path, frames: np.ndarray, frames_per_second: int = FRAMES_PER_SECOND) -> None:
     """Write (T, H, W, 3) uint8 as an H.264 file, atomically and with the same bytes every time.
 
-    Without ``cpu-independent``, x264 now and then gives another stream for equal pictures, even on one
-    machine; with several threads it does so as well.
+    Without ``cpu-independent``, x264 sometimes gives another stream for equal pictures, even on one machine;
+    with several threads it does so as well.
     """
     import av
 

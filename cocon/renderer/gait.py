@@ -54,7 +54,7 @@ class Gait:
 
 
 def gait_channels(gait: Gait, seconds: np.ndarray) -> Channels:
-    """Channels of somebody who keeps moving at constant speed.
+    """Channels of a person who keeps moving at constant speed.
 
     Args:
         gait: how.

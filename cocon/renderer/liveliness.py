@@ -1,4 +1,4 @@
-"""What tells a person from a machine: sway, wandering eyes, and no two movements quite alike."""
+"""Small random movements that make motion look human: sway, wandering gaze, and variation of the arms."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def smooth_noise(
     """(T, dimensions) of slow random movement: a quadratic B-spline through normal draws.
 
     Args:
-        rng: source of chance.
+        rng: random generator.
         seconds: (T,) increasing times.
         dimensions: independent columns.
         frequency: about how often the movement turns, Hz.

@@ -113,7 +113,7 @@ class Looks:
 
 
 def dress(body: Body, looks: Looks, rng: np.random.Generator) -> Figure:
-    """Put clothes on a body; they are drawn anew for every clip."""
+    """Put clothes on a body; they are sampled again for every clip."""
     template = load_template()
     sleeve = rng.choice([0.45, 0.7, 1.7, 1.9])
     trouser_end = rng.choice([-0.26, -0.73, -0.73, -0.73])

@@ -1,4 +1,4 @@
-"""Draw one frame: background, furniture, shadows, persons; and keep what the truth is computed from."""
+"""Draw one frame: background, furniture, shadows, persons; and keep the data for the truth."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Painter:
         return Frame(developed, depth, surface, tuple(drawn))
 
     def _raster(self, figure: Figure, camera: Camera, person: Surface, depth: np.ndarray) -> Drawn:
-        """Find what of a person the background leaves in sight; nothing is painted yet."""
+        """Find the samples of a person that the background does not hide; nothing is painted yet."""
         points = self.points(camera, person)
         samples = self.size * raster.SAMPLES
         nearest, index = np.zeros((samples, samples)), np.full((samples, samples), -1, np.int32)
@@ -144,7 +144,7 @@ class Painter:
         )  # fmt: skip
 
     def _without_what_moves(self, camera: Camera) -> tuple[np.ndarray, ...]:
-        """Picture, depth and surface of all that stands still; drawn once if the camera does, too."""
+        """Picture, depth and surface of all that stands still; drawn once if the camera is static."""
         if self._empty is None or self._empty[0] is not camera:
             size, scene, light = self.size, self.scene, self.scene.light
             picture = np.empty((size, size, 3), np.float32)

@@ -1,7 +1,6 @@
-"""A small set of clips with two persons each, to score what finds everybody in the picture.
-
-It is apart from the demo data set: nothing is trained on it. Twelve short clips show other people than the
-demo's: apart and close together, near and small, one behind or in front of the other, one who comes or goes.
+"""A small set of clips with two persons each, to score backends that find several persons. It is separate
+from the demo data set: nothing is trained on it. Twelve short clips show other people than the demo's: apart
+and close together, near and small, one behind or in front of the other, one who comes or goes.
 """
 
 from __future__ import annotations

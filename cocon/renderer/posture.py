@@ -1,4 +1,4 @@
-"""How an action is written down: key postures, the way between them, and the skeleton that follows.
+"""How an action is represented: key postures, interpolation between them, and the resulting skeleton.
 
 A posture is a handful of numbers in metres (for a person with a leg of 0.83 m) and radians. A list of
 (time, posture) becomes smooth channels over time; inverse kinematics then puts the feet where they

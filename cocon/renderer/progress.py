@@ -1,4 +1,4 @@
-"""Many clips rendered in parallel, with a bar or a few lines about how far it is."""
+"""Many clips rendered in parallel, with a bar or a few lines for the progress."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Task = TypeVar("Task")
 
 
 def in_processes(make: Callable[[Task], str], tasks: Sequence[Task], processes: int) -> Iterator[str]:
-    """What ``make`` returns for the tasks, in the order in which they are finished."""
+    """The results of ``make`` for the tasks, in the order in which they are finished."""
     if processes <= 1 or len(tasks) <= 1:
         yield from map(make, tasks)
         return

@@ -98,7 +98,7 @@ def rasterise(points, faces, step, nearest, index):  # type: ignore[no-untyped-d
 
 @kernel
 def hide_behind(depth, nearest, index):  # type: ignore[no-untyped-def]
-    """Forget samples of the person that lie behind the background's ``depth`` (H, W), m."""
+    """Remove samples of the person that lie behind the background's ``depth`` (H, W), m."""
     height, width = index.shape
     for y in range(height):
         for x in range(width):

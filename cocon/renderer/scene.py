@@ -70,7 +70,7 @@ class Cuboids:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything but the person.
+    """The surroundings of the person: room or open place, light and furniture.
 
     Attributes:
         outdoors: no walls.
@@ -102,7 +102,7 @@ class Scene:
         """Draw a scene around the origin, where the person moves.
 
         Args:
-            rng: source of chance.
+            rng: random generator.
             radius: m, how far from the origin the person gets.
             reach: m that arms and legs need beyond it.
             camera_azimuth: radians; no furniture stands between the camera and the person.

@@ -29,7 +29,7 @@ def noise(rng: np.random.Generator, height: int, width: int, cells: tuple[int, .
     """(height, width) periodic noise of unit variance.
 
     Args:
-        rng: source of chance.
+        rng: random generator.
         height, width: px.
         cells: number of cells along the height of every octave; the amplitude falls by 0.6 each.
     """
@@ -128,7 +128,7 @@ def walls(rng: np.random.Generator, length: float, height: float, density: int =
     """(4, H, W, 3), the four walls of a square room with skirting board, pictures, doors and windows.
 
     Args:
-        rng: source of chance.
+        rng: random generator.
         length, height: of a wall, m.
         density: px per metre.
     """

@@ -1,4 +1,4 @@
-"""What the renderer knows and an extractor has to find out: joints, masks and flow."""
+"""The ground truth of rendered clips, which extractors are scored against: joints, masks and flow."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def coco_joints(
 
     Args:
         template: names the bones.
-        figure: knows the vertices of the face.
+        figure: has the vertices of the face.
         joints: (T, B, 3) of the rig.
         surfaces: of the person, T of them.
     """

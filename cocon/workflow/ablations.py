@@ -1,6 +1,6 @@
 """What ablations compare: pretrainings by runs, which are seeds and splits.
 
-Files are given as patterns, see :mod:`cocon.patterns`: a command line has an end.
+Files are given as patterns, see :mod:`cocon.patterns`: the length of a command line is limited.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Ablations:
         """Patterns of the metrics of all pretrainings, views, protocols, seeds and splits.
 
         Raises:
-            CoConError: labels or splits are not good for an evaluation; so does all that follows.
+            CoConError: labels or splits do not allow an evaluation; the members below raise it too.
         """
         settings = self.config.ablations[ablation]
         view = one_of(views_and_ensemble(self.config, settings.dataset))
@@ -52,11 +52,11 @@ class Ablations:
         ]
 
     def scores(self, ablation: str) -> list[str]:
-        """Patterns of the scores beside the metrics."""
+        """Patterns of the scores next to the metrics."""
         return [f"{path.removesuffix('.json')}.npz" for path in self.metrics(ablation)]
 
     def relations(self, ablation: str) -> list[str]:
-        """Patterns of what the views say about the classes, where there are several views."""
+        """Patterns of the relations of the classes in the views, if there are several views."""
         dataset = self.config.ablations[ablation].dataset
         if len(self.config.views_of(dataset)) == 1:
             return []
@@ -72,7 +72,7 @@ class Ablations:
         return [self.paths.frame_size(self.config.ablations[ablation].dataset, one_of(self.splits(ablation)))]
 
     def logs(self, ablation: str) -> list[str]:
-        """Patterns of the logs of all trainings, and of the stage 1 that some of them go on from."""
+        """Patterns of the logs of all trainings, and of the stage 1 that some of them start from."""
         dataset = self.config.trained_on(self.config.ablations[ablation].dataset)
         views = one_of(self.config.views_of(dataset))
         logs = []
@@ -110,7 +110,7 @@ class Ablations:
         return [f"{folder}/ablation_{ablation}.{kind}" for kind in kinds]
 
     def splits(self, ablation: str) -> tuple[str, ...]:
-        """The splits of an ablation, after a look at the labels of its data set."""
+        """The splits of an ablation, after a check of the labels of its data set."""
         self.lists.check_labels(self.config.ablations[ablation].dataset)
         return self.lists.compared_splits(ablation)
 

@@ -1,4 +1,4 @@
-"""What rules say to their commands: options and their values, none of which changes a result by itself.
+"""Arguments of the rules' commands: options and their values, none of which changes a result by itself.
 
 The arguments have the names of the wildcards of the rules.
 """
@@ -63,7 +63,7 @@ class Arguments:
     def python(self, dataset: str, view: str = "pose") -> str:
         """The Python that extracts a view: of config.yaml, else the first one on the path.
 
-        That is the one beside Snakemake, or with --sdm conda the one of the backend's environment, if it has
+        That is the one next to Snakemake, or with --sdm conda the one of the backend's environment, if it has
         one.
         """
         backend = backend_of(self.config.recipe_of(dataset), view)
@@ -75,12 +75,12 @@ class Arguments:
         return ["--split", split] if split else []
 
     def split_option_of_training(self, part: str) -> list[str]:
-        """The same for the table of a pretraining, which says nothing about the labels of test videos."""
+        """The same for the table of a pretraining, which has no labels of test videos."""
         option = self.split_option(part)
         return [*option, "--for-pretraining"] if option else []
 
     def first_view(self, dataset: str) -> str:
-        """The view whose shards are asked for what is the same in all."""
+        """The view whose shards are read for data that is the same in all."""
         return self.config.views_of(dataset)[0]
 
     def kind(self, dataset: str, protocol: str) -> str:

@@ -1,6 +1,6 @@
 """What an evaluation consists of: which metrics there are, which encoders they need, and which tables.
 
-Targets, documents and plans ask here, so that they have the same jobs.
+Targets, documents and plans use this module, so that they have the same jobs.
 """
 
 from __future__ import annotations

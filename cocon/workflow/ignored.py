@@ -1,4 +1,4 @@
-"""Keys that a user has set and that nothing reads: said once, when the configuration is read."""
+"""Notices of keys that a user has set and nothing reads, given once, when the configuration is read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cocon.workflow.running import moved_keys
 
 
 def notices(config: Config) -> Iterator[str]:
-    """What is said when a configuration is read: keys that belong elsewhere, and keys that nothing reads."""
+    """The notices when a configuration is read: keys that belong elsewhere, and keys that nothing reads."""
     for line in moved_keys(config):
         yield f"{line}; it is read where it is"
     yield from ignored_keys(config)
@@ -24,7 +24,7 @@ def ignored_keys(config: Config) -> Iterator[str]:
 
 
 def _idle(section: Section, prefix: str) -> Iterator[str]:
-    """The keys that the section itself, or one within it, knows to be idle."""
+    """The keys that the section itself, or one within it, reports as idle."""
     for key, reason in section.idle.items():
         if key in section.model_fields_set:
             yield f"{prefix}{key} is not read: {reason}"
@@ -38,7 +38,7 @@ def _idle(section: Section, prefix: str) -> Iterator[str]:
 
 
 def _of_recipe(config: Config, name: str) -> Iterator[str]:
-    """What no data set of a recipe needs, and no ablation."""
+    """The keys that no data set of a recipe needs, and no ablation."""
     datasets = [dataset for dataset, settings in config.datasets.items() if settings.recipe == name]
     if not datasets:
         return

@@ -33,7 +33,8 @@ class JobInputs:
     # ------------------------------------------------------------------------- videos and shards
 
     def rendered(self, dataset: str, shard: str = "") -> list[str]:
-        """The videos of a demo, or of one of its shards. Others are there, and known by size and time.
+        """The videos of a demo, or of one of its shards. Other videos exist already, and are identified by
+        size and time.
 
         Raises:
             CoConError: the list of videos contradicts itself.
@@ -45,7 +46,7 @@ class JobInputs:
         return [str(video.path) for videos in chosen for video in videos]
 
     def training_videos(self, dataset: str, run: str) -> str:
-        """The table that pretraining reads, after a look whether its videos fill a batch.
+        """The table that pretraining reads, after a check that its videos fill a batch.
 
         Raises:
             CoConError: they do not, or too many files are missing.
@@ -126,7 +127,7 @@ class JobInputs:
         return self.paths.encoders(dataset, "", pretraining, self.config.views_of(dataset))
 
     def exported_shards(self, dataset: str, pretraining: str) -> list[str]:
-        """The shards that say how views are extracted, for random encoders, whose files do not."""
+        """The shards with the settings of the extraction, for random encoders, whose files lack them."""
         return self.all_shards(dataset) if pretraining == RANDOM else []
 
     def exported_summary(self, dataset: str, pretraining: str) -> list[str]:

@@ -40,12 +40,12 @@ _ABSENT = "-"
 
 
 class VideoLists:
-    """Lists every data set once, when it is asked for.
+    """Lists every data set once, on first use.
 
     Args:
         config: the configuration.
-        look: whether to look if the files are there. A job on a cluster reads the configuration again; the
-            files were looked at when the run was started.
+        look: whether to check that the files exist. A job on a cluster reads the configuration again; the
+            files were checked when the run was started.
     """
 
     def __init__(self, config: Config, look: bool = True) -> None:
@@ -76,7 +76,7 @@ class VideoLists:
             videos = list_videos(settings)
             if not settings.rendered and self.look:
                 check_videos(dataset, settings, videos, max_failed_fraction(self.config, dataset))
-        # They stay to the end: the search for cycles, while jobs are planned, need not look at them.
+        # They stay until the end: the garbage collector need not scan them while jobs are planned.
         gc.freeze()
         return videos
 
@@ -121,7 +121,7 @@ class VideoLists:
         return part_of_split(split) if self.apart(dataset) else ""
 
     def _table(self, dataset: str, *, labels: bool, split: str = "") -> str:
-        """Identifies the table of a data set's videos: groups, roles, files, and labels if asked.
+        """Identifies the table of a data set's videos: groups, roles, files, and labels on request.
 
         With a split (or ``common``, or ``all``) the roles are those in it only.
         """
@@ -165,7 +165,7 @@ class VideoLists:
         return seen_in_pretraining(self.videos(dataset), splits, learned)
 
     def _check_labels(self, dataset: str) -> None:
-        """Look whether the labels are good for an evaluation.
+        """Check that the labels allow an evaluation.
 
         Raises:
             CoConError: a split has no labelled videos to train or to test with, or a class lacks one of them.
@@ -175,7 +175,7 @@ class VideoLists:
             check_labels(self.config.datasets[dataset], videos)
 
     def _check_batches(self, dataset: str) -> None:
-        """Look whether the videos of a data set fill the batches of its trainings, with the labels they need.
+        """Check that the videos of a data set fill the batches of its trainings, with the labels they need.
 
         Raises:
             CoConError: there are too few of them.
@@ -216,9 +216,9 @@ def table_of(
     labels: bool,
     split: str = "",
 ) -> str:
-    """Identifies a table of videos: groups, roles in all splits or in one, files, and labels if asked.
+    """Identifies a table of videos: groups, roles in all splits or in one, files, and labels on request.
 
-    Of one split and without labels, it only says who is trained on.
+    Of one split and without labels, it only covers which videos are trained on.
     """
 
     def roles(video: Video) -> dict[str, str]:

@@ -118,11 +118,11 @@ class Paths:
         return f"{self.evaluation(dataset, run, pretraining)}/{view}/{protocol}_split{split}.json"
 
     def scores(self, dataset: str, run: str, pretraining: str, view: str, protocol: str, split: str) -> str:
-        """The scores of every test video, beside the metrics."""
+        """The scores of every test video, next to the metrics."""
         return f"{self.evaluation(dataset, run, pretraining)}/{view}/{protocol}_split{split}.npz"
 
     def relations(self, dataset: str, run: str, pretraining: str, split: str) -> str:
-        """What the views say about the classes."""
+        """The relations of the classes in each view."""
         return f"{self.evaluation(dataset, run, pretraining)}/relations_split{split}.json"
 
     def neighbours(self, dataset: str, run: str, pretraining: str, split: str) -> str:
@@ -146,7 +146,7 @@ class Paths:
         return f"{self.dataset(dataset)}/backends.json"
 
     def truth(self, dataset: str) -> str:
-        """The folder with what the renderer of a demo knows."""
+        """The folder with the truth from the renderer of a demo."""
         return f"{self._root(dataset)}/truth"
 
     def pairs(self, dataset: str) -> str:
@@ -160,7 +160,7 @@ class Paths:
         return settings.root
 
     def truth_figures(self, dataset: str) -> list[str]:
-        """What the report of a demo compares with the truth: its views, and every backend if asked."""
+        """What the report of a demo compares with the truth: its views, and every backend on request."""
         settings = self.config.datasets[dataset]
         if not isinstance(settings, DemoDataset) or self.config.views_of(dataset) == ["rgb"]:
             return []

@@ -1,4 +1,4 @@
-"""What jobs ask of a machine or a cluster."""
+"""The resources that jobs request from a machine or a cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Gpus:
     cluster: Callable[[], bool]
 
     def of_job(self, count: int = 1) -> int:
-        """So many GPUs if jobs may have any, of this machine or of a cluster (whose login node has none)."""
+        """The requested GPUs if jobs may have any, of this machine or of a cluster (its login node has
+        none)."""
         device = self.config.device
         if device == "cpu":
             return 0

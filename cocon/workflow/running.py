@@ -1,6 +1,6 @@
 """How the workflow runs: the files of its configuration, and keys that change no result.
 
-Those are in ``jobs``, or in the recipe, where they once were.
+Those keys are in ``jobs``, or in the recipe, their former place.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ RUN = r"(seed\d+/)?(split\w+/)?"
 
 
 def any_of(names: Iterable[str]) -> str:
-    """Any of the names; if there is none, it never fits."""
+    """Any of the names; if there is none, it never matches."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
@@ -38,13 +38,13 @@ def published(config: Config) -> list[str]:
 
 
 def datasets_of(config: Config, ablations: Iterable[str]) -> str:
-    """In paths of ablations' results the data set of each: no other fits before its name."""
+    """In paths of ablations' results the data set of each: no other matches before its name."""
     found = [(re.escape(config.ablations[name].dataset), re.escape(name)) for name in ablations]
     return "|".join(f"{dataset}(?=/ablation_{name}[.])" for dataset, name in found) or "(?!)"
 
 
 def extracting_persons_in_one_pass(config: Config) -> list[str]:
-    """The data sets whose mask and pose come from one look at the frames."""
+    """The data sets whose mask and pose come from one pass over the frames."""
     return [
         name
         for name in config.datasets

@@ -70,8 +70,7 @@ class FlowExtractor(Extractor):
         return [np.zeros((*self.compute_size, 2), np.float32) if self._last is None else self._last]
 
     def store(self, result: np.ndarray) -> bytes:
-        """Encode a flow; it is first scaled to the stored size, unless it already consists of stored
-        bytes."""
+        """Encode a flow, after scaling it to the stored size unless it consists of bytes already."""
         if result.dtype != np.uint8:
             result = flow_to_bytes(rescale_flow(result, self.stored_size), self.settings.bound)
         return self.encode(result)

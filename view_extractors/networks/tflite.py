@@ -79,8 +79,7 @@ class TfliteModule(nn.Module):
         self._steps.append(_Step(run, operator.inputs, operator.output))
 
     def _keep(self, index: int, array: np.ndarray) -> None:
-        """Constants of the computation move with the network to its device; sizes and axes stay on the
-        CPU."""
+        """Constants of the computation move with the network to its device; sizes stay on the CPU."""
         if array.dtype != np.float32:
             self._sizes[index] = array
         elif index not in self._tensors:

@@ -1,4 +1,5 @@
-# What the rules share: the validated configuration, and how wildcards become calls of cocon.workflow.
+# Shared by the rules: the validated configuration, and helpers that turn wildcards into calls of
+# cocon.workflow.
 
 import functools
 import inspect
@@ -29,7 +30,7 @@ put_commands_on_path()
 
 
 def checked(function):
-    """The same function with a WorkflowError for a CoConError: the planning ends with a sentence."""
+    """The same function, with a WorkflowError for a CoConError: planning ends with a plain message."""
 
     @functools.wraps(function)
     def call(*given, **named):
@@ -42,12 +43,12 @@ def checked(function):
 
 
 def on_cluster():
-    """Whether jobs go to a cluster, or this is one of them; Snakemake knows it once it has read all rules."""
+    """Whether jobs go to a cluster, or this is one of them; known once Snakemake has read all rules."""
     planned = workflow.dryrun and not ON_ONE_MACHINE
     return workflow.non_local_exec or workflow.remote_exec or planned
 
 
-# The option is younger than the lowest version of Snakemake.
+# The lowest supported version of Snakemake lacks this option.
 ALONE = getattr(workflow.config_settings, "replace_workflow_config", False)
 FILES = running.config_files(workflow.configfiles, workflow.overwrite_configfiles, ALONE)
 CONFIG = checked(load_config)(*FILES, overrides=config)
@@ -64,10 +65,10 @@ DOCUMENTS = Documents(CONFIG, LISTS)
 GPUS = Gpus(CONFIG, gpu_count(), on_cluster)
 # A training of a data set's encoders and all that is made of them.
 RUN = PATHS.run()
-# Given, since Snakemake would otherwise add up the sizes of all inputs of every job while it plans.
+# Set, since Snakemake would otherwise add up the sizes of all inputs of every job while it plans.
 DISK_MB = 1000
-# For the SLURM executor: the command starts its own job step, so that signals reach it. (The executor looks
-# whether there is such a resource; a value would make it ask for two tasks at least.)
+# For the SLURM executor: the command starts its own job step, so that signals reach it. (The executor only
+# checks that the resource exists; a value would make it request at least two tasks.)
 CALLS_SRUN = ""
 # On one machine as many jobs have a GPU at the same time as there are GPUs, or as --resources gpu=N says.
 ON_ONE_MACHINE = workflow.is_main_process and workflow.resource_settings.nodes is None
@@ -88,7 +89,7 @@ def of(function, *, then=None, **given):
 
 
 def stored(paths):
-    """A shard, or several, as Snakemake knows them: files, or objects of the storage of config.yaml."""
+    """A shard, or several, as inputs of Snakemake: files, or objects of the storage of config.yaml."""
     if not CONFIG.shard_storage:
         return paths
     return storage(paths) if isinstance(paths, str) else [storage(path) for path in paths]
@@ -100,7 +101,8 @@ def growing(value):
 
 
 def beside_snakemake(wildcards):
-    """No conda environment: `cocon` and `view-extractors` are those installed beside Snakemake, --sdm or not."""
+    """No conda environment: `cocon` and `view-extractors` are those installed next to Snakemake, --sdm or
+    not."""
     return None
 
 
@@ -125,7 +127,7 @@ def path(pattern):
 
 
 def settings_in(document, runs=lambda config: {}, **given):
-    """The settings of a document as JSON for a command, with what only says how it runs."""
+    """The settings of a document as JSON for a command, with the keys that only set how it runs."""
     settings, more = of(document), of(runs, config=CONFIG, **given)
     return lambda wildcards, resources: canonical(merged(settings(wildcards)["settings"], more(wildcards)))
 

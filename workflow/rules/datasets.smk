@@ -1,6 +1,7 @@
 # From official lists, a table or a renderer to the manifest of a data set.
 
-# Every clip is declared, and outputs have wildcards or none: what is rendered second has rules of its own.
+# Every clip is declared, and outputs have wildcards or none: further rendered data sets have rules of their
+# own.
 for name, suffix in values.rendering(CONFIG).items():
 
     rule:
@@ -26,7 +27,7 @@ for name, suffix in values.rendering(CONFIG).items():
         shell:
             "cocon render --settings {params.settings:q} --processes {threads} > {log:q} 2>&1"
 
-    # Two persons in a frame: only the comparison of backends asks for them.
+    # Two persons in a frame: only the comparison of backends needs them.
     rule:
         name:
             f"render_pairs{suffix}"
@@ -53,7 +54,7 @@ for name, suffix in values.rendering(CONFIG).items():
             " --processes {threads} > {log:q} 2>&1"
 
 
-# Nothing else asks for its output but the targets below: a run never starts a download by itself.
+# Only the targets below need its output: a run never starts a download by itself.
 rule get:
     output:
         f"{RESULTS}/{{dataset}}/received.json",
@@ -87,7 +88,7 @@ for name in values.published(CONFIG):
             f"{RESULTS}/{name}/received.json",
 
 
-# Of one split, or of all: a change of one split of your own table leaves the results of the others alone.
+# Of one split, or of all: a change of one split of your own table does not affect the results of the others.
 rule index:
     input:
         videos=of(INPUTS.rendered),
@@ -114,9 +115,9 @@ rule index:
         " --output {output:q} > {log:q} 2>&1"
 
 
-# The same table for pretraining. Its document has labels only where they choose the encoders (best_by: probe): a
-# label that is mended trains nothing again. (The probe during pretraining reads labels, for the curves; they are
-# those of the time of training.)
+# The same table for pretraining. Its document has labels only where they choose the encoders (best_by:
+# probe): a corrected label trains nothing again. (The probe during pretraining reads labels, for the curves;
+# they are those of the time of training.)
 rule index_for_pretraining:
     input:
         videos=of(INPUTS.rendered),

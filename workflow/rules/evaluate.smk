@@ -118,7 +118,7 @@ rule finetune:
         " --output {output.metrics:q} > {log:q} 2>&1"
 
 
-# Of scores, or of features joined and the labels of their videos: as the protocol has it.
+# From scores, or from joined features and the labels of their videos, depending on the protocol.
 rule ensemble:
     input:
         views=of(INPUTS.fused),

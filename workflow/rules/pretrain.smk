@@ -75,7 +75,7 @@ rule pretrain_stage1:
         " --output-dir {params.folder:q} --log {output.curve:q} > {log:q} 2>&1"
 
 
-# Which views there are differs between data sets, and outputs cannot: the encoders go into a folder.
+# The views differ between data sets, but a rule's outputs are fixed: the encoders go into a folder.
 rule pretrain_stage2:
     input:
         videos=of(INPUTS.training_videos),

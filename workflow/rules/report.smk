@@ -1,4 +1,4 @@
-# From everything to one page that opens anywhere.
+# From all results to one self-contained HTML page.
 
 
 rule page:

@@ -1,4 +1,4 @@
-# The demo's renderer knows the truth: how near do the extracted views come to it?
+# Scores of the extracted views against the truth from the demo's renderer.
 
 
 rule score_shards:

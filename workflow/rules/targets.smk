@@ -1,4 +1,4 @@
-# What a person asks for: snakemake eval_<data set>, pretrain_<data set> or extract_<data set>.
+# Targets for the command line: snakemake eval_<data set>, pretrain_<data set> or extract_<data set>.
 
 for name in CONFIG.datasets:
 

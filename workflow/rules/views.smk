@@ -4,7 +4,7 @@
 # reads has to be made again, so that a changed list of videos would reach them one run too late. Each job
 # lists the videos of its shard by itself, and refuses if they are not those of the plan.
 
-# Where a Python that the project is not installed in finds it; what a user's modules set stays behind it.
+# PYTHONPATH for a Python without the project installed; a user's own entries stay behind it.
 CODE = os.path.relpath(workflow.basedir)
 WITH_CODE = "PYTHONPATH={params.code:q}${{PYTHONPATH:+:$PYTHONPATH}}"
 

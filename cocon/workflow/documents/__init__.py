@@ -6,8 +6,8 @@ are left out, so that a new key of the schema changes no document (see also :mod
 
 Each module has a topic: functions from a recipe to the settings that count, and a class that adds, under
 ``after``, what identifies the documents of the results that are read. So a result is planned again until it
-was made from what the configuration says now. (Snakemake alone forgets it when a job in between fails: it
-removes what that job had made, and does not miss it, since what follows is still there.)
+was made from the current configuration. (Snakemake alone does not do so after an intermediate job fails: it
+removes the output of that job, and does not make it again, since the later results still exist.)
 
 The arguments of a document's method have the names of the wildcards of its rule.
 """
@@ -35,7 +35,7 @@ class Documents:
         videos: videos and their tables.
         extraction: shards.
         encoders: pretraining.
-        evaluation: features, metrics, and what else is said about encoders.
+        evaluation: features, metrics, and other analyses of encoders.
         tables: what compares many metrics.
         report: the page.
     """

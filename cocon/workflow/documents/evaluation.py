@@ -61,7 +61,7 @@ class EvaluationDocuments:
         )
 
     def _features_and_split(self, dataset: str, run: str, pretraining: str, view: str, split: str) -> str:
-        """Identifies the features of a view, and what a split says about their videos."""
+        """Identifies the features of a view, and the table of their videos for a split."""
         features = self._of_features(dataset, run, pretraining, view)
         if not self.videos.split(dataset, split):
             return features  # which depend on the roles in all splits
@@ -103,7 +103,7 @@ class EvaluationDocuments:
         return fingerprint_of(self.protocol(dataset, run, pretraining, view, protocol, split))
 
     def relations(self, dataset: str, run: str, pretraining: str, split: str) -> Document:
-        """What the views say about the classes."""
+        """The relations of the classes in each view."""
         after = self._of_all_views(dataset, run, pretraining, split)
         document = protocols.relations(self.config.recipe_of(dataset), self.paths.seed_of(run))
         return document | {"after": fingerprint_of(after)}

@@ -19,7 +19,7 @@ _FIRST_CODEC = "dct"
 
 
 def backend_of(recipe: Recipe, view: str) -> str:
-    """What infers a view; empty for rgb, which is decoded only."""
+    """The backend that infers a view; empty for rgb, which is decoded only."""
     return str(getattr(getattr(recipe.extraction, view), "backend", ""))
 
 
@@ -32,7 +32,7 @@ def passes(recipe: Recipe, views: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _share_a_network(recipe: Recipe, views: Sequence[str]) -> bool:
-    """Whether views come from one look at the frames: by one network, with equal settings of it."""
+    """Whether one pass of a network gives several views: the same network, with equal settings."""
     first, *others = (_network(recipe, view) for view in views)
     return first is not None and all(other == first for other in others)
 

@@ -1,4 +1,4 @@
-"""How documents are written down and identified."""
+"""How documents are serialised and identified."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def fusion(recipe: Recipe, name: str, views: Sequence[str], seed: int) -> Docume
 
 
 def relations(recipe: Recipe, seed: int) -> Document:
-    """What the views say about the classes."""
+    """The relations of the classes in each view."""
     part = changed(recipe.evaluation.relations)
     settings = {"relations": part} if part else {}
     return {"version": STAGES["relations"], "settings": settings, "seed": seed}

@@ -64,7 +64,7 @@ class VideoDocuments:
         return {"after": self._renderings(dataset)} if self.config.datasets[dataset].rendered else {}
 
     def index(self, dataset: str, part: str = "") -> Document:
-        """The table of a data set's videos, or what of it a split says."""
+        """The table of a data set's videos, or the part of it for a split."""
         split = split_of_part(part)
         return self.encoded(dataset) if split == ANY else self.table(dataset, labels=True, split=split)
 

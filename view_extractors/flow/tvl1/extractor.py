@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 
 class Tvl1(FlowExtractor):
-    """TV-L1 flow (Zach, Pock and Bischof 2007; Sánchez et al. 2013) in our own implementation, see
-    docs/flow.md.
+    """TV-L1 flow (Zach, Pock and Bischof 2007; Sánchez et al. 2013) in our own code, see docs/flow.md.
 
     On a CPU each thread takes a part of the pairs; on a GPU they are computed all at once.
 
