@@ -101,8 +101,7 @@ def growing(value):
 
 
 def beside_snakemake(wildcards):
-    """No conda environment: `cocon` and `view-extractors` are those installed next to Snakemake, --sdm or
-    not."""
+    """No conda environment: `cocon` and `view-extractors` are those next to Snakemake, --sdm or not."""
     return None
 
 
