@@ -15,7 +15,7 @@ from cocon.views import VIEWS
 
 
 def mirror(x_BTCHW: Tensor, view: str) -> Tensor:
-    """Clips in [0, 1] as a mirror would show them: flow's u changes its sign, left joints become right."""
+    """Mirror clips in [0, 1] horizontally: flow's u changes sign, left and right joints are swapped."""
     known = VIEWS[view]
     x_BTCHW = x_BTCHW.flip(-1)
     for channel in known.negated:
@@ -26,9 +26,9 @@ def mirror(x_BTCHW: Tensor, view: str) -> Tensor:
 
 
 def mirror_some(x_u8_BTCHW: Tensor, flipped_B: Tensor, view: str) -> Tensor:
-    """Stored bytes as clips in [0, 1], some of them as a mirror would show them; see :func:`mirror`.
+    """Convert stored bytes to clips in [0, 1], some of them mirrored; see :func:`mirror`.
 
-    All is computed for all clips, and a mask chooses: an index of some would have to come from the host.
+    Everything is computed for all clips and selected by a mask: indices would have to come from the host.
 
     Args:
         x_u8_BTCHW: ``uint8`` clips, on any device.
@@ -52,10 +52,10 @@ class Augmenter:
 
     A clip is mirrored as a whole; grey and colour jitter are drawn per frame of rgb (the paper,
     section 4). Random numbers are drawn on the CPU, so that every device sees the same augmentation; those of
-    a batch are sent together.
+    a batch are transferred together.
 
     Args:
-        settings: strengths and probabilities; what is zero costs nothing.
+        settings: strengths and probabilities; a zero costs no time.
         clip: number of blocks and frames per block.
     """
 
@@ -80,7 +80,7 @@ class Augmenter:
     def batch(
         self, views: Mapping[str, Tensor], device: torch.device, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """Augment all views of a batch, on a device; nothing waits for it if the bytes lie in pinned memory.
+        """Augment all views of a batch on a device, without blocking if the bytes are in pinned memory.
 
         Args:
             views: ``uint8`` clips (B, T, C, H, W) by view.
@@ -105,7 +105,7 @@ class Augmenter:
         }
 
     def _draw(self, clips: int, frames: int, view: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """All that is random in one view of a batch: a float32 per clip or frame and kind, on the CPU."""
+        """The random numbers for one view of a batch: a float32 per clip or frame and kind, on the CPU."""
         settings, count = self.settings, clips * frames
         draws: dict[str, Tensor] = {}
         if self._flips[view] > 0:
@@ -156,9 +156,9 @@ def _recoloured(x_FCHW: Tensor, draws: Mapping[str, Tensor]) -> Tensor:
     turned = {name: values for name, values in draws.items() if name in ("saturation", "hue")}
     if not turned:
         return x_FCHW
-    if x_FCHW.device.type != "cpu":  # grey stays grey, within what is rounded
+    if x_FCHW.device.type != "cpu":  # grey stays grey, up to rounding
         return _saturated(x_FCHW, turned)
-    coloured = (~grey_F).nonzero().squeeze(1)  # a CPU has no time to lose on the others
+    coloured = (~grey_F).nonzero().squeeze(1)  # saves time on a CPU
     x_FCHW[coloured] = _saturated(
         x_FCHW[coloured], {name: values[coloured] for name, values in turned.items()}
     )

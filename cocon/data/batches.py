@@ -1,4 +1,4 @@
-"""Which clips make which batch: a permutation per epoch, the same in every process."""
+"""Groups clips into batches: a permutation per epoch, the same in every process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cocon.errors import DatasetError
 
 
 def batches_per_epoch(videos: int, batch_size: int, size: int = 1) -> int:
-    """Whole batches of ``size`` processes that these videos fill.
+    """Number of full batches of ``size`` processes from these videos.
 
     Raises:
         DatasetError: when there are too few videos for one.
@@ -39,7 +39,7 @@ class EpochBatches(Sampler[list[Key]]):
     """Batches of keys for :class:`~cocon.data.clips.ClipDataset`, a new random order in every epoch.
 
     Process r of W takes the r-th part of every batch of W * ``batch_size`` clips, so that W processes see
-    what one process with batches of that size would see. What is left over is dropped for this epoch.
+    what one process with batches of that size would see. The remainder is dropped for this epoch.
 
     With n clips per video an epoch has as many batches and clips as with one, of an n-th of the videos: n
     epochs in a row show every video once.
@@ -54,7 +54,7 @@ class EpochBatches(Sampler[list[Key]]):
 
     Attributes:
         epoch: which epoch to iterate over.
-        first: batches of it to leave out, because an interrupted run has already taken them.
+        first: batches to skip, because an interrupted run has already used them.
         steps: batches per epoch.
 
     Raises:
@@ -87,7 +87,7 @@ class EpochBatches(Sampler[list[Key]]):
 
 
 def shares(videos: int, size: int) -> bool:
-    """Whether every one of ``size`` processes gets a video of its own in :func:`fixed_batches`."""
+    """Whether each of ``size`` processes gets its own videos in :func:`fixed_batches`."""
     return videos >= size
 
 
@@ -103,7 +103,7 @@ def fixed_batches(
 
     A last, smaller batch is left out (the loss depends on the number of candidates), unless it is the only
     one: then every process takes an equal share of it. When there are fewer videos than processes, every
-    process takes all of them, and the loss has to be computed by each for itself (see :func:`shares`).
+    process takes all of them, and each has to compute the loss separately (see :func:`shares`).
     """
     if not videos:
         return []

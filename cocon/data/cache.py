@@ -1,4 +1,4 @@
-"""Decoded videos kept in memory, so that a small data set is decoded once and not in every epoch."""
+"""A cache of decoded videos in memory: a small data set is decoded once, not in every epoch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from cocon.views import VIEWS
 class FrameCache:
     """Reads frames of one or several views and keeps whole decoded videos while they fit.
 
-    A video that no longer fits is decoded at each use, and then only the frames that are asked for. Nothing
-    is thrown out: an epoch visits every video once, in random order, so no video is likelier to be needed
-    next than another.
+    A video that no longer fits is decoded at each use, and then only the requested frames. Nothing is
+    evicted: an epoch visits every video once, in random order, so all videos are equally likely to be next.
 
     Args:
         shards: the shards by view.
@@ -31,7 +30,7 @@ class FrameCache:
         return self._videos[view][video_id].frames
 
     def read(self, view: str, video_id: str, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Decoded frames that contain those asked for.
+        """Decoded frames that contain the requested ones.
 
         Returns:
             ``uint8`` frames (F, H, W, C), not to be written to, and for each of the ``indices`` its row.

@@ -1,4 +1,4 @@
-"""Clips of several views of the same instants, read from shards."""
+"""Data sets of clips: several views of the same frames, read from shards."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Clips(NamedTuple):
 class ClipDataset(Dataset[Clips]):
     """Random clips of videos; every view shows the same frames of the video.
 
-    An item's key is (epoch, number of the clip), where the clips of the first video come first: all that is
-    random about a clip follows from the seed and that key, so neither the number of worker processes nor an
+    An item's key is (epoch, number of the clip), where the clips of the first video come first. All
+    randomness follows from the seed and that key, so neither the number of worker processes nor an
     interruption changes it.
 
     Args:
@@ -61,7 +61,7 @@ class ClipDataset(Dataset[Clips]):
         per_video: clips of a video and epoch.
 
     Raises:
-        ShardError: when two views disagree about the number of frames of a video.
+        ShardError: when two views have different numbers of frames of a video.
         ConfigError: when frames are smaller than the crop (at the first such clip).
     """
 
@@ -156,7 +156,7 @@ def read_windows(
         video_id: the video.
         clip: frames and crop of a window.
         view: name of the view.
-        corners: cut every window out of the corners too, five times in all.
+        corners: also crop every window at the four corners, five crops in all.
 
     Returns:
         ``uint8`` (W, T, C, crop, crop), W half-overlapping windows (see :func:`eval_windows`); with

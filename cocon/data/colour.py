@@ -19,7 +19,7 @@ def _per_frame(strength_F: Tensor) -> Tensor:
 
 
 def luma(x_FCHW: Tensor) -> Tensor:
-    """Brightness as the eye weighs it (ITU-R BT.601), (F, 1, H, W)."""
+    """Luma (ITU-R BT.601), (F, 1, H, W)."""
     weights_C = constant(_LUMA, x_FCHW.device, x_FCHW.dtype)
     return torch.einsum("fchw,c->fhw", x_FCHW, weights_C).unsqueeze(1)
 
@@ -30,14 +30,14 @@ def adjust_brightness(x_FCHW: Tensor, factor_F: Tensor) -> Tensor:
 
 
 def adjust_contrast(x_FCHW: Tensor, factor_F: Tensor) -> Tensor:
-    """Stretch around the mean luma of each frame; factor 0 gives one grey."""
+    """Change the contrast around the mean luma of each frame; factor 0 gives uniform grey."""
     mean_F = (x_FCHW.mean((2, 3)) * constant(_LUMA, x_FCHW.device, x_FCHW.dtype)).sum(1)
     offset_F = mean_F * (1 - factor_F)
     return x_FCHW.mul_(_per_frame(factor_F)).add_(_per_frame(offset_F)).clamp_(0, 1)
 
 
 def adjust_saturation(x_FCHW: Tensor, factor_F: Tensor) -> Tensor:
-    """Stretch around the luma of each pixel; factor 0 gives a grey picture."""
+    """Change the saturation around the luma of each pixel; factor 0 gives a grey picture."""
     grey_F1HW = luma(x_FCHW).mul_(1 - _per_frame(factor_F))
     return x_FCHW.mul_(_per_frame(factor_F)).add_(grey_F1HW).clamp_(0, 1)
 
@@ -45,9 +45,9 @@ def adjust_saturation(x_FCHW: Tensor, factor_F: Tensor) -> Tensor:
 def adjust_hue(x_FCHW: Tensor, shift_F: Tensor) -> Tensor:
     """Turn the hue of the HSV cone by a part of the circle; 0.5 gives the opposite colour.
 
-    Value and saturation stay. With V the largest channel, S V its distance from the smallest and the hue in
-    sixths of the circle, channel n is V - S V clamp(min(k, 4 - k), 0, 1), k = (n + 6 hue) mod 6, n = 5, 3, 1
-    for red, green, blue.
+    Value and saturation are unchanged. With V the largest channel, S V its distance from the smallest and the
+    hue in sixths of the circle, channel n is V - S V clamp(min(k, 4 - k), 0, 1), k = (n + 6 hue) mod 6, n =
+    5, 3, 1 for red, green, blue.
     """
     red, green, blue = x_FCHW.unbind(1)
     value_FHW = x_FCHW.amax(1)

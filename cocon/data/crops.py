@@ -1,4 +1,4 @@
-"""Where a clip is cut out of its frames."""
+"""Crops: where a clip is cut out of its frames."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def rescale_vectors(frames_THWC: np.ndarray, view: str, crop: Crop, size: int) -
 
 
 def content_map(frames_THWC: np.ndarray, view: str) -> np.ndarray:
-    """How much there is to see at each pixel, (H, W): |flow| or intensity, averaged over the clip."""
+    """Amount of content at each pixel, (H, W): |flow| or intensity, averaged over the clip."""
     if zero := VIEWS[view].zero:
         frames_THWC = np.where(frames_THWC < zero, zero - frames_THWC, frames_THWC - zero)
     total_HW = frames_THWC.sum(axis=0, dtype=np.uint32).sum(axis=-1)

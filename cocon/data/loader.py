@@ -1,4 +1,4 @@
-"""Batches that worker processes load, and one sentence for whatever goes wrong with those processes."""
+"""Loads batches in worker processes and turns failures of the workers into one error class."""
 
 from __future__ import annotations
 
@@ -31,18 +31,17 @@ ItemT = TypeVar("ItemT")
 
 
 class WorkerError(CoConError):
-    """A process that loads data has no memory, or has died."""
+    """A data worker ran out of memory or died."""
 
 
 class Loader(Generic[ItemT]):
-    """What a data set has for the given keys, loaded by worker processes, in order.
+    """Loads the items of a data set for given keys in worker processes, in order.
 
     Args:
         dataset: the data set.
-        batches: lists of keys, each of which is a collated batch; None: every item by itself, arrays as
-            tensors.
+        batches: lists of keys, one collated batch each; None: single items, arrays as tensors.
         workers: processes that load; 0: this one.
-        pin: put batches where a GPU reads them fast.
+        pin: put batches into pinned memory.
     """
 
     def __init__(
@@ -70,8 +69,8 @@ class Loader(Generic[ItemT]):
         """The batches or items.
 
         Raises:
-            WorkerError: a worker has no shared memory, or has died.
-            CoConError: what the data set raises, the same in a worker.
+            WorkerError: a worker ran out of shared memory or died.
+            CoConError: errors of the data set, unchanged from a worker.
         """
         with workers_watched():
             for batch in self._loader:
@@ -86,7 +85,7 @@ def workers_watched() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        # "exited unexpectedly" has the signal in its cause, where PyTorch has it
+        # the cause of "exited unexpectedly" has the signal, if PyTorch records it
         text = "\n".join(str(part) for part in (error.__cause__, error) if part is not None)
         dead = _DEAD.search(text)
         if _TOO_SMALL.search(text):
@@ -100,7 +99,7 @@ def workers_watched() -> Iterator[None]:
 
 
 def check_shared_memory(clip: Clip, views: Iterable[str], batch_size: int, workers: int) -> None:
-    """Refuse now what would end the training as soon as the workers are ahead.
+    """Check that shared memory suffices for prefetched batches, before the training starts.
 
     Args:
         clip: frames and crop sizes.
@@ -109,7 +108,7 @@ def check_shared_memory(clip: Clip, views: Iterable[str], batch_size: int, worke
         workers: processes that load, of one process of the run.
 
     Raises:
-        WorkerError: the batches that are loaded in advance do not fit into what is free of /dev/shm.
+        WorkerError: the prefetched batches do not fit into the free space of /dev/shm.
     """
     if not workers or not _SHARED_MEMORY.is_dir():
         return
@@ -132,13 +131,13 @@ def _shared_memory_error(message: str) -> WorkerError:
 
 
 def _begin(level: int, number: int) -> None:
-    """Show the messages of a worker as its parent does, which may have started it as a new interpreter."""
+    """Set the message level of a worker to its parent's; it may be a new interpreter."""
     messages.set_up(level)
     log.debug("worker %d is process %d", number, os.getpid())
 
 
 class _Failure:
-    """Stands for a batch that could not be loaded: PyTorch would make a traceback of the error's message."""
+    """Stands for a batch that failed to load; PyTorch would turn the error's message into a traceback."""
 
     def __init__(self, error: CoConError) -> None:
         self.error = error
@@ -161,9 +160,9 @@ class _Careful(Dataset[Any]):
 
 
 class _Collate:
-    """Collates, unless something failed, and moves the result into shared memory.
+    """Collates, unless an item failed, and moves the result into shared memory.
 
-    PyTorch would do the latter in a thread whose errors are lost: the run would wait for ever.
+    PyTorch would move it in a thread whose errors are lost, and the run would hang.
     """
 
     def __init__(self, collate: Callable[[Any], Any]) -> None:

@@ -1,4 +1,4 @@
-"""Stored bytes to network input."""
+"""Converts stored bytes to network input."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def unit_range(x_u8_BTCHW: Tensor) -> Tensor:
 def normalise(x_BTCHW: Tensor, view: str, clip: Clip) -> Tensor:
     """Values in [0, 1] (they are overwritten) to network input (B, N, C, K, H, W), shifted and scaled.
 
-    In memory the channels come last, which is what 3D convolutions like best on a CPU and with half
-    precision; to the eye the order is as usual.
+    In memory the channels come last, the fastest layout for 3D convolutions on a CPU and with half precision;
+    the shape has the usual order.
     """
     mean, std = VIEWS[view].mean, VIEWS[view].std
     if any(mean):

@@ -1,8 +1,8 @@
-"""Which frames of a video make a clip.
+"""Samples the frames of clips from a video.
 
 A clip is N blocks of K frames, ``stride`` frames apart (the paper: 8 x 5 frames, every third). A video that
 is shorter than N * K * stride frames is never dropped: its stride becomes 0.9 (length - 1) / (N K), and the
-positions are rounded down (the authors' code).
+positions are rounded down (as in the authors' code).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def clip_frames(
         length: frames of the video.
         clip: number of blocks, frames per block and stride.
         start: the first frame. None: drawn evenly from all that leave room for the clip, or, without a
-            generator, the one at ``place`` of them, usually that in the middle.
+            generator, the one at ``place`` of them, usually the middle.
         generator: source of randomness.
         place: numerator and denominator of a part of the room.
 

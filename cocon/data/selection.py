@@ -1,4 +1,4 @@
-"""Which videos are trained on, and which of them are held out for validation."""
+"""Selects the training videos and those held out for validation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cocon.datasets.splits import pretraining_videos
 from cocon.errors import DatasetError
 from cocon.shards import ShardSet
 
-#: of the videos that choose an epoch, one in so many at most is a query held out
+#: of the videos that select an epoch, at most one in this many is a held-out query
 _QUERY_SHARE = 4
-#: batches of videos; with more, the search for those that are held out takes longer than it is worth
+#: batches of videos; with more, the search for held-out videos takes too long
 _PLENTY = 100
 
 
@@ -74,7 +74,7 @@ def select_videos(
 
 @dataclass(frozen=True)
 class Choosing:
-    """Labelled training videos whose neighbours choose the best epoch.
+    """Labelled training videos that select the best epoch by their neighbours.
 
     Attributes:
         labels: class number by id.
@@ -91,8 +91,8 @@ def choosing_videos(videos: Sequence[Video], selection: Selection, count: int, s
     """At most ``count`` labelled training videos, chosen by a hash of their names.
 
     No label of a video that is a test video in any split of the manifest is used. Queries are the videos
-    held out for validation, at most a quarter of all; where none of them can be, all videos are. A video
-    whose class is in no other group is no query: what it should find is not there.
+    held out for validation, at most a quarter of all; if none of them is usable, all videos. A video whose
+    class is in no other group is no query: it has nothing to find.
 
     Args:
         videos: the manifest.
@@ -137,9 +137,9 @@ def check_batches(
     seed: int,
     processes: Mapping[str, int],
 ) -> None:
-    """Before anything runs: the training videos fill a batch of every stage, and have labels to choose by.
+    """Check before anything runs that the training videos fill a batch and have labels to select by.
 
-    Which of them cannot be used is not known yet, so this finds no more than what fails in any case.
+    Unusable videos are not known yet, so this finds only certain failures.
 
     Args:
         videos: those of the lists, or of the manifest.
@@ -175,7 +175,7 @@ def group_of(video: Video) -> str:
 
 
 def scattered(names: Iterable[str], key: str) -> list[str]:
-    """In an order that looks random, and in which a new name changes nothing for the others.
+    """Sort in a pseudo-random order; a new name does not change the order of the others.
 
     Args:
         names: what is ordered.

@@ -1,1 +1,1 @@
-"""Encoders as folders that stand for themselves, and embeddings of any video from them."""
+"""Exports encoders as self-contained folders, and computes embeddings of any video with them."""

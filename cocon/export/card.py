@@ -134,7 +134,7 @@ def _encoders(config: EncoderConfig) -> str:
 
 
 def _labels(config: EncoderConfig) -> str:
-    """Which labels the training has seen."""
+    """The labels used in training."""
     told = [
         view.training.get(key) for view in config.views.values() for key in ("chosen_by", "start_chosen_by")
     ]
@@ -144,7 +144,7 @@ def _labels(config: EncoderConfig) -> str:
 
 
 def _epoch(told: Mapping[str, Any]) -> str:
-    """The epoch that the weights are of, and why."""
+    """The epoch of the weights, and how it was chosen."""
     if "epoch" not in told:
         return ""
     of = f" of {told['epochs']}" if "epochs" in told else ""

@@ -16,20 +16,20 @@ NAME, CARD = "config.json", "README.md"
 FORMAT: Final = "cocon-encoder"
 VERSION = 1
 Pooling = Literal["encoder", "encoder_max", "context"]
-"""Which of the features of ``cocon features`` an embedding is."""
+"""The choice among the features of ``cocon features`` that an embedding uses."""
 
 POOLINGS: tuple[str, ...] = get_args(Pooling)
 
 
 class Normalisation(Section):
-    """The network sees ``(stored / 255 - mean) / std`` per channel."""
+    """The network input is ``(stored / 255 - mean) / std`` per channel."""
 
     mean: tuple[float, ...] = Field(description="a number per channel")
     std: tuple[float, ...] = Field(description="a number per channel")
 
     @classmethod
     def of(cls, view: str) -> Normalisation:
-        """That of a view in this version."""
+        """The normalisation of a view in this version."""
         return cls(mean=VIEWS[view].mean, std=VIEWS[view].std)
 
 
@@ -62,7 +62,8 @@ def read_config(folder: Path) -> EncoderConfig:
     """The configuration of an exported encoder.
 
     Raises:
-        CheckpointError: there is none, it is of a later version, or views have another normalisation here.
+        CheckpointError: the file is missing, of a later version, or has another normalisation of a view than
+            this version.
     """
     path = Path(folder) / NAME
     if not path.is_file():

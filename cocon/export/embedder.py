@@ -23,7 +23,7 @@ class Embedder(nn.Module):
 
     Args:
         network: its encoder, and its aggregator for the pooling ``context``, are shared, not copied.
-        pooling: which of the features of ``cocon features`` comes out.
+        pooling: which of the features of ``cocon features`` to return.
     """
 
     def __init__(self, network: ViewNetwork, pooling: Pooling) -> None:
@@ -69,9 +69,9 @@ def load_embedder(path: Path, view: str, config: EncoderConfig) -> Embedder:
 def about(
     view: str, network: Network, clip: Clip, pooling: Pooling, extraction: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the file of a view's weights says of itself: all that an embedding depends on beside them.
+    """The metadata in the file of a view's weights: everything else that an embedding depends on.
 
-    There it has a checksum, unlike in ``config.json``, which people may edit.
+    It is covered by a checksum, unlike ``config.json``, which users may edit.
     """
     document = clip.model_dump(mode="json")
     return {
@@ -86,7 +86,7 @@ def about(
 
 
 def _different(told: Mapping[str, Any], meant: Mapping[str, Any]) -> list[str]:
-    """Keys of ``told`` that ``meant`` has with another value; what a later version adds does not count."""
+    """Keys of ``told`` that have another value in ``meant``; keys added by a later version do not count."""
     found = []
     for key in told.keys() & meant.keys():
         if isinstance(told[key], dict) and isinstance(meant[key], dict):

@@ -20,7 +20,7 @@ SUFFIXES = (".h5", ".npz", ".csv")
 
 
 class VideoStatus(NamedTuple):
-    """What became of a video: ok, repaired (what is missing of it) or skipped (why)."""
+    """The status of a video: ok, repaired (what is missing) or skipped (why)."""
 
     status: str
     reason: str
@@ -35,7 +35,7 @@ class Embeddings:
         start: where it begins in the video, float64 (n,), seconds.
         end: where it ends.
         views: L2-normalised embeddings by view, float32 (n, D).
-        videos: status of every video that was given, those without a row included, by id.
+        videos: status by id of every input video, including those without a row.
     """
 
     ids: list[str]
@@ -67,10 +67,10 @@ def joined(parts: Sequence[Embeddings]) -> Embeddings:
 
 
 def check_output(path: Path) -> None:
-    """Refuse a file that could not be written in the end.
+    """Refuse an output file that cannot be written.
 
     Raises:
-        ConfigError: its name does not say which format.
+        ConfigError: its suffix is no known format.
     """
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"--output {path}: the suffix is not a known format", f"use {', '.join(SUFFIXES)}")

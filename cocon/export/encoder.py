@@ -1,4 +1,4 @@
-"""An exported encoder: embeddings of any videos, of one view or of several."""
+"""Loads an exported encoder and computes embeddings of any videos, from one or several views."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class Encoder:
             batch_size: windows per forward pass.
             videos_at_once: so many are extracted, into a temporary folder, before they are encoded.
             threads: of the CPU for the extraction; None: all.
-            interpreters: Python by name of a backend that is not installed in this one.
-            quiet: say nothing while it goes well.
+            interpreters: Python interpreter by name of a backend that is not installed in this one.
+            quiet: print nothing unless something fails.
 
         Returns:
             A row per video or window, and the status of every video. One that cannot be decoded has no row.
@@ -124,7 +124,7 @@ class Encoder:
         vectors = {}
         for view, of_videos in windows.items():
             dimensions = self.config.views[view].network.features
-            # The mean is taken as `cocon features` takes it.
+            # The same mean as in `cocon features`.
             means = of_videos if per_window else [w.mean(0, np.float64)[None] for w in of_videos]
             x_ND = np.concatenate([np.zeros((0, dimensions)), *means])
             check_finite(f"the embeddings of the view {view}", rows, x_ND, "leave these videos out")
@@ -157,7 +157,7 @@ class Encoder:
 
 
 def load_encoder(folder: str | os.PathLike[str], device: str = "auto") -> Encoder:
-    """Load what ``cocon export`` wrote, and check that its files are those that it wrote.
+    """Load a folder of ``cocon export`` and verify its files.
 
     Args:
         folder: the exported encoder.
@@ -217,7 +217,7 @@ def l2_normalised(x_ND: np.ndarray) -> np.ndarray:
 
 
 def _status(shards: Mapping[str, ShardSet], video: str) -> VideoStatus:
-    """Of the first view in which the video is not ok."""
+    """The status in the first view in which the video is not ok."""
     infos = [part.videos[video] for part in shards.values()]
     worst = next((info for info in infos if not info.usable), None)
     worst = worst or next((info for info in infos if info.status != "ok"), infos[0])

@@ -1,6 +1,6 @@
-"""Extracts the views of videos as those were that an encoder was trained on.
+"""Extracts views of videos with the settings of an encoder's training shards.
 
-The extractors are a program of their own: it runs in another process, if need be with another Python.
+The extractors are a separate program: it runs in another process, if needed with another Python.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _CODE = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Machine:
-    """What the extraction may use.
+    """The resources of the extraction.
 
     Attributes:
         device: where networks run: ``auto``, ``cpu`` or ``cuda``.
         threads: of the CPU; None: all.
-        interpreters: Python by name of the backend, where it is not this one.
-        quiet: say nothing while it goes well.
+        interpreters: Python interpreter by name of the backend, if not this one.
+        quiet: print nothing unless something fails.
     """
 
     device: str = "auto"
@@ -51,10 +51,10 @@ class Machine:
 
 
 def settings_of(view: str, parameters: Mapping[str, Any]) -> str:
-    """The settings, as JSON, with which the extraction gives shards with these ``parameters``.
+    """The extraction settings, as JSON, that reproduce shards with these ``parameters``.
 
     Raises:
-        CheckpointError: the parameters have a setting or a version of a backend that this program does not.
+        CheckpointError: the parameters have a setting or a backend version that this program lacks.
     """
     section = Extraction.model_fields[view].annotation
     assert isinstance(section, type)
@@ -67,7 +67,7 @@ def settings_of(view: str, parameters: Mapping[str, Any]) -> str:
             f"the extraction of {view} has unknown settings: {in_short(error)}",
             "use the version of cocon that it was extracted with, or extract it again",
         ) from error
-    if "short_side" not in parameters:  # which every view has; other keys may be younger than the shards
+    if "short_side" not in parameters:  # which every view has; other keys may be newer than the shards
         raise CheckpointError(
             f"the extraction settings of {view} are incomplete: short_side is missing",
             "extract it again with this version",
@@ -149,7 +149,7 @@ def _run(python: str, manifest: Path, parameters: Mapping[str, Mapping[str, Any]
 
 
 def _environment() -> dict[str, str]:
-    """Of the process; a checkout of this project is found by another Python, too."""
+    """The environment of the process; lets another Python find a checkout of this project."""
     if _CODE.name in ("site-packages", "dist-packages"):
         return dict(os.environ)
     path = os.pathsep.join(filter(None, [str(_CODE), os.environ.get("PYTHONPATH")]))

@@ -1,4 +1,4 @@
-"""From checkpoints to a folder that stands for itself: weights, ``config.json``, model card."""
+"""Exports checkpoints to a self-contained folder: weights, ``config.json`` and model card."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from cocon.training.network_file import to_bytes
 from cocon.training.provenance import provenance
 from cocon.views import VIEWS
 
-#: what a checkpoint tells about its training, beside the extraction
+#: metadata of a checkpoint on its training, without the extraction
 _TRAINING = (
     "epoch",
     "epochs",
@@ -44,17 +44,17 @@ _TRAINING = (
 
 @dataclass(frozen=True)
 class ExportJob:
-    """What ``cocon export`` is asked for.
+    """The arguments of ``cocon export``.
 
     Attributes:
         checkpoints: one encoder per view.
         output: the folder to write; one that an export wrote is replaced.
-        shards: folder with one folder of shards per view, for checkpoints that do not say how their views
-            were extracted; for others, to compare.
+        shards: folder with one folder of shards per view, for checkpoints without extraction metadata; for
+            others, to compare.
         pooling: which features an embedding is.
         dataset: name of the training data.
         summary: accuracies for the card.
-        licence: of the weights, as the one who publishes them has decided.
+        licence: of the weights, chosen by the publisher.
         shard_count: shards of a view in ``shards``; None: all that are there.
     """
 
@@ -73,7 +73,7 @@ def export(job: ExportJob) -> EncoderConfig:
 
     Raises:
         CoConError: a checkpoint is no encoder, two have the same view or do not belong together, how a view
-            was extracted is unknown or contradictory, or the output is something else than an export.
+            was extracted is unknown or contradictory, or the output folder is not an export.
     """
     _check_output(job.output)
     loaded = _load(job.checkpoints)

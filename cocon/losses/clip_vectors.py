@@ -1,4 +1,4 @@
-"""What terms of kind ``CLIPS`` are computed of: one vector per clip and view, and a queue of past ones."""
+"""Inputs of loss terms of kind ``CLIPS``: one vector per clip and view, and a queue of past ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cocon.distributed import gather_with_gradient
 from cocon.losses.instances import instance_features
 
-_EMPTY = -1  # no video's number
+_EMPTY = -1  # marks an empty row
 
 
 def clip_features(z_BNDSS: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class ClipQueue(nn.Module):
             self.register_buffer(view, torch.zeros(size, features))
 
     def of(self, view: str) -> Tensor:
-        """The vectors of a view (Q, D), the newest first; rows of no clip are zero."""
+        """The vectors of a view (Q, D), newest first; empty rows are zero."""
         return self.get_buffer(view)
 
     def filled(self) -> Tensor:
@@ -54,11 +54,11 @@ class ClipQueue(nn.Module):
 
     @torch.no_grad()
     def add(self, h: Mapping[str, Tensor], videos_B: Tensor) -> None:
-        """Put the clips of a batch, gathered from all processes, before those that are there.
+        """Prepend the clips of a batch, gathered from all processes.
 
         Args:
             h: vectors (B, D) of this process by view.
-            videos_B: numbers of their videos, not negative.
+            videos_B: numbers of their videos, >= 0.
         """
         _push(self.videos_Q, gather_with_gradient(videos_B))
         for view, h_BD in h.items():
@@ -77,7 +77,7 @@ class ClipVectors:
         h: one vector per clip (B, D) by view, L2-normalised.
         videos_B: ``int64``, equal for clips of one video in any process and batch.
         queue: clips of past batches; None: there are none.
-        mining: whether other views are asked for positives.
+        mining: whether positives are mined from other views.
     """
 
     h: Mapping[str, Tensor]

@@ -1,4 +1,4 @@
-"""L_coclr: instance discrimination whose positives are also found by the other views.
+"""L_coclr: instance discrimination with additional positives mined from the other views.
 
 Source: Han, Xie and Zisserman 2020, "Self-supervised co-training for video representation learning",
 arXiv 2010.09709, for two views; docs/method.md says what differs here. A queue of past features without a
@@ -24,7 +24,7 @@ def coclr_loss(
     temperature: float,
     nearest: int,
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Each view's cross-entropy of a clip's likeness to its positives.
+    """The cross-entropy of a clip's similarity to its positives, per view.
 
     The candidates are the other clips of the batch of all processes, with gradient, and the clips of the
     queue, without. The positives of a clip are those of its video, and for every other view the ``nearest``
@@ -36,11 +36,11 @@ def coclr_loss(
         videos_B: ``int64``, equal for clips of one video; every video has two clips or more.
         queue: clips of past batches; None: there are none.
         temperature: tau, > 0.
-        nearest: K; 0: other views are not asked.
+        nearest: K; 0: no mining from other views.
 
     Returns:
-        By view the loss, a mean over this process's clips, and the fraction of clips to which a positive is
-        nearest (no gradient).
+        By view the loss, a mean over this process's clips, and the fraction of clips whose nearest candidate
+        is a positive (no gradient).
 
     Raises:
         ValueError: if the temperature is not positive.
@@ -70,7 +70,7 @@ def coclr_loss(
 
 @torch.no_grad()
 def nearest_clips(h_BD: Tensor, queue_QD: Tensor, allowed_BQ: Tensor, nearest: int) -> Tensor:
-    """Which of the allowed rows of the queue have the K highest cosines; all, if there are no more than K."""
+    """Mask of the K allowed rows of the queue with the highest cosines; all, if there are at most K."""
     cosines_BQ = (h_BD @ queue_QD.t()).masked_fill(~allowed_BQ, -torch.inf)
     highest_BK, found_BK = cosines_BQ.topk(min(nearest, len(queue_QD)))
     return torch.zeros_like(allowed_BQ).scatter_(1, found_BK, highest_BK.isfinite())

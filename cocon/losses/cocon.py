@@ -41,7 +41,7 @@ class LossTerms:
 class CoConLoss:
     """The sum of a preset's terms over views and pairs of views, each with its weight.
 
-    That of CoCon is sum over views of L_cpc + lambda * sum over pairs of (L_sync + alpha * L_sim).
+    CoCon's is the sum over views of L_cpc + lambda * sum over pairs of (L_sync + alpha * L_sim).
 
     Args:
         loss: temperatures, weights and kinds of the terms.
@@ -86,13 +86,13 @@ class CoConLoss:
             outputs: for each view z (B, N, D, S, S) and p (B, P, D, S, S) as from ``ViewNetwork``; the
                 last P blocks of z are the targets of p. B and N are common to all views.
             videos: the ids of the B clips' videos, for presets with several clips of a video.
-            mining: whether L_coclr asks the other views for positives.
+            mining: whether L_coclr mines positives from the other views.
             keep: whether the clips join the queue.
 
         Raises:
-            ValueError: if there is no view, shapes do not match, or a clip is the only one of its video where
-                it has to find another.
-            ConfigError: if there is one view only, and the preset does nothing but compare views.
+            ValueError: if there is no view, shapes do not match, or a term needs another clip of the same
+                video and there is none.
+            ConfigError: if there is only one view, and all terms of the preset compare views.
         """
         if not outputs:
             raise ValueError("a loss needs the output of at least one view")
@@ -155,7 +155,7 @@ def _numbers(videos: Sequence[str], clips: int) -> Tensor:
 def canonical_order(views: Iterable[str]) -> list[str]:
     """The views in the order of :data:`cocon.views.VIEWS`, then any others by name.
 
-    The order of summation, and with it the last bit of the loss, does not depend on who asks.
+    The order of summation, and so the last bit of the loss, is always the same.
     """
     known = list(VIEWS)
     return sorted(views, key=lambda view: (known.index(view) if view in known else len(known), view))

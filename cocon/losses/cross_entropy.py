@@ -1,4 +1,4 @@
-"""Cross-entropy of scores that are never stored: the core of L_cpc and of the InfoNCE between views.
+"""Memory-efficient cross-entropy that never stores all scores, for L_cpc and the InfoNCE between views.
 
 With 64 clips the scores of one view are a matrix of 3072 x 3072. The usual way keeps three of that size:
 scores, their logarithmic softmax, and its gradient. Here the gradient is computed along with the loss, for a
@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 SLICE, GPU_SLICE = 2**20, 2**24
-"""Scores that exist at a time (4 MB in float32; on a GPU 64 MB, in fewer kernels), or one row."""
+"""Number of scores computed at a time (4 MB in float32; on a GPU 64 MB, for fewer kernels), at least one
+row."""
 
 
 def matching_cross_entropy(

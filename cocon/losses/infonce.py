@@ -1,4 +1,4 @@
-"""The InfoNCE between two views: an instance must find itself in the other view among all instances.
+"""The InfoNCE loss between two views: the positive of an instance is itself in the other view.
 
 Source: contrastive multiview coding (Tian et al. 2020, arXiv 1906.05849); in place of the hinge of L_sim in
 the authors' follow-up of CoCon, HOMAGE (Rai et al. 2021, arXiv 2105.05226).

@@ -1,4 +1,4 @@
-"""From feature maps to instances: the vectors h that two views are compared by.
+"""Pools feature maps to instances: the vectors h by which two views are compared.
 
 Source: Rai et al. 2021, arXiv 2104.14764; the pooling follows the authors' public code.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-#: locations along a side that are averaged and not halved any more
+#: maps with up to this many locations along a side are averaged, not halved
 AVERAGED = 3
 
 
@@ -31,7 +31,7 @@ def instance_features(z_BNDSS: Tensor) -> Tensor:
 
 
 def check_instances(ha_MD: Tensor, hb_MD: Tensor) -> None:
-    """Both views must bring the same instances.
+    """Check that both views have the same instances.
 
     Raises:
         ValueError: if the two are not matrices with the same number of rows.

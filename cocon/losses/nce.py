@@ -1,4 +1,4 @@
-"""L_nce: instance discrimination within one view. A clip must find the other clip of its video.
+"""L_nce: instance discrimination within one view; positives are the other clips of a video.
 
 Sources: Wu et al. 2018, arXiv 1805.01978; the form with two augmented copies in one batch is that of
 Chen et al. 2020, arXiv 2002.05709, equation 1.
@@ -15,7 +15,7 @@ from cocon.losses.clip_vectors import ClipVectors
 
 
 def nce_loss(h_BD: Tensor, videos_B: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of each clip's likeness to the other clips of its video.
+    """Cross-entropy of each clip's similarity to the other clips of its video.
 
     - log(sum over positives p of exp(h_i . h_p / tau) / sum over j != i of exp(h_i . h_j / tau)), a mean
     over this process's clips; j runs over the clips of all processes, positives are those of the same
@@ -28,7 +28,7 @@ def nce_loss(h_BD: Tensor, videos_B: Tensor, temperature: float) -> tuple[Tensor
         temperature: tau, > 0.
 
     Returns:
-        The loss, and the fraction of clips to which a positive is nearest (no gradient).
+        The loss, and the fraction of clips whose nearest candidate is a positive (no gradient).
 
     Raises:
         ValueError: if the temperature is not positive.
@@ -38,8 +38,8 @@ def nce_loss(h_BD: Tensor, videos_B: Tensor, temperature: float) -> tuple[Tensor
 
 
 def batch_candidates(h_BD: Tensor, videos_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The clips of all processes: their vectors (C, D), and which of them, for each clip of this process, are
-    of the same video (B, C), and are not the clip itself (B, C). A clip is not of its own video here.
+    """The clips of all processes: vectors (C, D); which are of the same video as each clip of this process
+    (B, C), the clip itself excluded; and which are not the clip itself (B, C).
     """
     candidates_CD, videos_C = gather_with_gradient(h_BD), gather_with_gradient(videos_B)
     first = rank_and_world_size()[0] * len(h_BD)
@@ -56,12 +56,12 @@ def multi_instance_loss(
     Args:
         queries_RD: R vectors.
         candidates_CD: C vectors.
-        positive_RC: which candidates are positives of which query; at least one each, all of them counted.
-        counted_RC: which candidates count at all.
+        positive_RC: the positive candidates of each query; at least one each, all of them counted.
+        counted_RC: the candidates of each query.
         temperature: tau, > 0.
 
     Returns:
-        The loss, and the fraction of queries whose highest counted score is that of a positive.
+        The loss, and the fraction of queries whose highest counted score is a positive.
 
     Raises:
         ValueError: if the temperature is not positive.

@@ -1,4 +1,4 @@
-"""L_sim: an instance should be near itself in the other view, and away from all others.
+"""L_sim: a hinge loss that pulls an instance to itself in the other view and pushes it from all others.
 
 Source: Rai et al. 2021, arXiv 2104.14764; the equation is printed in US 2022/0180101.
 """
@@ -23,7 +23,7 @@ def sim_loss(ha_MD: Tensor, hb_MD: Tensor, margin: float = 1.0) -> Tensor:
     Args:
         ha_MD: instances of one view, L2-normalised.
         hb_MD: the same instances in another view, L2-normalised.
-        margin: mu, the distance beyond which different instances are left alone.
+        margin: mu, the distance beyond which different instances add no loss.
 
     Raises:
         ValueError: if the shapes differ or M < 2, so that there is no negative pair.

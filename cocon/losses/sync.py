@@ -1,4 +1,4 @@
-"""L_sync: two views should agree on which instances are alike.
+"""L_sync: the difference between the similarity matrices of two views.
 
 Source: Rai et al. 2021, arXiv 2104.14764; the equation is printed in US 2022/0180101.
 """
@@ -16,7 +16,7 @@ from cocon.losses.instances import check_instances
 def sync_loss(ha_MD: Tensor, hb_MD: Tensor, kind: Literal["l1", "squared"] = "l1") -> Tensor:
     """Mean distance between the cosine matrices W_a and W_b (M, M) of two views.
 
-    Gradient flows to both views. Alone this loss collapses: it is 0 when all instances are the same.
+    Gradient flows to both views. Used alone this loss collapses: it is 0 when all instances are equal.
 
     Args:
         ha_MD: instances of one view, L2-normalised.

@@ -1,4 +1,5 @@
-"""Which videos are compared, how alike those of one class are, and how many of the nearest are of it."""
+"""Pairs of videos, mean cosines within and between classes, and the share of the same class among
+neighbours."""
 
 from __future__ import annotations
 
@@ -41,10 +42,10 @@ class Pairs:
 
 
 def mean_products(x_ND: np.ndarray, y_ND: np.ndarray, pairs: Pairs) -> tuple[float | None, float | None]:
-    """Mean of x_i . y_j over pairs (i, j) of one class, and of different ones; None where there is no pair.
+    """Mean of x_i . y_j over pairs (i, j) of one class, and of different ones; None without pairs.
 
-    Of unit vectors these are cosines. Of the means of some unit vectors of each video they are mean cosines
-    over all pairs of a vector of one video and a vector of the other.
+    For unit vectors these are cosines. For means of several unit vectors per video they are mean cosines over
+    all pairs of a vector of one video and a vector of the other.
 
     Args:
         x_ND: a vector per video.
@@ -64,7 +65,7 @@ def mean_products(x_ND: np.ndarray, y_ND: np.ndarray, pairs: Pairs) -> tuple[flo
 def nearest_share(
     x_ND: np.ndarray, pairs: Pairs, nearest: int = NEAREST
 ) -> tuple[float | None, float | None, int]:
-    """How many of the nearest videos are of the same class.
+    """The share of videos of the same class among the nearest.
 
     Args:
         x_ND: unit vectors, one per video.
@@ -91,8 +92,7 @@ def nearest_share(
 def _share(cosines_RN: np.ndarray, same_RN: np.ndarray, nearest: int) -> np.ndarray:
     """Share of the same class among the nearest; a video with fewer others has fewer neighbours.
 
-    Cosines are rounded, and of equal ones the share is what a random order has: were all alike, nothing would
-    be near.
+    Cosines are rounded. Ties count as in a random order, so the share is at chance if all videos are alike.
     """
     shares = []
     for cosines_N, same_N in zip(cosines_RN.round(9), same_RN, strict=True):

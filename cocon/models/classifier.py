@@ -16,7 +16,7 @@ from cocon.models.network import ViewNetwork, aggregate_blocks, encode_blocks
 
 
 class Classifier(nn.Module):
-    """What the head reads of a clip, then batch norm, dropout and a linear layer.
+    """Features of a clip, then batch norm, dropout and a linear layer.
 
     The head "context" reads the spatial mean of the aggregator's last state over all blocks; the head
     "encoder" the mean of the encoder's features over blocks and locations, L2-normalised.
@@ -25,8 +25,8 @@ class Classifier(nn.Module):
         network: the (pretrained) network; its encoder and aggregator are shared, not copied.
         classes: number of classes.
         dropout: probability of dropout before the linear layer.
-        head: what is read.
-        frozen: encoder and aggregator stay as they are, statistics of batch norm included.
+        head: which features are read.
+        frozen: encoder and aggregator are not trained, batch norm statistics included.
 
     Raises:
         ValueError: if there are no classes.
@@ -61,7 +61,7 @@ class Classifier(nn.Module):
         return [parameter for part in parts for parameter in part.parameters()]
 
     def train(self, mode: bool = True) -> Classifier:
-        """As of any module; what is frozen stays in evaluation mode."""
+        """As for any module, but frozen parts stay in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.encoder.eval()
@@ -69,7 +69,7 @@ class Classifier(nn.Module):
         return self
 
     def features(self, x_BNCKHW: Tensor) -> Tensor:
-        """What the head reads, (B, D)."""
+        """The features that the head reads, (B, D)."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             z_BNDSS = encode_blocks(self.encoder, x_BNCKHW)
             if self.head == "encoder":

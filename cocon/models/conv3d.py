@@ -1,4 +1,4 @@
-"""3D convolutions whose weight gradient is quick and right on a CPU.
+"""3D convolutions with a fast and correct weight gradient on a CPU.
 
 The last stages of the encoder see maps of 1 to 7 locations and 2 or 3 time steps. There oneDNN's weight
 gradient takes longer than forward and input gradient together (measured on AVX2, 128 channels, 2x2x2:
@@ -85,7 +85,7 @@ def _weight_gradient(x_FCKHW: Tensor, grad_FOKHW: Tensor, size: Sizes, stride: S
         ]
         for axis in range(3)
     ]
-    # The channels of the input come last in memory: what the optimiser then copies, or need not, is cheapest.
+    # The channels of the input come last in memory: this makes the optimiser's copies cheapest.
     total = x.new_zeros(grad.shape[4], *size, x.shape[4])
     for k, (x_k, grad_k) in enumerate(meets[0]):
         for i, (x_i, grad_i) in enumerate(meets[1]):
@@ -98,7 +98,7 @@ def _weight_gradient(x_FCKHW: Tensor, grad_FOKHW: Tensor, size: Sizes, stride: S
 
 
 def _meeting(offset: int, inputs: int, outputs: int, stride: int) -> tuple[slice, slice]:
-    """Input positions, and output positions in step with them, where a tap reads no padding.
+    """Input positions, and the matching output positions, where a tap reads no padding.
 
     Args:
         offset: of the tap from the middle of the kernel.

@@ -1,4 +1,4 @@
-"""What all encoders have in common; :mod:`cocon.encoders` lists them and says what one has to do."""
+"""The base class of all encoders; :mod:`cocon.encoders` lists them and specifies the interface."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EncoderNetwork(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, x_FCKHW: Tensor) -> Tensor:
-        """:meth:`forward` of input that was checked, and whose channels come last in memory."""
+        """:meth:`forward` for checked input with the channels last in memory."""
 
     @staticmethod
     @abstractmethod

@@ -1,7 +1,7 @@
-"""Layers that several encoders are made of.
+"""Layers shared by several encoders.
 
 Activations are (F, C, K, H, W) with the channels last in memory. Then a 2D convolution per frame, a temporal
-convolution and a linear layer per position all read them as they are: only the shape is another.
+convolution and a linear layer per position all read them without a copy: only the shape differs.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def build_network(view: str, settings: Network) -> ViewNetwork:
 
     Args:
         view: name of the view.
-        settings: of all views; what they say about this one counts.
+        settings: of all views; those of this view are used.
 
     Raises:
         ConfigError: if there is no such view.

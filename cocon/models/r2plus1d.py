@@ -1,4 +1,4 @@
-"""The encoder R(2+1)D-18: a ResNet-18 whose 3D convolutions are a spatial and a temporal one each.
+"""The encoder R(2+1)D-18: a ResNet-18 with each 3D convolution split into a spatial and a temporal one.
 
 Source: Tran et al. 2018, arXiv 1711.11248, with the widths of torchvision's ``r2plus1d_18``: both
 convolutions of a block have the hidden channels of the first one, and the stem has 45.
@@ -18,7 +18,7 @@ _WIDTH = 64
 
 
 def hidden_channels(inputs: int, outputs: int) -> int:
-    """Channels between the spatial and the temporal convolution; they have as many weights as 3x3x3 then."""
+    """Channels between the spatial and the temporal convolution, for as many weights as a 3x3x3 one."""
     return (27 * inputs * outputs) // (9 * inputs + 3 * outputs)
 
 
@@ -71,7 +71,8 @@ class Block(nn.Module):
 class R2plus1d18(EncoderNetwork):
     """R(2+1)D-18: a (2+1)D stem and four stages of two blocks.
 
-    As published but for the end: the last stage has ``features`` channels (published: 512) and no final ReLU.
+    As published except for the end: the last stage has ``features`` channels (published: 512) and no final
+    ReLU.
 
     Args:
         channels: channels of the view.

@@ -97,7 +97,7 @@ class ResNet2d3d(EncoderNetwork):
 
     @staticmethod
     def fewest_weights(network: Network) -> int:
-        """Weights of the second convolutions of all blocks, most of what there is."""
+        """Number of weights of the second convolutions of all blocks."""
         channels = (network.width, 2 * network.width, 4 * network.width, network.features)
         taps = (9, 9, 27, 27)
         return sum(n * c * c * k for n, c, k in zip(network.layers, channels, taps, strict=True))

@@ -1,7 +1,7 @@
-"""The encoder S3D: Inception blocks whose 3D convolutions are a spatial and a temporal one each.
+"""The encoder S3D: Inception blocks with each 3D convolution split into a spatial and a temporal one.
 
 Source: Xie et al. 2018, arXiv 1712.04851; the network of CoCLR (Han et al. 2020, arXiv 2010.09709). Without
-the gates of S3D-G. Pools round up, as in the authors' code, so that any size and number of frames will do.
+the gates of S3D-G. Pools round up, as in the authors' code, so any size and number of frames works.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Inception(nn.Module):
 class S3d(EncoderNetwork):
     """S3D: a stem of separable convolutions and nine Inception blocks.
 
-    As published but for the end: the last block has ``features`` channels (published: 1024), divided among
+    As published except for the end: the last block has ``features`` channels (published: 1024), divided among
     its branches as published (3 : 3 : 1 : 1), and no final ReLU.
 
     Args:

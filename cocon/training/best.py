@@ -1,4 +1,4 @@
-"""The best epoch of a training so far: its figure, and the state of the module after it."""
+"""Tracks the best epoch of a training: its figure and the module's weights after it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cocon.training.state import RunState
 class BestEpoch:
     """The epoch with the lowest figure.
 
-    Its state is written together with the next checkpoint, which holds the figure: so what is on disk fits
-    together at any time.
+    Its weights are written together with the next checkpoint, which holds the figure, so the files on disk
+    always match.
 
     Args:
         state: where it is written.
-        of_equal: which of epochs with equal figures is the best.
-        keep: whether the state is kept at all, in this process.
+        of_equal: which epoch wins among those with equal figures.
+        keep: whether this process stores the weights.
     """
 
     def __init__(self, state: RunState, of_equal: Literal["first", "last"], *, keep: bool) -> None:
@@ -28,7 +28,8 @@ class BestEpoch:
         self._unwritten: dict[str, Any] | None = None
 
     def note(self, figure: float | None, module: nn.Module, epoch: int) -> None:
-        """Copy the module after ``epoch`` epochs if none was better; None is an epoch without a figure."""
+        """Copy the module after ``epoch`` epochs if it is the best so far; a figure of None means not
+        measured."""
         last = self._of_equal == "last"
         if figure is None or not (figure < self.figure or (last and figure == self.figure)):
             return
@@ -38,13 +39,13 @@ class BestEpoch:
             self._unwritten = {"module": weights, "epoch": epoch}
 
     def write(self) -> None:
-        """Put the state on disk, if it is newer than the one there."""
+        """Write the weights, if they are newer than those on disk."""
         if self._unwritten is not None:
             self._state.save_best(self._unwritten)
             self._unwritten = None
 
     def load(self, module: nn.Module) -> int:
-        """Give the module its best state; returns the epoch that it comes from."""
+        """Load the best weights into the module; returns their epoch."""
         best = self._state.load_best()
         module.load_state_dict(best["module"])
         return int(best["epoch"])

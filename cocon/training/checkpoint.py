@@ -1,4 +1,4 @@
-"""Encoders on disk: a file of :mod:`cocon.training.network_file` for each view."""
+"""Saves and loads encoders, one safetensors file per view (:mod:`cocon.training.network_file`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cocon.training.network_file import (
     write_network,
 )
 
-#: what has chosen the epoch of an encoder, by pretraining.best_by; files and model cards say so
+#: how the epoch of an encoder was chosen, by pretraining.best_by; recorded in files and model cards
 CHOSEN_BY = {
     "validation_loss": "the loss on training videos held out",
     "probe": "k-NN on labelled training videos",
@@ -31,14 +31,14 @@ _FIRST = "run `cocon init` or `cocon pretrain` first"
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """What the metadata of a checkpoint say.
+    """The metadata of a checkpoint.
 
     Attributes:
         view: the view that the network sees.
         network: its architecture.
         clip: the clips that it was trained on.
         pretraining: ``random``, ``stage1`` or the name of a preset.
-        extra: whatever else was stored (seed, epochs, ...).
+        extra: other stored values (seed, epochs, ...).
     """
 
     view: str
@@ -51,10 +51,10 @@ class EncoderInfo:
 def save_encoder(
     path: Path, model: ViewNetwork, view: str, clip: Clip, pretraining: str, **extra: Any
 ) -> None:
-    """Write one view's network, atomically.
+    """Write one view's network atomically.
 
     Args:
-        path: final name, by custom ``<pretraining>/<view>.safetensors``.
+        path: final name, by convention ``<pretraining>/<view>.safetensors``.
         model: the network; it may be on any device.
         view: name of the view.
         clip: what it was trained on.
@@ -87,13 +87,13 @@ def load_encoder(
 
     Args:
         path: a file of :func:`save_encoder`.
-        device: where the network is to be.
-        view: the view that is expected; None: any.
-        network: the architecture that is expected; None: any.
+        device: the device to load onto.
+        view: the expected view; None: any.
+        network: the expected architecture; None: any.
 
     Raises:
-        CheckpointError: as :func:`read_info`, when the file is damaged or has weights that are not finite,
-            and when view or architecture are not those expected.
+        CheckpointError: as :func:`read_info`; also when the file is damaged, has non-finite weights, or has
+            another view or architecture than expected.
     """
     document, tensors = read_network(path, _ENCODER, _FIRST)
     info = _encoder_info(document, path)

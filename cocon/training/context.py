@@ -1,4 +1,4 @@
-"""What every training has besides its model and its clips."""
+"""The context of a training run: processes, seed, checkpoints and logging."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cocon.training.state import RunState
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run of a training; each command makes it once, and its loop uses all of it.
+    """The context of one training run. Each command creates it once; the loop uses it.
 
     Attributes:
         world: device and processes.
-        seed: of everything random in the loop: order, augmentation and dropout.
+        seed: seeds order, augmentation and dropout.
         state: where checkpoints are kept.
         reporter: where progress is printed.
         loggers: where the curves go.

@@ -1,4 +1,4 @@
-"""Device, threads and processes of a run; they know each other by torchrun's environment variables."""
+"""Sets up the device, threads and process group of a run, from torchrun's environment variables."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class LostContactError(CoConError):
 
 
 class Vote:
-    """What all processes together say to some questions.
+    """The result of an all-reduce over boolean flags, possibly still on its way.
 
     Args:
-        answers: known already, or on their way.
+        answers: the values, or a pending transfer of them.
     """
 
     def __init__(self, answers: Sequence[bool] | Late) -> None:
@@ -40,23 +40,23 @@ class Vote:
 
     @property
     def known(self) -> bool:
-        """Whether :meth:`read` never waits."""
+        """Whether :meth:`read` returns without waiting."""
         return not isinstance(self._answers, Late)
 
     def read(self) -> list[bool]:
-        """The answers; waits for them."""
+        """Wait for the answers and return them."""
         answers = self._answers.read() if isinstance(self._answers, Late) else self._answers
         return [bool(answer) for answer in answers]
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among all that train together.
+    """This process within a distributed run.
 
     Attributes:
-        device: where its networks run.
-        rank: its number.
-        size: how many there are.
+        device: the device of its networks.
+        rank: its rank.
+        size: the number of processes.
     """
 
     device: torch.device
@@ -69,7 +69,7 @@ class World:
         return self.rank == 0
 
     def vote(self, *flags: bool) -> Vote:
-        """Ask whether each flag is set in any process; the answer is the same in all."""
+        """Find for each flag whether any process sets it; all processes get the same answer."""
         if self.size == 1:
             return Vote(flags)
         votes = torch.stack([torch.full((), float(flag), device=self.device) for flag in flags])
@@ -77,7 +77,7 @@ class World:
         return Vote(Late(votes))
 
     def sum_(self, values: Tensor) -> Tensor:
-        """The sum of a tensor over all processes, in its place."""
+        """Sum a tensor over all processes, in place."""
         if self.size > 1:
             distributed.all_reduce(values)
         return values
@@ -98,7 +98,7 @@ class World:
         return values
 
     def of_leader(self, work: Callable[[], ResultT]) -> ResultT:
-        """What the leading process makes of ``work``, which the others do not do; in all processes.
+        """Run ``work`` in the leading process only; all processes get the result.
 
         Raises:
             CoConError: in all processes, when the leading one raises it.
@@ -115,16 +115,16 @@ class World:
         return shared
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes reach this point (a barrier)."""
         if self.size > 1:
             distributed.barrier()
 
 
 def resolve_device(name: str, local_rank: int = 0) -> torch.device:
-    """``auto`` is a GPU if there is one.
+    """Resolve a device name; ``auto`` means a GPU if there is one.
 
     Raises:
-        ConfigError: when ``cuda`` is asked for and there is none.
+        ConfigError: when ``cuda`` is requested but not available.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -142,7 +142,7 @@ def autocast(device: torch.device, amp: str) -> torch.autocast:
 
 
 def keep_freed_memory() -> None:
-    """Let malloc reuse large blocks instead of handing them back to the system after every use.
+    """Make malloc reuse large blocks instead of returning them to the system after every use.
 
     A training step frees and takes hundreds of megabytes, and each time the kernel clears the pages again.
     On a CPU this cost nearly half of the time of a step (measured: 0.75 s against 0.42 s).

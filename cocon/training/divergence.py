@@ -1,4 +1,4 @@
-"""A training stops, with the cause in one sentence, when its loss or gradient is no longer a number."""
+"""Stops a training when its loss or gradient is no longer finite."""
 
 from __future__ import annotations
 
@@ -12,23 +12,21 @@ from cocon.transfer import Late
 
 
 class TrainingDivergedError(CoConError):
-    """Loss or gradient are no longer numbers."""
+    """The loss or gradient is not finite."""
 
 
 class StepValues:
     """Loss, other scalars and gradient norm of a step: means over its batches and over all processes.
 
-    Reading them right away would let a GPU run dry. They are read when the next step is under way, which then
-    may have computed with weights that are no numbers; nothing of it is kept, since this step is read before
-    anything is written.
+    Reading them at once would leave a GPU idle. They are read while the next step runs. That step may compute
+    with non-finite weights, but this step is read before anything is written, so none of it is kept.
 
     Args:
         names: of the values.
-        means: the values, the same in every process, so that all of them stop, or none.
+        means: the values, equal in all processes, so that all stop or none.
         video_ids: the videos of this process in the step.
         world: all processes.
-        scaled: whether the loss is scaled: then a gradient that is not finite is left out, and the scale is
-            lowered.
+        scaled: whether the loss is scaled: a non-finite gradient then skips the step and lowers the scale.
         place: epoch and step, for the message.
         section: of the settings, for the hint.
     """
@@ -49,12 +47,12 @@ class StepValues:
         self._place, self._section = place, section
 
     def read(self) -> dict[str, float]:
-        """The values by name; with a scaled loss the gradient norm of a step that was left out is 0.
+        """The values by name; with a scaled loss the gradient norm of a skipped step is 0.
 
-        All processes must read them at the same point of their course.
+        All processes must call this at the same point.
 
         Raises:
-            TrainingDivergedError: loss or gradient are not finite; with the videos of the step in all
+            TrainingDivergedError: loss or gradient are not finite; the message lists the step's videos of all
                 processes.
         """
         means = dict(zip(self._names, self._means.read(), strict=True))

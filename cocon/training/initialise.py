@@ -1,4 +1,4 @@
-"""Networks before any training."""
+"""Creates randomly initialised networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cocon.training.settings import InitSettings
 def initial_network(view: str, settings: Network, seed: int) -> ViewNetwork:
     """A freshly initialised network; the same for the same view, settings and seed.
 
-    It is where stage 1 starts, so the row "random" of a table is really the state before training.
+    Stage 1 starts from the same weights, so the row "random" of a table is the state before training.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed(seed, "initialise", view))

@@ -1,4 +1,4 @@
-"""Signals that stop a run: it finishes its step, saves its state and prints how to resume."""
+"""Handles signals that stop a run: it finishes its step, saves its state and prints how to resume."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 from cocon.errors import CoConError
 
-#: SIGUSR1 is what SLURM can be asked to send some time before the limit
+#: SLURM can send SIGUSR1 some time before the limit
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class TrainingInterruptedError(CoConError):
-    """A run that was asked to stop, and did so with its state saved."""
+    """A signal stopped the run; its state is saved."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
 
 
 class StopRequest:
-    """Whether a signal has asked the run to stop, and which."""
+    """Whether a signal requests a stop, and which one."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -32,7 +32,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Note the first signal instead of dying from it; a second one has its usual effect."""
+    """Record the first signal instead of exiting; a second one has its usual effect."""
     request = StopRequest()
     previous: dict[signal.Signals, Any] = {}
 

@@ -20,7 +20,7 @@ from cocon.messages import has_bars
 log = logging.getLogger(__name__)
 Row = dict[str, Any]
 ItemT = TypeVar("ItemT")
-#: of the figure that chooses the best epoch, by view and as their mean
+#: names of the figure that selects the best epoch, by view and as their mean
 GROUP_KNN = "group_knn"
 _RSS_PER_MIB = 2**20 if sys.platform == "darwin" else 2**10
 
@@ -33,7 +33,7 @@ class Averages:
         self.count = count
 
     def add(self, values: dict[str, float]) -> None:
-        """Take in the values of one step; every step must bring the same names."""
+        """Add the values of one step; every step must have the same names."""
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
@@ -44,7 +44,7 @@ class Averages:
 
 
 class Stopwatch:
-    """Splits time into named shares: each :meth:`lap` gives the time since the last one to a name."""
+    """A stopwatch: each :meth:`lap` returns the time since the last one."""
 
     def __init__(self) -> None:
         self._last = perf_counter()
@@ -61,24 +61,24 @@ class Stopwatch:
 
 
 class Timing:
-    """Where the time of an epoch goes: waiting for data, or computing with them.
+    """Times an epoch: waiting for data and computing.
 
     Args:
-        seconds: shares of a part of the epoch that was done earlier.
+        seconds: times of a part of the epoch that was done earlier.
     """
 
     def __init__(self, seconds: dict[str, float] | None = None) -> None:
         self.seconds = {"data": 0.0, "compute": 0.0} | (seconds or {})
 
     def add(self, data: float, compute: float) -> None:
-        """Take in the seconds of one step."""
+        """Add the seconds of one step."""
         self.seconds["data"] += data
         self.seconds["compute"] += compute
 
     def row(self, clips: int, device: torch.device) -> Row:
         """Seconds, the share of waiting, clips per second, and the peak of memory so far in MiB.
 
-        The peak is of the tensors on a GPU, and of the whole process on a CPU.
+        On a GPU the peak counts tensors, on a CPU the whole process.
         """
         data, compute = self.seconds["data"], self.seconds["compute"]
         total = max(data + compute, 1e-9)
@@ -96,11 +96,11 @@ class Timing:
 
 
 class Reporter:
-    """Progress: a bar per epoch on a terminal, one message per epoch anywhere.
+    """Reports progress: a bar per epoch on a terminal, and one message per epoch everywhere.
 
     Args:
-        name: what is trained, at the beginning of every line.
-        silent: say nothing (every process but the first).
+        name: what is trained; starts every line.
+        silent: print nothing (every process but the first).
     """
 
     def __init__(self, name: str, *, silent: bool = False) -> None:
@@ -111,12 +111,12 @@ class Reporter:
         self._warned: set[str] = set()
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         if not self._silent:
             log.info("%s: %s", self.name, text)
 
     def warn(self, text: str) -> None:
-        """One line that stands out, and is not said again."""
+        """Print a warning, once."""
         if not self._silent and text not in self._warned:
             self._warned.add(text)
             log.warning("%s: %s", self.name, text)
@@ -124,7 +124,7 @@ class Reporter:
     def steps(
         self, items: Iterable[ItemT], epoch: int, epochs: int, done: int, total: int
     ) -> Iterator[ItemT]:
-        """Pass on the batches of an epoch, counted from 0, of so many, and move the bar."""
+        """Yield the batches of an epoch (counted from 0, of ``epochs``) and advance the bar."""
         title = f"{self.name} epoch {epoch + 1}/{epochs}"
         self._bar = tqdm(
             items, title, total, initial=done, leave=False, disable=not self._has_bar, file=sys.stderr
@@ -137,7 +137,7 @@ class Reporter:
             self._bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
     def epoch(self, row: Row, epochs: int) -> None:
-        """The line of a finished epoch, of so many, or of what was measured before the first."""
+        """Print the line of a finished epoch, or of the measurements before the first."""
         parts = [f"epoch {row['epoch']}/{epochs}"]
         parts += [
             f"{name} {row[key]:.3f}"

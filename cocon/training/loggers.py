@@ -1,4 +1,4 @@
-"""Where curves go: rows for ``log.jsonl``, TensorBoard's format, and W&B and MLflow on request.
+"""Loggers for training curves: ``log.jsonl`` and TensorBoard; W&B and MLflow on request.
 
 How to add one: a subclass of :class:`Logger`, a line in :data:`LOGGERS`, its name in the key ``loggers``.
 """
@@ -27,15 +27,15 @@ _FORMAT = "brain.Event:2"  # the first record of every file of TensorBoard
 
 @dataclass(frozen=True)
 class Run:
-    """What loggers are given about a run.
+    """The description of a run for loggers.
 
     Attributes:
-        name: for people.
+        name: display name.
         key: identifies it; a resumed run has the same key.
-        file: the file of one JSON object per epoch, ``log.jsonl`` or ``<name>.log.jsonl``; it comes when
-            the run is done.
-        rows: the same while the run is under way.
-        settings: what it is, as a JSON-like document.
+        file: the file of one JSON object per epoch, ``log.jsonl`` or ``<name>.log.jsonl``; written when the
+            run is done.
+        rows: the same during the run.
+        settings: the settings, as a JSON-like document.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Run:
 
 
 class Logger(ABC):
-    """Takes rows of numbers.
+    """The interface of loggers, which take rows of numbers.
 
     Args:
         run: what is logged.
@@ -75,7 +75,8 @@ class Logger(ABC):
 
 
 class JsonLines(Logger):
-    """One JSON object per epoch, in a file that is whole after every epoch; the caller publishes it."""
+    """One JSON object per epoch, in a file that is complete after every epoch; the caller moves it into
+    place."""
 
     def begin(self, rows: list[Row], step: int) -> None:
         """Keep the rows of past epochs."""
@@ -88,10 +89,10 @@ class JsonLines(Logger):
 
 
 class TensorBoard(Logger):
-    """Curves over steps of the optimiser; those of single steps are named ``step/...``.
+    """TensorBoard curves over optimiser steps; those of single steps are named ``step/...``.
 
-    The records are written here and now, not by the thread of ``SummaryWriter``: on a full disk that one
-    prints a traceback of its own.
+    The records are written synchronously, not by the thread of ``SummaryWriter``, which prints a traceback of
+    its own on a full disk.
     """
 
     def begin(self, rows: list[Row], step: int) -> None:
@@ -197,12 +198,12 @@ ALWAYS = ("jsonl", "tensorboard")
 
 
 class Loggers:
-    """Passes everything on to those that are always there and to those asked for.
+    """Forwards everything to the default loggers and to those requested.
 
-    Without the package tensorboard its curves are left out, and a line says so.
+    Without the package tensorboard its curves are left out, with a message.
 
     Args:
-        run: what is logged; None: nothing is (every process but the first).
+        run: what is logged; None: log nothing (every process but the first).
         names: further loggers, of :data:`LOGGERS`.
 
     Raises:

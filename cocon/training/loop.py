@@ -1,4 +1,4 @@
-"""The training loop that pretraining and fine-tuning share; it reads from top to bottom.
+"""The training loop that pretraining and fine-tuning share.
 
 A subclass defines the loss of a batch (:meth:`Loop.loss_of`) and what is measured after an epoch
 (:meth:`Loop.evaluate`).
@@ -36,10 +36,10 @@ _STARVED = 0.3  # share of an epoch spent waiting for data that is worth a warni
 
 
 class Loop(Optimisation[BatchT]):
-    """Epochs of steps, with checkpoints, signals, schedule, logs and a stop when the loss is no number.
+    """The training loop: epochs and steps, with checkpoints, signals, schedule, logs and divergence checks.
 
-    Everything random is a function of (seed, epoch, batch, process), so a run that is resumed from any
-    checkpoint ends with the same bits (on a CPU) as one that was never interrupted.
+    Everything random is a function of (seed, epoch, batch, process). So a resumed run is bit-identical (on a
+    CPU) to one that was never interrupted.
 
     Args:
         context: of the run.
@@ -51,8 +51,8 @@ class Loop(Optimisation[BatchT]):
         batch_size: clips per batch and process.
         accumulate: batches per step.
         per_video: clips of a video in a batch.
-        keep_best: also keep the module with the lowest :meth:`figure`, of equal ones the first or the last;
-            None: do not.
+        keep_best: also keep the module with the lowest :meth:`figure`, on a tie the first or the last; None:
+            do not.
     """
 
     def __init__(
@@ -97,15 +97,15 @@ class Loop(Optimisation[BatchT]):
         self._unread: tuple[StepValues, Row, Row] | None = None
 
     def measure_start(self) -> Row:
-        """What is measured before the first step; it becomes a row of epoch 0, if it is anything."""
+        """Measurements before the first step; if not empty, they become a row of epoch 0."""
         return {}
 
     def evaluate(self) -> Row:
-        """What is measured after an epoch; ``validation/loss`` feeds the plateau."""
+        """Measurements after an epoch; the plateau schedule uses ``validation/loss``."""
         return {}
 
     def figure(self, row: Row) -> float | None:
-        """What is lowest for the best epoch; None: not measured after this one."""
+        """The figure to minimise for the best epoch; None: not measured after this one."""
         return row.get("validation/loss")
 
     def load(self, clips: Dataset[BatchT], batches: Iterable[list[Key]], workers: int) -> Loader[BatchT]:
@@ -115,20 +115,20 @@ class Loop(Optimisation[BatchT]):
     # ---------------------------------------------------------------------------------- the loop
 
     def fit(self, resume: Path | None = None) -> list[Row]:
-        """Train until all epochs are done; the state stays until the caller removes it.
+        """Train until all epochs are done; the caller removes the checkpoints.
 
         Args:
             resume: a checkpoint to resume from; None: the newest of this run, if there is one.
 
         Returns:
-            One row per epoch: means over its steps, learning rate, times, and what :meth:`evaluate` says. A
-            row of epoch 0 comes first where :meth:`measure_start` says something.
+            One row per epoch: means over its steps, learning rate, times, and the result of :meth:`evaluate`.
+            A row of epoch 0 comes first if :meth:`measure_start` returns values.
 
         Raises:
             TrainingInterruptedError: after a signal, with the state saved.
             TrainingDivergedError: when loss or gradient are not finite; in all processes.
-            CheckpointError: when there are checkpoints, but none that can be used.
-            WorkerError: when a process that loads data has no memory, or has died.
+            CheckpointError: when there are checkpoints, but none is usable.
+            WorkerError: when a data worker ran out of memory or died.
         """
         if self.switches != Switches():
             self.reporter.say(f"computing with {self.switches}")
@@ -157,7 +157,7 @@ class Loop(Optimisation[BatchT]):
             values = self.train_step(window)
             self.step += 1
             rate = self.optimiser.param_groups[0]["lr"]
-            self._read_step()  # the one before, while a GPU is at work on this one
+            self._read_step()  # the previous one, while a GPU computes this one
             compute = watch.lap()
             self.timing.add(data, compute)
             times = {"learning_rate": rate, "data_seconds": data, "compute_seconds": compute}
@@ -173,7 +173,7 @@ class Loop(Optimisation[BatchT]):
         self._act(vote, stop)
 
     def _act(self, vote: Vote, stop: StopRequest) -> None:
-        """Stop, or write a checkpoint, as all processes have agreed on."""
+        """Stop or write a checkpoint; all processes do the same."""
         stops, saves = vote.read()
         if stops:
             self._interrupt(stop)
@@ -181,7 +181,7 @@ class Loop(Optimisation[BatchT]):
             self._save()
 
     def _read_step(self) -> None:
-        """Take in the values of the last step, unless that has been done."""
+        """Add the values of the last step, if not done yet."""
         if self._unread is not None:
             (values, place, times), self._unread = self._unread, None
             means = values.read()
@@ -204,7 +204,7 @@ class Loop(Optimisation[BatchT]):
     # ------------------------------------------------------------------------ around the loop
 
     def _begin(self) -> None:
-        """The row of epoch 0, which a resumed run has already, or can no longer have."""
+        """Write the row of epoch 0; a resumed run has it already or can no longer measure it."""
         if self._global_step() == 0 and (measured := self.measure_start()):
             self._report_epoch({"epoch": 0, "step": 0, **measured})
 
@@ -234,7 +234,7 @@ class Loop(Optimisation[BatchT]):
         self.timing = Timing()
 
     def load_best(self) -> int:
-        """Give the module its best state; returns the epoch that it comes from."""
+        """Load the best weights into the module; returns their epoch."""
         return self.best.load(self.module)
 
     def _global_step(self) -> int:
@@ -253,7 +253,7 @@ class Loop(Optimisation[BatchT]):
     # --------------------------------------------------------------------------------- the state
 
     def _save(self) -> None:
-        self._read_step()  # so that what is written is known to consist of numbers
+        self._read_step()  # so that only finite values are written
         self.checkpoints.save(self._content, self._global_step())
 
     def _content(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""A network on disk: a safetensors file whose metadata say what it holds and how that came about.
+"""Reads and writes networks: safetensors files with metadata on content and training.
 
 A file records its kind: an encoder (:mod:`cocon.training.checkpoint`) or a classifier
-(:mod:`cocon.evaluation.classifier_file`), and has a checksum of all that is in it.
+(:mod:`cocon.evaluation.classifier_file`), and holds a checksum of its content.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def write_network(path: Path, model: nn.Module, kind: str, document: dict[str, Any]) -> None:
-    """Write weights, kind, a JSON-like document about them, and the checksum of all that, atomically.
+    """Write weights, kind, a JSON-like document about them, and a checksum of everything, atomically.
 
     Raises:
         CheckpointError: when weights are not finite; nothing is written then.
@@ -74,15 +74,15 @@ def check_weights(whose: str, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_document(path: Path, kind: str, hint: str) -> dict[str, Any]:
-    """The document of :func:`write_network`, without its weights and without comparing the checksum.
+    """Read the document of :func:`write_network` only; the checksum is not compared.
 
     Args:
         path: the file.
-        kind: what it has to be.
-        hint: what to do when there is no such file.
+        kind: the expected kind.
+        hint: what to do if there is no such file.
 
     Raises:
-        CheckpointError: when it is missing, no file of this project, of another kind, or of no known view.
+        CheckpointError: when it is missing, not from this project, of another kind, or of an unknown view.
     """
     return _document(path, read_tensors(path, hint, only_metadata=True)[0], kind)
 
@@ -91,8 +91,7 @@ def read_network(path: Path, kind: str, hint: str) -> tuple[dict[str, Any], dict
     """Document and weights of :func:`write_network`; arguments as of :func:`read_document`.
 
     Raises:
-        CheckpointError: as :func:`read_document`, and when the file is damaged or has weights that are not
-            finite.
+        CheckpointError: as :func:`read_document`, and when the file is damaged or has non-finite weights.
     """
     text, tensors = read_tensors(path, hint)
     document = _document(path, text, kind)
@@ -106,7 +105,7 @@ def read_tensors(path: Path, hint: str, *, only_metadata: bool = False) -> tuple
     The checksum is compared; a file of an earlier version has none.
 
     Raises:
-        CheckpointError: when the file is missing, damaged, or of another program.
+        CheckpointError: when the file is missing, damaged, or from another program.
     """
     with reading(path, "readable safetensors file", CheckpointError, missing=hint, damaged=AGAIN):
         if not Path(path).is_file():
@@ -160,7 +159,7 @@ def settings_in(document: dict[str, Any], path: Path, key: str, section: type[Se
     """Take a section of settings out of a document.
 
     Raises:
-        CheckpointError: when this version does not understand it.
+        CheckpointError: when this version cannot parse it.
     """
     try:
         return section.model_validate(document.pop(key, None))
@@ -179,9 +178,8 @@ def built_with(
     Args:
         path: where the weights come from.
         tensors: the weights.
-        network: settings of the network, as the file gives them; they have to fit its size before anything is
-            built.
-        build: makes the module.
+        network: settings of the network, from the file; checked against its size before anything is built.
+        build: builds the module.
 
     Raises:
         CheckpointError: when the weights have other names, shapes or types than those of the module.

@@ -1,4 +1,4 @@
-"""Pretraining as a whole: from a manifest and shards to encoders and a log."""
+"""Runs one pretraining: from a manifest and shards to encoders and a log."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def pretrain(job: PretrainJob, world: World) -> None:
 
     Raises:
         CoConError: for contradicting arguments, missing shards or encoders, shards of other videos than the
-            manifest, too few videos, a loss that is not finite, another process at work on the same run, and
-            after a signal that asks to stop.
+            manifest, too few videos, a non-finite loss, another process on the same run, and after a stop
+            signal.
     """
     with contextlib.ExitStack() as stack:
         _pretrain(job, world, stack)
@@ -113,7 +113,7 @@ def _pretrain(job: PretrainJob, world: World, stack: contextlib.ExitStack) -> No
 
 
 def _networks(job: PretrainJob) -> tuple[dict[str, ViewNetwork], dict[str, Any]]:
-    """The networks to begin with, and what must still be known about them when they have been trained."""
+    """The initial networks, and the metadata to store with them after training."""
     if job.init is None:
         return {view: initial_network(view, job.settings.network, job.seed) for view in job.views}, {}
     loaded = {
@@ -185,7 +185,7 @@ def _description(
     choosing: Choosing | None,
     world: World,
 ) -> dict[str, Any]:
-    """Everything that the result depends on; ``run`` says what it is for."""
+    """Everything that the result depends on; ``run`` names its purpose."""
     settings = pretraining_settings(job.settings, job.stage, job.loss_preset, job.views, world.size)
     ids = [*selection.train, *selection.validation]
     tables = {view: shard_set.videos for view, shard_set in shards.items()}

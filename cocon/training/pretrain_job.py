@@ -1,4 +1,4 @@
-"""What ``cocon pretrain`` is asked for, and whether it can be done."""
+"""The arguments of ``cocon pretrain``, and checks on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cocon.training.settings import PretrainSettings
 
 @dataclass(frozen=True)
 class PretrainJob:
-    """What ``cocon pretrain`` is asked for.
+    """The arguments of ``cocon pretrain``.
 
     Attributes:
         manifest: the table of videos.
@@ -25,13 +25,13 @@ class PretrainJob:
         split: whose training videos are used.
         views: the views that are trained, together.
         stage: ``stage1`` (from scratch, L_cpc only) or ``stage2`` (from the encoders of ``init``).
-        preset: terms of the loss; None: what belongs to the stage.
+        preset: terms of the loss; None: the stage's default.
         init: folder with ``<view>.safetensors`` to start from.
         output: folder for ``<view>.safetensors``.
         log: file for one row per epoch.
         state: folder for the states of unfinished runs.
         settings: clip, network and pretraining.
-        seed: of everything random.
+        seed: seeds everything random.
         resume: a checkpoint to resume from; None: the newest of this run, if there is one.
         shard_count: shards of a view; None: all that are there.
     """
@@ -53,7 +53,7 @@ class PretrainJob:
 
     @property
     def loss_preset(self) -> str:
-        """The preset, also where none is named."""
+        """The preset, or the stage's default."""
         return self.preset or ("cpc" if self.stage == "stage1" else "cocon")
 
     @property
@@ -78,11 +78,11 @@ class PretrainJob:
         return self.settings.pretraining.whole_epochs(self.stage, self.loss_preset, steps), steps
 
     def check(self) -> None:
-        """Refuse what contradicts itself.
+        """Refuse contradicting arguments.
 
         Raises:
-            ConfigError: with the argument that is wrong.
-            OutputError: a result could not be written in the end.
+            ConfigError: naming the wrong argument.
+            OutputError: a result file could not be written.
         """
         preset = self.loss_preset
         if self.stage == "stage1" and preset != "cpc":

@@ -1,8 +1,8 @@
-"""Online probes: what can be read off the features during pretraining, on training videos only.
+"""Online probes: evaluate the features during pretraining, on training videos only.
 
-Test videos stay unseen. The videos that test a probe are of other groups than those it learns from; where
-videos are held out for validation, they are those, so that the networks have not seen them either.
-:class:`Probe` draws curves, :class:`GroupProbe` chooses the best epoch.
+Test videos are never used. A probe is tested on videos of other groups than those it is fitted to. If videos
+are held out for validation, it is tested on those, so the networks have not seen them either. :class:`Probe`
+gives curves, :class:`GroupProbe` selects the best epoch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _RIDGE = 1.0
 
 @dataclass(frozen=True)
 class ProbeVideos:
-    """Ids and class numbers of the videos that a probe learns from and is tested on, and all their groups."""
+    """Ids and class numbers of a probe's training and test videos, and all their groups."""
 
     train: dict[str, int]
     test: dict[str, int]
@@ -75,7 +75,7 @@ def choose_videos(videos: Sequence[Video], selection: Selection, count: int, see
 class Probe:
     """Encodes one clip of every video, its middle, and measures the features of each view.
 
-    Needs no random numbers, so it changes nothing for the training.
+    Uses no random numbers, so it does not affect the training.
 
     Args:
         videos: which.
@@ -107,7 +107,7 @@ class Probe:
             so their cosines are larger in size. When all cosines of a view approach 1, its features have
             collapsed.
 
-            What no pair of videos says is left out.
+            Figures without a pair of videos are left out.
         """
         row: dict[str, float | None] = {}
         labels_N, train = self._labels_N, self._train
@@ -127,12 +127,12 @@ class Probe:
 
 
 class GroupProbe:
-    """Encodes the middle clip of every video, and looks for the class of each among other groups.
+    """Encodes the middle clip of every video and classifies each by its neighbours in other groups.
 
-    Needs no random numbers.
+    Uses no random numbers.
 
     Args:
-        videos: of which every one has a label; see :func:`cocon.data.selection.choosing_videos`.
+        videos: all labelled; see :func:`cocon.data.selection.choosing_videos`.
         shards: the frames by view.
         clip: what a clip is.
         batch_size: clips at once.
@@ -163,7 +163,7 @@ class GroupProbe:
 
 
 class MiddleClips:
-    """One clip of every video, its middle, and what encoders make of it.
+    """The middle clip of every video, and its features.
 
     Args:
         shards: the frames by view.
@@ -218,18 +218,18 @@ def ridge_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tenso
 
 
 def knn_accuracy(x_ND: Tensor, labels_N: Tensor, x_MD: Tensor, labels_M: Tensor) -> float:
-    """Accuracy on M rows when the 5 nearest of N rows by cosine vote, each with its cosine plus one."""
+    """Accuracy on M rows of a vote of the 5 nearest of N rows by cosine, weighted by cosine plus one."""
     similarity_MN = F.normalize(x_MD, dim=1) @ F.normalize(x_ND, dim=1).t()
     return (_voted(similarity_MN, labels_N) == labels_M).double().mean().item()
 
 
 def group_knn(x_ND: Tensor, labels_N: Tensor, groups_N: Tensor, queries_Q: Tensor) -> int:
-    """How many of Q rows are classified rightly by their 5 nearest rows of other groups; votes as above.
+    """Accuracy on Q rows of a vote of their 5 nearest rows of other groups; weights as above.
 
     Args:
         x_ND: features.
         labels_N: class numbers.
-        groups_N: group numbers; there are rows of two groups or more.
+        groups_N: group numbers, at least two different ones.
         queries_Q: numbers of rows.
     """
     unit_ND = F.normalize(x_ND.double(), dim=1)
@@ -239,7 +239,7 @@ def group_knn(x_ND: Tensor, labels_N: Tensor, groups_N: Tensor, queries_Q: Tenso
 
 
 def _voted(similarity_MN: Tensor, labels_N: Tensor) -> Tensor:
-    """The class (M,) that the 5 most similar of N rows vote for; of similarity -inf, a row has no vote."""
+    """The class (M,) that wins the vote of the 5 most similar of N rows; similarity -inf excludes a row."""
     weight_MK, nearest_MK = similarity_MN.topk(min(NEAREST, len(labels_N)))
     votes_MC = similarity_MN.new_zeros(len(similarity_MN), int(labels_N.max()) + 1)
     votes_MC.scatter_add_(1, labels_N[nearest_MK], torch.where(weight_MK.isinf(), 0.0, weight_MK + 1))

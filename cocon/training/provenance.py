@@ -1,4 +1,5 @@
-"""Where a checkpoint comes from: versions, revision, hardware. Told, but no part of what identifies a run."""
+"""Provenance of a checkpoint: versions, git revision, hardware. Recorded, but not part of a run's
+identity."""
 
 from __future__ import annotations
 
@@ -27,8 +28,8 @@ def provenance() -> dict[str, str]:
 
 
 def hardware(device: torch.device, processes: int, switches: Switches) -> str:
-    """What a training runs on, for people: the kind of device, how many processes have one each, and how it
-    computes, where that is not plain float32.
+    """Describe the hardware of a training: kind of device, number of processes, and precision if not plain
+    float32.
     """
     import torch  # not at the top: reports read versions without it
 

@@ -1,4 +1,4 @@
-"""When a loop writes its checkpoints, and which one it resumes from."""
+"""Decides when a loop writes checkpoints and which one it resumes from."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cocon.config.schema import Training
 from cocon.training.best import BestEpoch
 from cocon.training.context import RunContext
 
-#: seconds between the checkpoints of two epochs, at least: one takes as long as an epoch of few videos
+#: least seconds between the checkpoints of two epochs: writing one takes as long as an epoch of few videos
 _APART = 60.0
 
 
 class Checkpoints:
-    """The checkpoints of a run, by the clock and by epochs.
+    """Writes the checkpoints of a run, by time and by epochs.
 
     Args:
         context: of the run.
@@ -29,7 +29,7 @@ class Checkpoints:
         self.start_clock()
 
     def start_clock(self) -> None:
-        """Count the time to the next checkpoint from now."""
+        """Restart the time to the next checkpoint."""
         self._saved_at = perf_counter()
 
     def due_within_epoch(self) -> bool:
@@ -38,7 +38,8 @@ class Checkpoints:
         return bool(minutes) and perf_counter() - self._saved_at > 60 * minutes
 
     def due_after(self, epoch: int, epochs: int) -> bool:
-        """Whether a checkpoint follows an epoch; the last has one, for what the caller does afterwards."""
+        """Whether to write a checkpoint after an epoch; always after the last, for later steps of the
+        caller."""
         on_time = epoch % self._settings.checkpoint_every == 0
         return epoch == epochs or (on_time and perf_counter() - self._saved_at >= _APART)
 
@@ -46,22 +47,22 @@ class Checkpoints:
         """Write a checkpoint, in the leading process.
 
         Args:
-            content: makes what it holds.
-            step: of the optimiser, from the beginning of the run.
+            content: builds its content.
+            step: optimiser steps since the beginning of the run.
         """
         self.start_clock()
         if self._context.world.leads:
-            self._best.write()  # first: a checkpoint without the best state that it counts on is of no use
+            self._best.write()  # first: a checkpoint refers to this best state
             self._context.state.save(content(), step)
 
     def to_resume(self, chosen: Path | None) -> Path | None:
-        """The checkpoint to resume from; without one, unfinished runs with other settings are reported.
+        """The checkpoint to resume from; if there is none, unfinished runs with other settings are reported.
 
         Args:
-            chosen: the one that was asked for; None: the newest.
+            chosen: the requested one; None: the newest.
 
         Raises:
-            CheckpointError: in all processes, when there are checkpoints, but none that can be used.
+            CheckpointError: in all processes, when there are checkpoints, but none is usable.
         """
         world, state, reporter = self._context.world, self._context.state, self._context.reporter
         path = chosen or world.of_leader(state.newest)

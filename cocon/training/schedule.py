@@ -1,4 +1,4 @@
-"""The learning rate as a function of the progress, by steps of the optimiser."""
+"""Learning rate schedules, by steps of the optimiser."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cocon.errors import ConfigError
 
 Kind = Literal["plateau", "step", "cosine", "constant"]
 _STEP = 0.1
-_IMPROVEMENT = 1e-4  # part of the best loss by which another must be better
+_IMPROVEMENT = 1e-4  # least relative improvement on the best loss
 
 
 class Schedule:
-    """Learning rate of every step: a linear warm-up, then one of four courses.
+    """Learning rate of every step: a linear warm-up, then one of four schedules.
 
     - ``constant``: the same in every step.
     - ``step``: tenfold lower from every milestone on.
@@ -23,10 +23,10 @@ class Schedule:
       than ``patience`` epochs.
 
     Args:
-        kind: the course.
+        kind: the schedule.
         learning_rate: the highest learning rate.
         epochs: length of the training.
-        minimum: cosine and plateau do not go below.
+        minimum: lower bound for cosine and plateau.
         warmup_epochs: length of the warm-up.
         milestones: of ``step``, as fractions of the epochs.
         factor: of ``plateau``.
@@ -79,7 +79,7 @@ class Schedule:
         return max(self.minimum, self.learning_rate * self.factor**self.drops)
 
     def observe(self, loss: float) -> None:
-        """Take note of the validation loss of an epoch; only ``plateau`` acts on it."""
+        """Record the validation loss of an epoch; only ``plateau`` uses it."""
         if loss < self.best * (1 - _IMPROVEMENT):
             self.best, self.waited = loss, 0
             return
@@ -88,7 +88,7 @@ class Schedule:
             self.drops, self.waited = self.drops + (self.kind == "plateau"), 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`observe` has changed."""
+        """The state that :meth:`observe` changes."""
         return {"drops": self.drops, "best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

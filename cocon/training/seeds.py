@@ -1,7 +1,7 @@
-"""Random numbers that do not depend on history.
+"""Derives seeds from a run's seed and a purpose, independent of history.
 
-Every seed is a function of the run's seed and of what it is for (an epoch, a step, a view), so a run that
-was interrupted draws what it would have drawn, and no generator's state has to be stored.
+Every seed is a function of the run's seed and its purpose (an epoch, a step, a view). So an interrupted run
+draws the same numbers after resuming, and no generator state has to be stored.
 """
 
 from __future__ import annotations

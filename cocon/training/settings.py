@@ -1,4 +1,4 @@
-"""What ``cocon init`` and ``cocon pretrain`` take as ``--settings``: the keys that they depend on."""
+"""The settings (``--settings``) of ``cocon init`` and ``cocon pretrain``: the keys that they depend on."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from cocon.config.schema import Clip, Network, Pretraining, Section
 
 
 class InitSettings(Section):
-    """Of ``cocon init``."""
+    """Settings of ``cocon init``."""
 
     clip: Clip = Clip()
     network: Network = Network()
 
 
 class PretrainSettings(InitSettings):
-    """Of ``cocon pretrain``."""
+    """Settings of ``cocon pretrain``."""
 
     pretraining: Pretraining = Pretraining()

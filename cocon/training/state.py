@@ -1,4 +1,4 @@
-"""The state of an unfinished run: its newest checkpoints in a folder of its own, removed when it is done."""
+"""Checkpoints of an unfinished run, in a folder of its own that is removed when the run is done."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from cocon.training.provenance import provenance
 
 _VERSION = 2
 _PREFIX, _BEST, _DAMAGED, _LOCK = "step_", "best.pt", ".damaged", "lock"
-#: seconds: the workers of a killed process hold its lock until they notice, which they look for every 5 s
+#: seconds: the workers of a killed process hold its lock until their next check, every 5 s
 PATIENCE, _LOOK = 12.0, 0.2
 _SHOWN = 8
-#: a setting that a description leaves out
+#: stands for a setting missing from a description
 _DEFAULT = "(default)"
 
 log = logging.getLogger(__name__)
 
 
 class RunState:
-    """Stores and restores what a run needs to continue as if it had never stopped.
+    """Stores and restores what a run needs to resume exactly where it stopped.
 
     A checkpoint holds the content and the description of its run, versions and git revision. Everything
-    random is a function of (seed, epoch, step, process), so there is no generator's state to store.
+    random is a function of (seed, epoch, step, process), so no generator state is stored.
 
     Args:
         root: folder for the states of all runs.
         description: everything that the result depends on, as a JSON-like document; a run with another
-            description has another folder, so it never resumes from this state by accident.
+            description has another folder, so it cannot resume from this state by accident.
         keep: how many checkpoints are kept.
     """
 
@@ -72,7 +72,7 @@ class RunState:
         A damaged one is renamed, with a warning.
 
         Raises:
-            CheckpointError: when there are some, but all of them are damaged.
+            CheckpointError: when all checkpoints are damaged.
         """
         faults = []
         for path in self._checkpoints():
@@ -80,7 +80,7 @@ class RunState:
                 self.load(path)
             except CheckpointError as error:
                 if isinstance(error.__cause__, OSError) and error.__cause__.errno:
-                    raise  # not damaged: the system does not hand it out
+                    raise  # not damaged: the system cannot read it
                 faults.append(error)
                 path.rename(path.with_name(path.name + _DAMAGED))
                 log.warning("%s; going back to the one before", printable(error.message))
@@ -134,10 +134,10 @@ class RunState:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out of this run; runs with another description are not concerned.
+        """Lock this run against other processes; runs with another description are unaffected.
 
         Raises:
-            CoConError: when another process is at work on it.
+            CoConError: when another process has the lock.
         """
         with contextlib.ExitStack() as stack:
             stack.callback(self._remove_if_empty)
@@ -161,15 +161,15 @@ class RunState:
 
     @property
     def rows(self) -> Path:
-        """The log as far as it goes, for people; the run itself resumes from its checkpoints."""
+        """The log so far, for users; the run itself resumes from its checkpoints."""
         return self.folder / "log.jsonl"
 
     def remove(self) -> None:
-        """Forget all checkpoints of this run."""
+        """Delete all checkpoints of this run."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _checkpoints(self) -> list[Path]:
-        """The newest first."""
+        """All checkpoints, newest first."""
         return sorted(self.folder.glob(f"{_PREFIX}*.pt"), reverse=True)
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> None:
@@ -179,7 +179,7 @@ class RunState:
 
 
 def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]:
-    """Lines ``key: theirs -> ours`` for the leaves in which two documents differ."""
+    """Lines ``key: theirs -> ours`` for the leaves that differ between two documents."""
     first, second = dict(_leaves(theirs)), dict(_leaves(ours))
     keys = [key for key in {**first, **second} if first.get(key, _DEFAULT) != second.get(key, _DEFAULT)]
     lines = [f"{key}: {first.get(key, _DEFAULT)} -> {second.get(key, _DEFAULT)}" for key in keys[:_SHOWN]]
@@ -187,7 +187,7 @@ def differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> list[str]
 
 
 def _check_sums(path: Path) -> None:
-    """Refuse a file with a changed byte, which torch.load would take for a weight."""
+    """Refuse a corrupted file; torch.load would read a changed byte as a weight."""
     with zipfile.ZipFile(path) as file:
         if damaged := file.testzip():
             raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")

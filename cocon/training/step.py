@@ -21,7 +21,7 @@ from cocon.transfer import Late
 
 
 class Batch(Protocol):
-    """What a data set's batches have in common."""
+    """The interface of all batches."""
 
     @property
     def video_id(self) -> Any:
@@ -32,26 +32,26 @@ BatchT = TypeVar("BatchT", bound=Batch)
 
 
 class Optimisation(ABC, Generic[BatchT]):
-    """A model, its optimiser and the place in the training.
+    """A model, its optimiser and the position in the training.
 
-    One step takes ``accumulate`` batches and the mean of their gradients; what is left at the end of an
-    epoch makes a smaller step. That is the gradient of one large batch as far as the loss is a mean over
-    clips; batch norm and contrastive losses see each batch by itself.
+    One step averages the gradients of ``accumulate`` batches; the rest at the end of an epoch makes a smaller
+    step. This equals the gradient of one large batch if the loss is a mean over clips; batch norm and
+    contrastive losses see each batch separately.
 
     Args:
         module: what is trained, in place; on its device.
         world: device and processes.
-        seed: of dropout and augmentation.
+        seed: seeds dropout and augmentation.
         settings: optimiser and precision.
         section: name of these settings, for hints.
         schedule: the learning rate.
-        steps: of the optimiser in each epoch.
+        steps: optimiser steps per epoch.
         accumulate: batches per step.
 
     Attributes:
         epoch: the number of finished epochs.
         step: the number of finished steps of this epoch.
-        switches: how it computes.
+        switches: precision, memory layout and compilation.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class Optimisation(ABC, Generic[BatchT]):
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.switches.amp == "fp16")
 
     def _distributed(self, module: nn.Module) -> DistributedDataParallel:
-        """Gradients are views of the buckets that are sent, and not copied there.
+        """Wrap the module in DDP. Gradients are views of the communication buckets, not copies.
 
-        What is trained gets a gradient in every batch, so the graph is static; that does not go together
-        with leaving out the communication of all batches of a step but the last.
+        All trained parameters get a gradient in every batch, so the graph is static. A static graph cannot be
+        combined with skipping the communication of all but the last batch of a step.
         """
         return DistributedDataParallel(
             module, gradient_as_bucket_view=True, static_graph=self.accumulate == 1
@@ -88,17 +88,17 @@ class Optimisation(ABC, Generic[BatchT]):
 
     @abstractmethod
     def loss_of(self, batch: BatchT, number: int) -> dict[str, Tensor]:
-        """The loss of a batch by the name ``loss``, with gradient, and other scalars without.
+        """The loss of a batch, named ``loss``, with gradient, and other scalars without.
 
         Args:
-            batch: as the data set gives it, on the CPU.
-            number: of the batch within the epoch.
+            batch: a batch of the data set, on the CPU.
+            number: index of the batch within the epoch.
         """
 
     def make_optimiser(self) -> torch.optim.Optimizer:
         """Adam for all parameters.
 
-        A group's entry ``factor``, where it has one, is the part of the scheduled learning rate that it gets.
+        A group's optional entry ``factor`` multiplies the scheduled learning rate.
         """
         return torch.optim.Adam(
             self.parameters,
@@ -108,16 +108,16 @@ class Optimisation(ABC, Generic[BatchT]):
         )
 
     def load_optimiser(self, state: dict[str, Any]) -> None:
-        """Continue from the state of an optimiser that may have had another implementation."""
+        """Load the state of an optimiser, which may be of another implementation."""
         for theirs, ours in zip(state["param_groups"], self.optimiser.param_groups, strict=True):
             theirs |= {key: ours[key] for key in ("fused", "foreach") if key in ours}
         self.optimiser.load_state_dict(state)
 
     def train_step(self, window: list[BatchT]) -> StepValues:
-        """One step of the optimiser; on a GPU it is launched, and may not be done on return.
+        """One step of the optimiser; on a GPU it may still be running on return.
 
         Args:
-            window: the batches of this process whose mean gradient is taken.
+            window: the batches of this process to average over.
 
         Returns:
             Loss, other scalars and norm of the gradient, to be read when the next step is under way.
@@ -162,12 +162,12 @@ class Optimisation(ABC, Generic[BatchT]):
         return autocast(self.world.device, self.switches.amp)
 
     def seeded(self, network: str, augmentation: str, *batch: int) -> torch.Generator:
-        """Seed all that is random in one batch: dropout through the global generators, and augmentation.
+        """Seed one batch: dropout through the global generators, and augmentation.
 
         Args:
-            network: purpose of the first.
-            augmentation: purpose of the second.
-            *batch: which batch it is: epoch, number, process.
+            network: seed purpose of dropout.
+            augmentation: seed purpose of augmentation.
+            *batch: identifies the batch: epoch, number, process.
 
         Returns:
             The source of randomness of the augmentation, on the CPU.

@@ -1,4 +1,4 @@
-"""How a training computes on its device: what its settings ask for, and what the device has."""
+"""Precision, memory layout and compilation of a training, from its settings and device."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _COMPILATIONS = 32
 
 @dataclass(frozen=True)
 class Switches:
-    """What is used.
+    """The switches in use.
 
     Attributes:
-        amp: mixed precision; the type that convolutions compute in.
-        tf32: whether a GPU rounds the factors of float32 products to 10 bits.
+        amp: mixed precision: the data type of convolutions.
+        tf32: whether a GPU rounds the factors of float32 products to 10 bits of mantissa.
         channels_last_3d: whether weights of convolutions have their channels last in memory.
         fused: whether a step of the optimiser is one kernel.
-        pinned: whether batches lie where a GPU reads them without a wait.
+        pinned: whether batches are in pinned memory, which a GPU reads without blocking.
         compiled: whether networks run through torch.compile.
     """
 
@@ -36,7 +36,7 @@ class Switches:
 
     @classmethod
     def of(cls, settings: Training, device: torch.device) -> Switches:
-        """What settings mean on a device.
+        """Resolve settings on a device.
 
         Raises:
             ConfigError: for ``compile`` with reduced precision on a CPU: there oneDNN's weight gradients are
@@ -63,11 +63,11 @@ class Switches:
 
     @classmethod
     def restored(cls, document: Any) -> Switches:
-        """The switches of a checkpoint, which has :meth:`document`."""
+        """The switches stored in a checkpoint by :meth:`document`."""
         return cls(**document)
 
     def document(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """The switches as a JSON-like document, for a checkpoint."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -84,8 +84,8 @@ class Switches:
     def apply(self, network: nn.Module, device: torch.device) -> None:
         """Prepare a network, in place, and the device for the whole process.
 
-        Activations have their channels last in any case; ``channels_last_3d`` lays the weights of the
-        convolutions out alike, so that they are not reordered in every step.
+        Activations have their channels last in any case; ``channels_last_3d`` gives the weights of the
+        convolutions the same layout, so that they are not reordered in every step.
         """
         if device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = self.tf32
@@ -96,12 +96,12 @@ class Switches:
                     layout = torch.channels_last if parameter.dim() == 4 else torch.channels_last_3d
                     parameter.data = parameter.data.contiguous(memory_format=layout)
         if self.compiled:
-            # Every view has one size; without this the second view's makes the first one's code general, and
+            # Every view has one size; without this the second view's size makes the code dynamic, and
             # that fails. There is one compilation per view, in training and in evaluation mode.
             network.compile(dynamic=False)
             torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _COMPILATIONS)
 
 
 def _has_bf16(device: torch.device) -> bool:
-    """Whether a card computes in bf16 itself; some others imitate it, slowly."""
+    """Whether a GPU has native bf16; others emulate it slowly."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)

@@ -12,7 +12,7 @@ from cocon.distributed import rank_and_world_size, sum_with_gradient
 class GatheredBatchNorm(_BatchNorm):
     """What ``nn.SyncBatchNorm`` computes, in plain operations, so that it also runs on CPUs (gloo).
 
-    Every process must bring a batch of the same shape. Mean and variance are those of all their batches.
+    Every process must have a batch of the same shape. Mean and variance are those of all their batches.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -46,7 +46,7 @@ class GatheredBatchNorm(_BatchNorm):
 
 
 def synchronised(module: nn.Module, device: torch.device) -> nn.Module:
-    """The module with all batch norms replaced; parameters, buffers and their names stay.
+    """Replace all batch norms of a module; parameters, buffers and their names are unchanged.
 
     On CUDA by ``nn.SyncBatchNorm``, elsewhere by :class:`GatheredBatchNorm`.
     """

@@ -1,4 +1,4 @@
-"""Pretraining: the networks of one or several views, and a preset of the CoCon loss."""
+"""The pretraining loop: networks of one or several views and a preset of the CoCon loss."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from cocon.training.switches import Switches
 from cocon.training.sync_norm import synchronised
 from cocon.transfer import Late
 
-#: measurements for the best epoch where best_every says nothing
+#: default number of measurements for the best epoch
 _CHOICES = 20
 
 
 class ViewNetworks(nn.Module):
-    """The networks of all views behind one ``forward``, which is what DDP wraps.
+    """The networks of all views in one module, which DDP wraps.
 
     Args:
         networks: the networks by view.
-        predicted_blocks: blocks that each predicts.
-        queue: what the loss remembers of past batches, so that checkpoints hold it; None: nothing.
+        predicted_blocks: number of blocks that each predicts.
+        queue: past clips for the loss, held here so that checkpoints include it; None: no queue.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class Trainer(Loop[Clips]):
         stage: batch size and learning rate.
         epochs: length.
         settings: everything else.
-        preset: which terms the loss has; both sets of clips must have as many of a video as it needs.
-        probe: what is measured before the first epoch and every ``probe_every`` epochs; None: nothing.
-        choice: what is measured for the best epoch; None: the validation loss.
+        preset: selects the terms of the loss; both sets of clips must have as many per video as it needs.
+        probe: measures before the first epoch and every ``probe_every`` epochs; None: no probe.
+        choice: measures for the best epoch; None: use the validation loss.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Trainer(Loop[Clips]):
         self.loss = CoConLoss(settings.loss, preset, queue)
         self.augment = Augmenter(settings.augmentation, self.clip)
         self.probe, self.choice = probe, choice
-        # what starts from random networks has the epochs of both stages; in the first, views stay apart
+        # presets from random networks train for both stages' epochs; in the first, no terms between views
         self.mines_from = settings.stage1.whole_epochs(self.steps)
         self.chooses_every = settings.best_every or math.ceil(epochs / _CHOICES)
         self.validation_clips = validation
@@ -134,7 +134,7 @@ class Trainer(Loop[Clips]):
         )
 
     def fit(self, resume: Path | None = None) -> list[Row]:
-        """As :meth:`Loop.fit`."""
+        """See :meth:`Loop.fit`."""
         if self.schedule.kind == "plateau" and not self.validation_batches:
             self.reporter.say("no videos are held out for validation: the learning rate does not change")
         return super().fit(resume)
@@ -166,14 +166,14 @@ class Trainer(Loop[Clips]):
         return row
 
     def figure(self, row: Row) -> float | None:
-        """The validation loss, or the part that the probe which chooses gets wrong."""
+        """The validation loss, or the error rate of the selecting probe."""
         if self.choice is None:
             return super().figure(row)
         accuracy = row.get(f"{GROUP_KNN}/mean")
         return None if accuracy is None else 1 - accuracy
 
     def measure_start(self) -> Row:
-        """The probe for the curves, of the networks as they were given."""
+        """Run the curve probe on the initial networks."""
         return self._probed()
 
     def _probed(self) -> Row:
@@ -201,12 +201,12 @@ class Trainer(Loop[Clips]):
 
 
 def _which_of_equal(choice: GroupProbe | None) -> Literal["first", "last"]:
-    """A probe of few videos has few values, and the later of two equal epochs has learned for longer."""
+    """Tie rule: the accuracy of a probe takes few values, so ties occur; then the later epoch wins."""
     return "first" if choice is None else "last"
 
 
 def _queue(networks: Mapping[str, ViewNetwork], settings: Pretraining, preset: str) -> ClipQueue | None:
-    """What a preset remembers of past batches."""
+    """The queue of past batches of a preset."""
     if not PRESETS[preset].queues:
         return None
     features = next(iter(networks.values())).settings.features
@@ -214,7 +214,7 @@ def _queue(networks: Mapping[str, ViewNetwork], settings: Pretraining, preset: s
 
 
 def _freeze_predictions(networks: Mapping[str, ViewNetwork]) -> None:
-    """DDP waits for the gradients of all that is trained; aggregator and predictor get none."""
+    """Freeze aggregator and predictor, which get no gradient; DDP would wait for it."""
     for network in networks.values():
         network.aggregator.requires_grad_(False)
         network.predictor.requires_grad_(False)
