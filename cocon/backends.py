@@ -1,7 +1,7 @@
-"""The backends of the views: one entry each, which extractors, schema and workflow share.
+"""The table of the views' backends, shared by extractors, schema and workflow.
 
 A new backend is a class in ``view_extractors/<view>/``, an entry here, a test, and a section of its name in
-the schema if it has options. The first backend of a view is the one to begin with; the default is in the
+the schema if it has options. The first backend of a view is the recommended one; the default is in the
 schema.
 """
 
@@ -26,9 +26,9 @@ class Backend:
         network: backends of different views with the same network get all views from one pass, if their
             settings of the network are equal too. Empty: it shares nothing.
         package: what it imports besides the packages of every installation.
-        advice: how to get the package, where it is no extra of the project.
-        environment: its file in ``workflow/envs``, without the suffix. Empty: what is installed beside
-            Snakemake is enough.
+        advice: how to install the package, if it is no extra of the project.
+        environment: its file in ``workflow/envs``, without the suffix. Empty: the packages installed with
+            Snakemake are enough.
     """
 
     view: str
@@ -42,12 +42,12 @@ class Backend:
     environment: str = ""
 
     def may_use_gpu(self, device: str) -> bool:
-        """Whether it looks for a GPU with a value of the key ``device``."""
+        """Whether it tries to use a GPU for a value of the key ``device``."""
         return device != "cpu" and self.gpu in ("auto", device)
 
 
 _SEE = "see docs/backends.md"
-# What the backends of one network or package have in common, in whichever view.
+# Fields common to the backends of one network or package, in all views.
 _movenet = partial(Backend, gpu="cuda", network="movenet", package="ai_edge_litert")
 _blazepose = partial(Backend, network="blazepose", package="ai_edge_litert")
 _torchvision = partial(Backend, gpu="auto", package="torchvision", environment="torchvision")
@@ -85,5 +85,5 @@ BACKENDS: dict[str, dict[str, Backend]] = {
 
 
 def backend_named(view: str, name: str) -> Backend:
-    """The entry of a view's backend; with an empty name that of a view whose settings have no choice."""
+    """The entry of a view's backend; the name is empty for a view with only one."""
     return BACKENDS[view][name or next(iter(BACKENDS[view]))]

@@ -1,4 +1,4 @@
-"""Where a command meets its user: errors become a sentence and an exit status, signals an orderly end."""
+"""Runs commands: turns errors into a message and an exit status, and signals into an orderly exit."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _NO_MEMORY = re.compile(r"DefaultCPUAllocator: (can't allocate|not enough) memor
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the command to stop."""
+    """A signal stopped the command."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -58,10 +58,11 @@ class Stopped(KeyboardInterrupt):
 
 
 def run(command: Callable[[], object], prefix: str, *, goes_on: str = "") -> int:
-    """Run a command and return its exit status, see :data:`EXIT_STATUS`; a bug is raised.
+    """Run a command and return its exit status, see :data:`EXIT_STATUS`; other exceptions are bugs and
+    propagate.
 
     Args:
-        command: the work.
+        command: the function to run.
         prefix: begins the line about an error, for instance ``cocon index``.
         goes_on: appended to the line about a signal: how to resume.
     """
@@ -72,7 +73,7 @@ def run(command: Callable[[], object], prefix: str, *, goes_on: str = "") -> int
         with _signals_stop():
             try:
                 command()
-            finally:  # now, and not at the interpreter's end, where an error is only noise
+            finally:  # now, not at interpreter exit, where an error cannot be handled
                 flush()
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _close_unread():
@@ -94,7 +95,7 @@ def run(command: Callable[[], object], prefix: str, *, goes_on: str = "") -> int
 
 
 def explain(error: BaseException) -> CoConError | None:
-    """What a user can do about an error; None when it is a bug."""
+    """The error for users; None when it is a bug."""
     if isinstance(error, CoConError):
         return error
     if isinstance(error, ModuleNotFoundError):
@@ -111,7 +112,7 @@ def explain(error: BaseException) -> CoConError | None:
 
 
 def _name_of_full(error: BaseException | None) -> str:
-    """The file that did not fit, of the error or of one that it hides: closing a file fails once more."""
+    """The file that did not fit, from the error or its causes: closing a file fails again."""
     while error is not None:
         if isinstance(error, OSError) and error.filename is not None and no_room(error):
             return _name(error)
@@ -136,7 +137,7 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def _signals_stop() -> Iterator[None]:
-    """Ctrl-C and SIGTERM raise :class:`Stopped` in the main thread; a second one waits for nothing.
+    """Ctrl-C and SIGTERM raise :class:`Stopped` in the main thread; a second one stops at once.
 
     A signal that is ignored, as by nohup or in the background of a shell, stays ignored.
     """
@@ -183,7 +184,7 @@ def _is_unread(stream: TextIO) -> bool:
 
 
 def _discard(stream: TextIO) -> None:
-    """Let the interpreter write the rest of a stream to nowhere when it ends, without an error."""
+    """Discard the rest of a stream, so that flushing it at interpreter exit raises no error."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

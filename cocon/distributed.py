@@ -16,7 +16,7 @@ _alone = False
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Within it nothing is gathered or summed: every process computes as if it were the only one."""
+    """A context without gathering or summing: every process computes as if it were the only one."""
     global _alone
     before, _alone = _alone, True
     try:

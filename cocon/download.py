@@ -1,4 +1,4 @@
-"""Files from the network: resumed where a connection broke, taken only if they are the pinned ones."""
+"""Downloads pinned files; resumes broken connections and verifies size and hash."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ PAUSE = 2.0
 
 
 class RefusedError(AssetError):
-    """The server answers, but it does not have the file: trying again would not help."""
+    """The server responds but does not have the file: a retry would not help."""
 
 
 @dataclass(frozen=True)
 class Pin:
-    """What a file must be.
+    """The expected size and hash of a file.
 
     Attributes:
         size: bytes; 0 if it was not published.
@@ -44,7 +44,7 @@ class Pin:
     sha256: str = ""
 
     def fault(self, path: Path) -> str:
-        """What is wrong with a file; empty if nothing is."""
+        """The mismatch of a file; empty if there is none."""
         if self.size and path.stat().st_size != self.size:
             return f"it has {path.stat().st_size:,} bytes, not {self.size:,}"
         found = sha256_of(path) if self.sha256 else ""
@@ -85,7 +85,7 @@ def fetch_rest(url: str, partial: Path, size: int = 0) -> None:
             raise
         status = error.code if isinstance(error, urllib.error.HTTPError) else 0
         if status == 416:
-            # There are no bytes after those that we have, so it is complete, or not this file.
+            # The server has no further bytes: the file is complete, or is another file.
             return
         kind = RefusedError if 400 <= status < 500 and status not in (408, 429) else AssetError
         raise kind(f"cannot download {url}: {error}") from error
@@ -96,8 +96,8 @@ def fetch_rest(url: str, partial: Path, size: int = 0) -> None:
 def download(urls: Sequence[str], path: Path, pin: Pin) -> str:
     """Get a file from the first of several addresses that has it.
 
-    A broken connection is taken up again as long as it brings new bytes, and :data:`ATTEMPTS` times when it
-    brings none. The file gets its name when it is the pinned one; until then it is ``<name>.part``.
+    A broken connection is resumed while it brings new bytes, and retried :data:`ATTEMPTS` times without any.
+    The file is ``<name>.part`` until it is complete and verified.
 
     Args:
         urls: the same file, the best address first.
@@ -108,7 +108,7 @@ def download(urls: Sequence[str], path: Path, pin: Pin) -> str:
         The address that it came from.
 
     Raises:
-        AssetError: no address has the file; the message says what each of them answered.
+        AssetError: no address has the file; the message lists the responses.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.part")
@@ -129,7 +129,7 @@ def download(urls: Sequence[str], path: Path, pin: Pin) -> str:
 
 
 def _fetch(url: str, partial: Path, size: int) -> None:
-    """All of a file, in as many attempts as that takes."""
+    """Download a whole file, with retries."""
     failed = 0
     while True:
         before = partial.stat().st_size if partial.exists() else 0

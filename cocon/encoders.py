@@ -1,16 +1,16 @@
-"""The encoders f by name: one entry each, which schema, networks, report and documents share.
+"""The table of encoders f, shared by schema, networks, report and documents.
 
 A new encoder is a class in ``cocon/models``, an entry here, and tests. The class is a
 :class:`cocon.models.encoder.EncoderNetwork`:
 
 * **Arguments.** ``channels`` of the view and ``features``, D, both by keyword, and the keys of the section
   ``network`` that its entry lists under ``reads``. The schema refuses the other keys for this encoder.
-* **Input.** ``forward`` gets (F, C, K, H, W): F blocks of K frames, normalised as :mod:`cocon.views` says.
+* **Input.** ``forward`` gets (F, C, K, H, W): F blocks of K frames, normalised as in :mod:`cocon.views`.
   K is ``clip.frames_per_block``, 5 by default; any K >= 1 has to work. H = W = px is the view's crop; any
   px >= 1 has to work.
 * **Output.** (F, D, S, S) with S = ceil(px / stride), where ``stride`` stands in the entry, so S >= 1:
   convolutions pad, and pools round up. D is the same for all views, since L_sim compares them; S may differ.
-  What is left of the time is averaged.
+  The remaining time steps are averaged.
 * **Last layer.** No activation (features may be negative, and cosines too), and not normalised:
   :func:`cocon.models.network.encode_blocks` gives z the length 1 at every location.
 * **Batch norm** with torch's defaults and running statistics, which evaluation uses. The statistics of a
@@ -21,7 +21,7 @@ A new encoder is a class in ``cocon/models``, an entry here, and tests. The clas
 * **Size.** ``fewest_weights`` is a lower bound of the number of weights, from the settings, without building
   anything: a damaged file must not ask for more memory than its own size.
 * **CPU.** No 1x1 convolution of torch's with stride 2, but :class:`cocon.models.layers.StridedPointwise`,
-  which says why.
+  see there for the reason.
 """
 
 from __future__ import annotations

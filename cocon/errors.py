@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CoConError(Exception):
-    """Something a user can mend: one sentence that says what is wrong, and one that says what to do.
+    """An error that a user can fix: a message on what is wrong, and a hint on what to do.
 
     The command line prints both without a traceback and exits with :attr:`exit_code`.
     """
@@ -29,7 +29,7 @@ class DatasetError(CoConError):
 
 
 class ShardError(CoConError):
-    """A shard that is missing, damaged, or of another kind than asked for."""
+    """A shard that is missing, damaged, or of another kind than requested."""
 
 
 class AssetError(CoConError):

@@ -1,6 +1,6 @@
-"""Small helpers for files that are either whole or absent.
+"""Helpers for reading files and for writing them atomically.
 
-File names are bytes on Linux: those that are no UTF-8 pass through text files unharmed (surrogateescape).
+File names are bytes on Linux: names that are not UTF-8 are preserved in text files (surrogateescape).
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 #: no space, no quota, the limit of a file's size
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-#: how libraries put the number of the system's error into a text: HDF5, safetensors
+#: patterns of the errno in error messages of HDF5 and safetensors
 _HIDDEN_NUMBER = re.compile(r"\berrno = (\d+)|\(os error (\d+)\)")
-#: what torch.save says instead, when fewer bytes than expected are in the file
+#: the message of torch.save when the file is shorter than expected
 _TORCH_FULL = re.compile(r"inline_container.*unexpected pos|PytorchStreamWriter failed writing", re.DOTALL)
 #: bytes; file systems have 255, of which temporary files, locks and work folders need some more than a file
 _LONGEST_NAME = 255 - 16
@@ -47,11 +47,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The file reaches the disk before it gets its name, so neither a reader nor a power cut ever
     meets a half-written file under the final name. On an error the temporary file is removed. The
-    file has the mode that the umask gives to new files. Where ``path`` is a link, the file that it
-    leads to is written.
+    file has the mode that the umask gives to new files. If ``path`` is a link, its target is written.
 
     Raises:
-        OutputError: ``path`` is no place for a file, see :func:`check_output`.
+        OutputError: ``path`` is not writable, see :func:`check_output`.
         OSError: with the final name, when the disk is full; also where a library in the block hides that.
     """
     check_output(path)
@@ -93,7 +92,7 @@ def full_disk_named(path: Path, temporary: Path | None = None) -> Iterator[None]
         temporary: its name while it is written.
 
     Raises:
-        OSError: with ``path``, also where a library in the block hides what happened.
+        OSError: with ``path``, also where a library in the block hides the cause.
     """
     try:
         yield
@@ -126,10 +125,10 @@ def no_room(error: BaseException | None) -> int:
 
 
 def check_output(path: Path) -> None:
-    """Refuse a path that could not be written in the end; to be called before hours of work.
+    """Refuse a path that cannot be written; call it before long computations.
 
-    Only a regular file is ever replaced, never a folder, a device, a pipe or a socket. A link stands for the
-    file that it leads to.
+    Only a regular file is ever replaced, never a folder, a device, a pipe or a socket. A link stands for its
+    target.
 
     Raises:
         OutputError: saying what is in the way.
@@ -205,7 +204,7 @@ def _as_output_error(path: Path) -> Iterator[None]:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring a folder's names to the disk: without it, a rename may be lost in a power cut."""
+    """Sync a folder to disk: without it, a rename may be lost in a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -241,7 +240,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, atomically. NaN is refused: no other reader knows it."""
+    """Write ``value`` as indented JSON, atomically. NaN is refused: it is not valid JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 

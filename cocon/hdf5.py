@@ -1,4 +1,4 @@
-"""New HDF5 files, put together in memory."""
+"""Writes HDF5 files, assembled in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from cocon.files import atomic_path
 def new_hdf5(path: Path) -> Iterator[h5py.File]:
     """Yield an empty HDF5 file that is written to ``path``, atomically, when the block succeeds.
 
-    HDF5 never sees the disk: when that is full, its library fails again on closing the file, and may crash.
+    HDF5 does not write to the disk: if that is full, the library fails again on closing the file, and may
+    crash.
     """
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:

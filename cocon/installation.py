@@ -1,4 +1,4 @@
-"""Which part of an installation brings a package, and how to install it: the extras of ``pyproject.toml``."""
+"""Maps packages to the extras of ``pyproject.toml``, with hints how to install them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXTRAS = {
     "mlflow": ("mlflow",),
 }
 EXTRA_OF = {package: extra for extra, packages in _EXTRAS.items() for package in packages}
-"""By the name that a package is imported with: the extra to install for it, empty for every installation."""
+"""The extra to install by import name of a package; empty: part of every installation."""
 
 #: how to get the module pkg_resources, which later versions of setuptools do not have
 PKG_RESOURCES = "pip install 'setuptools<82'"
@@ -31,7 +31,7 @@ class MissingPackageError(CoConError):
 
 
 def how_to_install(package: str) -> str:
-    """The command that brings a package of :data:`EXTRA_OF`; the project is installed from a clone."""
+    """The command that installs a package of :data:`EXTRA_OF`; the project is installed from a clone."""
     if package in _WITHOUT_WHEEL:
         return _WITHOUT_WHEEL[package]
     extra = EXTRA_OF[package]
@@ -50,7 +50,7 @@ def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
 
 
 def failed_import(user: str, package: str, error: ImportError, install: str) -> tuple[str, str]:
-    """Message and hint for a package that cannot be imported, with the module that is really missing.
+    """Message and hint for a package that cannot be imported, with the module that is actually missing.
 
     Args:
         user: what needs the package.

@@ -1,4 +1,4 @@
-"""Files are checked before they are believed: checksums, shapes, types, and one sentence for what is wrong.
+"""Validates files on reading: checksums, shapes and types, with one error class for all faults.
 
 A damaged or hostile file can make a library raise anything; :func:`reading` makes that an error for users.
 """
@@ -31,10 +31,10 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def reading(path: Path, what: str, error: type[CoConError], *, missing: str, damaged: str) -> Iterator[None]:
-    """Give whatever goes wrong with a file while it is read, and checked, the form of an error for users.
+    """Convert any error while a file is read and checked to an error for users.
 
-    An error of the project passes unchanged. A file that the system does not hand out (no permission, a
-    folder, a broken disk) is never called damaged, so that nobody deletes it.
+    An error of the project passes unchanged. A file that cannot be read (no permission, a folder, a broken
+    disk) is never reported as damaged, so that users do not delete it.
 
     Args:
         path: the file.

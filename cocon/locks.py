@@ -1,4 +1,4 @@
-"""Advisory locks that end with their process, and what happens on file systems that have none."""
+"""Advisory locks that end with their process, with a fallback for file systems without locks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-#: what flock answers on Lustre without ``-o flock``, on NFS without lockd, and on some FUSE file systems
+#: errors of flock on Lustre without ``-o flock``, on NFS without lockd, and on some FUSE file systems
 _UNSUPPORTED = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 _LOCAL = "cocon-locks"
 _warned: set[int] = set()
@@ -30,7 +30,7 @@ class Lock:
         descriptor: of that file; closing it gives the lock back.
         local: the file system of the wanted file has no locks, so only processes of this machine are kept
             out.
-        works: False where no folder of this machine has locks either: nobody is kept out.
+        works: False if no folder of this machine supports locks either: no process is excluded.
     """
 
     path: Path
@@ -48,8 +48,8 @@ class Lock:
 def hold(path: Path, *, wait: bool) -> Lock | None:
     """Take an exclusive lock on a file, which is made if need be.
 
-    Where the file system has no locks, a file of the same meaning in a folder of this machine is locked
-    instead, and a warning says so, once: processes of other machines are not kept out.
+    If the file system has no locks, a corresponding file in a local folder is locked instead, with a warning,
+    once: processes on other machines are not excluded.
 
     Args:
         path: of the lock file; its folder exists.
@@ -87,7 +87,7 @@ def _hold(path: Path, wait: bool) -> Lock | None:
             raise
         if _is(path, descriptor):
             return Lock(path, descriptor)
-        # The holder before us removed the file when it was done: ours would be a lock on nothing.
+        # The previous holder removed the file when it was done: the lock would be on a deleted file.
         os.close(descriptor)
 
 
@@ -100,9 +100,9 @@ def _is(path: Path, descriptor: int) -> bool:
 
 
 def _open(path: Path) -> int:
-    """Open a lock file of anybody's; the kernel forbids to re-create another user's in a shared folder.
+    """Open a lock file of any user; the kernel forbids re-creating another user's file in a shared folder.
 
-    For writing where that is allowed: NFS gives an exclusive lock on nothing else.
+    For writing if allowed: NFS requires it for an exclusive lock.
     """
     for flags in (os.O_RDWR, os.O_RDONLY):
         with contextlib.suppress(FileNotFoundError, PermissionError):

@@ -1,7 +1,7 @@
-"""What programs report while they work: messages of :mod:`logging` on standard error.
+"""Progress messages of programs, through :mod:`logging` on standard error.
 
 Every module logs to the logger of its own name. Only a program shows messages, see :func:`of_command`; where
-the library is imported, logging stays as it was set up there. Results are no messages: they are printed, by
+the library is imported, logging is left unchanged. Results are no messages: they are printed, by
 :func:`cocon.terminal.say`, on standard output.
 """
 
@@ -41,7 +41,7 @@ class Parser(argparse.ArgumentParser):
             )
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the arguments, and end."""
+        """Print what is wrong with the arguments, and exit."""
         super().error(printable(message))
 
 
@@ -66,7 +66,7 @@ def of_command(options: argparse.Namespace, program: str, arguments: Sequence[st
 def set_up(level: int) -> None:
     """Show messages from a level of :mod:`logging` on, in this process.
 
-    The root logger stays what it is, and gets none of them: a package that sets it up would show them twice.
+    The root logger is unchanged and gets no messages: a package that configures it would show them twice.
 
     Args:
         level: of a program, or :func:`level` of the process that has started this one; NOTSET does nothing.
@@ -94,15 +94,14 @@ def as_options() -> list[str]:
 
 
 def has_bars() -> bool:
-    """Whether progress is a bar: standard error is a terminal, and nobody wants warnings only."""
+    """Whether to show progress bars: standard error is a terminal, and not only warnings are shown."""
     return level() <= logging.INFO and sys.stderr is not None and sys.stderr.isatty()
 
 
 def report(logger: logging.Logger, text: str) -> None:
-    """Log what a caller has asked for, at the level INFO.
+    """Log requested output at the level INFO.
 
-    Where no program and no user has set logging up, as in a notebook, Python would drop it: it is printed on
-    standard error.
+    If logging is not configured, as in a notebook, Python would drop it: it is printed on standard error.
     """
     if level() != logging.NOTSET or logger.isEnabledFor(logging.INFO):
         logger.info("%s", text)
@@ -111,7 +110,7 @@ def report(logger: logging.Logger, text: str) -> None:
 
 
 class _Formatter(logging.Formatter):
-    """Messages as they are; warnings are marked, and details have a time and a module."""
+    """Formats messages: warnings are marked, and details get a time and a module."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -141,7 +140,7 @@ def _write(text: str) -> None:
 
 @contextlib.contextmanager
 def _above_bars(stream: TextIO) -> Iterator[None]:
-    """Take tqdm's bars away for a moment; a worker process has none, but may be a copy of one that has."""
+    """Hide tqdm's bars temporarily; a worker process has none, but may be a fork of one that has."""
     if "tqdm" not in sys.modules or multiprocessing.parent_process() is not None:
         yield
         return

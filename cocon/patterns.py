@@ -1,4 +1,4 @@
-"""Many paths as few patterns, since a command line of the shell has an end (128 kB on Linux).
+"""Packs many paths into a few brace patterns, since a shell's command line is limited (128 kB on Linux).
 
 ``results/{a,b}/{x,y}.json`` are four files, as in a shell. Names hold no braces and no commas.
 """

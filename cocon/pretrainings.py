@@ -1,4 +1,4 @@
-"""What encoders can be pretrained with: the one table of pretrainings, and the terms that a loss can have.
+"""The table of pretrainings, and the table of loss terms.
 
 Everything that lists, checks, trains, names or explains a pretraining reads it here: configuration, rules,
 documents of results, loss, plans, report, model card. A new one is an entry of :data:`PRETRAININGS`, and a
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 RANDOM, STAGE1 = "random", "stage1"
-#: what a term is computed of: each view's predictions, each view's whole clips, or the blocks of two views
+#: the input of a term: each view's predictions, each view's whole clips, or the blocks of two views
 PREDICTIONS, CLIPS, PAIRS = "predictions", "clips", "pairs"
 
 
@@ -110,7 +110,7 @@ class PretrainingMethod:
         terms: of its loss, from :data:`TERMS`; their sum is minimised.
         start: the encoders that its stage 2 starts from. What starts from ``random`` trains in stage 2 for
             the epochs of both stages.
-        fixed: keys of ``loss`` that have this value whatever the configuration says.
+        fixed: keys of ``loss`` with a fixed value that overrides the configuration.
         clips: how many clips of a video are in a batch.
     """
 

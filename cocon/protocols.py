@@ -1,4 +1,4 @@
-"""What encoders can be evaluated by: the one table of protocols.
+"""The table of evaluation protocols.
 
 Everything that lists, checks, runs, fuses, plans, names or explains a protocol reads it here: configuration,
 rules, documents of results, commands, plans, tables and report. How to add one is in ``CONTRIBUTING.md``.

@@ -1,4 +1,4 @@
-"""Text files that people write: another encoding or separator is named, and a row says where it begins."""
+"""Reads hand-written text files and CSV tables; errors name the wrong encoding, separator or line."""
 
 from __future__ import annotations
 

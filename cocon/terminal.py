@@ -1,4 +1,4 @@
-"""Text for a terminal: names of files and videos are shown, never executed as escape sequences."""
+"""Prints text safely: escape sequences in names of files and videos are escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TextIO
 
 #: control characters, line separators, overrides of the writing direction, bytes that are no UTF-8
 _HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-#: what errors call the place that is printed to
+#: the name of standard output in errors
 STDOUT = "standard output"
 _SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
@@ -19,11 +19,11 @@ def printable(text: object, keep: str = "") -> str:
     r"""The text with every character that a terminal would not show as itself escaped.
 
     Control characters become ``\x1b`` and the like, bytes of a file name that are no UTF-8 become ``\xff``.
-    Everything else stays, in whatever script.
+    Everything else is unchanged, in any script.
 
     Args:
         text: for instance the name of a file.
-        keep: characters that stay nevertheless, for instance the line ends of a table.
+        keep: characters that are not escaped, for instance the line ends of a table.
     """
     return _HIDDEN.sub(lambda found: found[0] if found[0] in keep else _escaped(found[0]), str(text))
 
@@ -35,7 +35,7 @@ def say(text: object, file: TextIO | None = None) -> None:
 
 
 def flush() -> None:
-    """Hand on what is on its way to standard output; an error has that name."""
+    """Flush standard output; an error names it."""
     with _named():
         if sys.stdout is not None:
             sys.stdout.flush()

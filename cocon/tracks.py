@@ -1,4 +1,4 @@
-"""Who is who in the next frame: persons are followed by their boxes."""
+"""Tracks persons from frame to frame by their boxes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 #: boxes of the same person in two frames overlap by at least this ratio of intersection to union
 _OVERLAP = 0.2
-#: frames after which a person who was not seen again is forgotten
+#: frames without detection after which a person is dropped
 _PATIENCE = 15
 
 
@@ -40,7 +40,7 @@ class Tracks:
 
 
 def pairs(boxes_P4: np.ndarray, others_Q4: np.ndarray, least: float) -> dict[int, int]:
-    """Which of the others each box belongs to: the largest overlap first, and none below ``least``."""
+    """Match each box to one of the others: largest overlap first, none below ``least``."""
     overlap_PQ = overlaps(boxes_P4, others_Q4)
     found: dict[int, int] = {}
     while overlap_PQ.size and overlap_PQ.max() >= least:

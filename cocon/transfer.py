@@ -1,8 +1,8 @@
-"""Numbers between host and device, without a wait.
+"""Transfers numbers between host and device without blocking.
 
-A copy that blocks waits until the device has done all that it was given before, and so leaves it idle until
-the host has launched the next operation. That holds for a copy from memory that is not pinned, and for
-constants: ``x.new_tensor([...])`` on a GPU is such a copy.
+A blocking copy waits until the device has finished all earlier work, and so leaves it idle until the host
+launches the next operation. This applies to a copy from memory that is not pinned, and for constants:
+``x.new_tensor([...])`` on a GPU is such a copy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 def sent(x: Tensor, device: torch.device) -> Tensor:
-    """A small tensor of the host on the device; ``x`` itself where it is there already."""
+    """Copy a small tensor from the host to the device; returns ``x`` itself if it is already there."""
     if x.device == device:
         return x
     if device.type == "cuda":
@@ -27,7 +27,7 @@ def sent(x: Tensor, device: torch.device) -> Tensor:
 
 
 def sent_together(parts: Mapping[KeyT, Tensor], device: torch.device) -> dict[KeyT, Tensor]:
-    """Vectors of the host on the device, all in one copy; float32."""
+    """Copy vectors from the host to the device, all in one transfer; float32."""
     if not parts or all(part.device == device for part in parts.values()):
         return dict(parts)
     whole = sent(torch.cat(list(parts.values())), device)
@@ -41,7 +41,7 @@ def constant(values: tuple[float, ...], device: torch.device, dtype: torch.dtype
 
 
 class Late:
-    """Numbers that a device may still have to compute, on their way to the host.
+    """A pending transfer to the host of numbers that a device may still be computing.
 
     Args:
         values: a tensor with one dimension, which is not written to any more.
@@ -55,7 +55,7 @@ class Late:
             self._there.record(torch.cuda.current_stream(values.device))
 
     def read(self) -> list[float]:
-        """The numbers; waits until they are there, and not for what the device was given since."""
+        """Wait for the numbers and return them; later work of the device is not waited for."""
         if self._there is not None:
             self._there.synchronize()
         numbers: list[float] = self._host.tolist()

@@ -1,8 +1,8 @@
-"""The version of the program, and those of what each stage computes.
+"""The version of the program, and the version of each stage's results.
 
-Raise that of a stage when the same settings give another result: everything that the stage made is then made
-again, and what follows from it. Leave it alone when a change cannot be seen in the result. Defaults of the
-configuration count as well: a changed default changes results without a trace in anybody's settings.
+Raise the version of a stage when the same settings give another result: its outputs and all that depend on
+them are then recomputed. Do not raise it for changes that do not affect the result. Defaults of the
+configuration count as well: a changed default changes results without a change in a user's settings.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The views of a video: one table of all that is known of each, which everything reads.
+"""The table of views and their properties.
 
 Networks, crops, augmentation, schema, shards, reports and exports read a view's properties here. A new view
 is an entry of :data:`VIEWS`, an extractor in ``view_extractors`` and a section in the schema; see
@@ -23,12 +23,12 @@ class View:
         mean: per channel, of values in [0, 1].
         std: the same.
         colours: of its curves on a light and on a dark page, as CSS.
-        crop: side of the square that the network sees, px, where the configuration does not say.
-        weight: in the late fusion, where the configuration does not say.
-        flip: probability of a horizontal flip in pretraining, where the configuration does not say.
-        flip_note: what else a flip does, for the manual.
+        crop: side of the network's square input, px, by default.
+        weight: in the late fusion, by default.
+        flip: probability of a horizontal flip in pretraining, by default.
+        flip_note: other effects of a flip, for the manual.
         negated: channels that change their sign about ``zero`` in a flip.
-        mirrored: order of the channels in a flip; empty: as they are.
+        mirrored: order of the channels in a flip; empty: unchanged.
         zero: the stored byte of nothing: no person, no motion.
         sparse: whether it is mostly background: its crop is the fullest of several (docs/method.md).
         content: what its values are, which decides how it is drawn: ``photograph`` (the augmentation of

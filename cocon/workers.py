@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def worker_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of fresh interpreters: forking a process that may have threads is not safe.
+    """A pool of new interpreters: forking a process that may have threads is not safe.
 
-    After an error or a signal in the block the workers end at once, as they do when their parent was killed.
+    After an error or a signal in the block the workers end at once, as they do when their parent is killed.
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _begin, (messages.level(),)) as pool:
@@ -35,7 +35,7 @@ def worker_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin(level: int) -> None:
-    """Leave Ctrl-C, which comes to all processes, to the parent; and end with it, even if it was killed."""
+    """Ignore Ctrl-C, which the parent handles; exit with the parent, even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

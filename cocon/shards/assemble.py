@@ -1,4 +1,4 @@
-"""Puts one shard together: tables through HDF5, frames by plain writes into the place that HDF5 gave them."""
+"""Assembles one shard: tables through HDF5, frames by plain writes at the position that HDF5 reserved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_tables(
     offsets: np.ndarray,
     checksums: np.ndarray,
 ) -> int:
-    """Write everything but the frames and the user block; returns where in the file the frames belong."""
+    """Write everything but the frames and the user block; returns the file position of the frames."""
     tables = SparseFile()
     # The oldest layout of HDF5 keeps no times: the same videos give the same bytes.
     with h5py.File(
@@ -48,14 +48,14 @@ def write_tables(
         file["frames/xxh64"] = checksums
         data = _reserve(file["frames"], int(offsets[-1]))
         _write_table(file, rows)
-        position = int(data.get_offset()) if offsets[-1] else SIZE  # an empty data set lies nowhere
+        position = int(data.get_offset()) if offsets[-1] else SIZE  # an empty data set has no position
     with path.open("wb") as target:
         tables.save(target)
     return position
 
 
 def _reserve(group: h5py.Group, size: int) -> h5py.h5d.DatasetID:
-    """A contiguous data set ``data`` of so many bytes that has its place in the file, but no content."""
+    """Create a contiguous data set ``data`` of this size, allocated in the file but not written."""
     settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     settings.set_layout(h5py.h5d.CONTIGUOUS)
     settings.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -90,7 +90,7 @@ def copy_frames(source: Path, size: int, target: BinaryIO) -> int:
 
 
 def seal(path: Path, position: int, size: int) -> None:
-    """Write the user block of a file that is complete otherwise, and bring it to the disk."""
+    """Write the user block of an otherwise complete file, and sync it to disk."""
     with path.open("r+b") as file:
         header = ShardHeader(VERSION, 0, os.fstat(file.fileno()).st_size, position, size)
         for _ in range(2):  # the checksum covers the block's own other bytes

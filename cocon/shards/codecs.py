@@ -1,7 +1,7 @@
-"""Frames to bytes and back. Every coded picture says by its first byte which codec wrote it.
+"""Codecs: frames to bytes and back. The first byte of a coded picture identifies its codec.
 
-``jpeg``: what everybody reads. ``dct``: JPEG's transform without JPEG's entropy coding, which is what takes
-the time. ``delta``: lossless. ``docs/shard_format.md`` specifies them.
+``jpeg``: most compatible. ``dct``: JPEG's transform without JPEG's slow entropy coding. ``delta``: lossless.
+``docs/shard_format.md`` specifies them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def encode_as(codec: PictureCodec, frame_HWC: np.ndarray, quality: int) -> bytes
     """Encode one ``uint8`` frame (H, W, C).
 
     Args:
-        codec: how.
+        codec: which codec.
         frame_HWC: the frame; three channels for ``dct``.
         quality: JPEG's scale, 1 to 100; without meaning for ``delta``.
     """
@@ -61,7 +61,7 @@ def is_of(codec: PictureCodec, data: bytes) -> bool:
 
 
 def decode(data: bytes, channels: int) -> np.ndarray:
-    """Decode what any of the codecs wrote; returns ``uint8`` (H, W, channels).
+    """Decode a frame of any codec; returns ``uint8`` (H, W, channels).
 
     Raises:
         ValueError: when ``data`` is no such frame.
@@ -75,10 +75,10 @@ def decode(data: bytes, channels: int) -> np.ndarray:
 
 
 def decode_into(frames: Sequence[bytes | memoryview], out_THWC: np.ndarray) -> None:
-    """Decode frames of one video to where they shall stand: ``uint8`` (T, H, W, C), C-contiguous.
+    """Decode frames of one video into an array: ``uint8`` (T, H, W, C), C-contiguous.
 
     Raises:
-        ValueError: when one is no such frame, or of another size or coding than the others.
+        ValueError: when one is not a coded frame, or has another size or coding than the others.
     """
     if len(frames) == 0:
         return

@@ -1,4 +1,4 @@
-"""The codec ``dct``: the picture that JPEG would show, read in 0.4 of JPEG's time.
+"""The codec ``dct``: the same picture as JPEG, decoded in 0.4 of JPEG's time.
 
 JPEG's colour space, chroma at half resolution, 8 x 8 cosine transform and quantisation (ITU-T T.81, with the
 tables of annex K), but the coefficients are packed by LZ4, frequency by frequency, instead of by a Huffman
@@ -23,7 +23,7 @@ KIND = ord("T")
 _LEVEL = 6
 _COUNT = np.dtype("<u4")
 _BEGIN = HEADER.size + _COUNT.itemsize
-#: a coefficient that needs more than 8 bits: where it stands, and its value
+#: a coefficient that needs more than 8 bits: its index and value
 _WIDE = np.dtype([("index", "<u4"), ("value", "<i2")])
 
 _ANNEX_K_LUMA = """
@@ -54,7 +54,7 @@ def quantisation(quality: int) -> np.ndarray:
 
 @cache
 def _scales(quality: int) -> np.ndarray:
-    """What the decoder multiplies coefficients with: the steps times the norm of the cosines."""
+    """The decoder's scale per coefficient: the steps times the norm of the cosines."""
     norm_8 = np.full(8, 0.5)
     norm_8[[0, 4]] = math.sqrt(1 / 8)  # frequency 4 has cos(pi / 4) in it
     return (quantisation(quality) * np.outer(norm_8, norm_8).reshape(-1)).astype(np.float32)

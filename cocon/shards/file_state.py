@@ -1,4 +1,4 @@
-"""Which file a video was read from: its size and time, and its checksum if known."""
+"""The state of a video's source file: size, time, and checksum if known."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FileState(NamedTuple):
 
     Attributes:
         size: bytes.
-        modified: time of the last change, ns since 1970; 0 like the size: there is no file, or nobody looked.
+        modified: time of the last change, ns since 1970; 0 like the size: there is no file, or it is unknown.
         sha256: of its content, in hexadecimal; empty: not read.
     """
 
@@ -26,7 +26,8 @@ class FileState(NamedTuple):
 
     @classmethod
     def of(cls, path: Path) -> FileState:
-        """What the folder says of a file, without reading it; :data:`UNKNOWN` when it is missing."""
+        """The state of a file by its directory entry, without reading it; :data:`UNKNOWN` when it is
+        missing."""
         try:
             state = os.stat(path)
         except OSError:
@@ -39,10 +40,10 @@ class FileState(NamedTuple):
         return self.size != 0 or self.modified != 0
 
     def contradicts(self, other: FileState) -> bool:
-        """Whether two descriptions cannot be of the same state of a file.
+        """Whether two descriptions contradict each other.
 
-        Two checksums decide alone. Else size and time must agree; where one side knows nothing, nothing
-        speaks against it.
+        If both have checksums, only these are compared. Otherwise size and time must agree; unknown values
+        match.
         """
         if self.sha256 and other.sha256:
             return self.sha256 != other.sha256

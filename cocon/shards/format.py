@@ -1,8 +1,7 @@
-"""What stands in a shard: names, types and the two small records that go in and come out.
+"""Contents of a shard: names, types, and the two records for writing and reading.
 
-``docs/shard_format.md`` is the specification. Its sections on frames and videos are mirrored here, that on
-the user block in :mod:`cocon.shards.header`, the limits in :mod:`cocon.shards.tables`, and each codec in a
-module of its own.
+``docs/shard_format.md`` is the specification. Frames and videos are defined here, the user block in
+:mod:`cocon.shards.header`, the limits in :mod:`cocon.shards.tables`, and each codec in its own module.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class VideoInfo:
 
     @property
     def source(self) -> FileState:
-        """The file that the frames were made from, as far as it is known."""
+        """The source file of the frames, as far as known."""
         return FileState(self.source_bytes, self.source_modified, self.source_sha256)
 
 

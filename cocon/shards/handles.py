@@ -14,16 +14,16 @@ import numpy as np
 from cocon.errors import ShardError
 
 _LIMIT = 128
-#: bytes; to read and copy as many takes about as long as one more call
+#: bytes; reading and copying this many takes about as long as one more call
 _CALL = 1 << 14
 Identity = tuple[int, int, int]
 
 
 class Handle:
-    """An open file; closed when the last one that uses it lets go, so that eviction cannot pull it away.
+    """An open file; closed when its last user releases it, so eviction cannot close it in use.
 
-    Reading names the position, so that processes that share the file after a fork do not disturb each other.
-    A file that is cut off, or gone on the server, is an error and not a signal, as with a memory map.
+    Reads give the position explicitly, so processes that share the file after a fork do not interfere. A file
+    that is truncated, or gone on the server, raises an error; with a memory map it would be a signal.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +37,7 @@ class Handle:
     def fill(self, frames: Sequence[memoryview], positions: Sequence[int]) -> None:
         """Fill each piece of memory with the bytes from its position on; raises ShardError.
 
-        Where the pieces lie near each other in the file, one call reads them all and what is between them.
+        If the pieces are close together in the file, one call reads them all, gaps included.
         """
         if not frames:
             return
@@ -70,10 +70,10 @@ class Handle:
 
 
 def identity_of(file: Path | int) -> Identity:
-    """What is different when another file has taken the name: inode, size, time of writing.
+    """The identity of a file, which changes when another file takes its name: inode, size, modification time.
 
     Raises:
-        ShardError: when there is no file of that name, or its folder may not be read.
+        ShardError: when there is no such file, or its folder is not readable.
     """
     try:
         state = os.stat(file)
@@ -93,9 +93,9 @@ def handle_of(path: Path, identity: Identity) -> Handle:
     """The open file ``path``.
 
     Raises:
-        ShardError: when it cannot be opened, or is not the file with this identity any more.
+        ShardError: when it cannot be opened, or no longer has this identity.
     """
-    key = path, identity  # whoever opened the file before it was replaced goes on reading the old one
+    key = path, identity  # readers that opened the file before it was replaced continue with the old one
     with _lock:
         handle = _open.get(key)
         if handle is None:

@@ -1,6 +1,6 @@
 """The user block of a shard: 512 bytes before the HDF5 superblock that make damage visible.
 
-HDF5 skips them. They say where the frames are, how long the file is, and the checksum of everything but the
+HDF5 skips them. They hold the position of the frames, the file size, and the checksum of everything but the
 frames; the frames have checksums per video. So HDF5 never parses a byte that has not been checked.
 """
 
@@ -23,11 +23,11 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _FIELDS = struct.Struct("<8sIIQQQ")
 _CHUNK = 1 << 22
 _TABLES = 1 << 30
-"""Bytes beside the frames; more is no shard. That of 100,000 videos has a tenth of it."""
+"""Most bytes besides the frames; a larger file is no shard. One with 100,000 videos has a tenth of it."""
 
 
 class DamagedShardError(ShardError):
-    """A file in place of a shard whose content is useless: it has to be made again."""
+    """A damaged shard, which has to be made again."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "delete the file and run the workflow again; it makes the shard again")
@@ -69,12 +69,11 @@ def opened(path: Path) -> Iterator[int]:
 
 
 class ShardHeader(NamedTuple):
-    """What the user block says.
+    """The content of the user block.
 
     Attributes:
         version: of the format.
-        crc32: of the whole file without ``frames/data``; of the user block, the bytes before this number and
-            after it count.
+        crc32: of the whole file without ``frames/data`` and without this number itself.
         file_size: bytes.
         position: of ``frames/data``, from the beginning of the file.
         size: bytes of ``frames/data``.
@@ -91,11 +90,11 @@ class ShardHeader(NamedTuple):
         """Read and check the user block and everything else but the frames.
 
         Returns:
-            What the user block says, and the bytes of the file before and after its frames.
+            The content of the user block, and the bytes of the file before and after its frames.
 
         Raises:
-            ShardError: when the file is missing or cannot be read, is no shard, is of none of these versions,
-                cut off or damaged.
+            ShardError: when the file is missing or cannot be read, is no shard, is of an unknown version,
+                truncated or damaged.
         """
         with opened(path) as descriptor:
             return cls._read(descriptor, path, versions)

@@ -1,4 +1,4 @@
-"""Heatmaps from keypoints: what the reader of the pose view draws."""
+"""Renders the heatmaps of the pose view from keypoints."""
 
 from __future__ import annotations
 

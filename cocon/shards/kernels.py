@@ -1,4 +1,4 @@
-"""The loops of the reader, compiled by numba: they release the GIL and use one thread.
+"""The inner loops of the reader, compiled by numba; they release the GIL and use one thread.
 
 This module is imported at the first frame that needs it, because numba takes half a second to import.
 """
@@ -90,7 +90,7 @@ def decode_dct(
     of_luma = (height + 7) // 8 * ((width + 7) // 8)
     of_chroma = (height + 15) // 16 * ((width + 15) // 16)
     blocks = of_luma + 2 * of_chroma
-    values = np.empty(len(low_N) + LANES, np.int16)  # the last lanes of a plane may lie behind it
+    values = np.empty(len(low_N) + LANES, np.int16)  # the last lanes of a plane may extend beyond it
     for n in range(len(low_N)):
         values[n] = _i2(low_N[n])
     values[len(low_N) :] = 0
@@ -124,7 +124,8 @@ def _inverse_dct(
 
     Row y of ``plane_8B`` gets row y of every block, eight pixels in a word. So the row of pixels 8 r + y of a
     plane is a part of row y: as many words as there are blocks side by side, from block row r on. LANES
-    blocks are done at a time; what lies behind the last block is nonsense, and there must be room for it.
+    blocks are done at a time; the values behind the last block are undefined, and there must be room for
+    them.
     """
     lines = np.empty(64 * LANES, np.float32)
     for begin in range(0, blocks, LANES):

@@ -1,4 +1,4 @@
-"""Do shards hold the videos that a list of videos means: these and no others, from these files?"""
+"""Checks that shards hold exactly the videos of a list, extracted from the listed files."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class Listed(Protocol):
 
     @property
     def source(self) -> FileState:
-        """The file that is meant, as far as the list says it."""
+        """The video's file, as far as the list specifies it."""
 
 
 def check(shard_set: ShardSet, videos: Iterable[Listed]) -> None:
     """Refuse shards that were extracted for another list of videos, or from other files.
 
-    Nothing is looked up on the disk: the videos need not be there.
+    The disk is not read: the videos need not exist.
 
     Args:
         shard_set: all shards of a view.
         videos: all videos of the data set.
 
     Raises:
-        ShardError: a video is on one side only, or both sides say which file it was and do not agree. Shards
-            of version 2 do not say it.
+        ShardError: a video is on one side only, or the two sides specify different files. Shards of version 2
+            do not specify files.
     """
     listed, rows = {video.id: video.source for video in videos}, shard_set.videos
     absent = [video_id for video_id in listed if video_id not in rows]
@@ -60,6 +60,6 @@ def check(shard_set: ShardSet, videos: Iterable[Listed]) -> None:
 
 
 def _data_set(folder: Path) -> str:
-    """Whose shards they are, by the layout ``<data set>/shards/<view>``."""
+    """The owner of the shards, from the layout ``<data set>/shards/<view>``."""
     *_, name, shards, _ = ("", "", *folder.absolute().parts)
     return name if shards == "shards" and name else "<data set>"

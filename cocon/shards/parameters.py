@@ -1,4 +1,4 @@
-"""What shards say about how they were extracted, and whether two of them say the same."""
+"""Reads and compares the extraction parameters of shards."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from cocon.errors import ShardError
 from cocon.shards.reader import Shard
 
 VERSIONS = ("opencv",)
-"""Parameters that name the version of a program, and no setting."""
+"""Parameters that are program versions, not settings."""
 
 _ABSENT = "(none)"
 
 
 def common_parameters(shards: Iterable[Shard]) -> dict[str, Any]:
-    """The parameters of shards of one view; versions in which they differ are left out.
+    """The common parameters of shards of one view; differing program versions are left out.
 
     Raises:
         ShardError: the shards were extracted with different settings.
@@ -41,7 +41,7 @@ def common_parameters(shards: Iterable[Shard]) -> dict[str, Any]:
 def essential(view: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters that differ from the defaults of the configuration, keys of sections joined by a point.
 
-    A key that a later version of the program added is at its default in all shards that do not have it.
+    A key added by a later version of the program is at its default in shards without it.
     """
     section = getattr(Extraction(), view, None)
     defaults = dict(_leaves(section.model_dump(mode="json", by_alias=True))) if section else {}
@@ -49,9 +49,9 @@ def essential(view: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, str]:
-    """Which parameters of ``expected`` are others in ``found``, as ``key`` to ``expected -> found``.
+    """Parameters of ``expected`` that differ in ``found``, as ``key`` to ``expected -> found``.
 
-    Keys of nested settings are joined by a point. What ``found`` has beside them does not matter.
+    Keys of nested settings are joined by a point. Additional keys of ``found`` are ignored.
     """
     theirs = dict(_leaves(found))
     return {

@@ -1,4 +1,4 @@
-"""The eight bytes at the beginning of every frame that the codecs ``dct`` and ``delta`` write."""
+"""The 8-byte header of every frame of the codecs ``dct`` and ``delta``."""
 
 from __future__ import annotations
 

@@ -21,17 +21,18 @@ from cocon.views import VIEWS
 
 log = logging.getLogger(__name__)
 
-#: frames that are in memory at once when all of a video are asked for
+#: frames in memory at once when reading all of a video
 _AT_ONCE = 64
 #: px; a Gaussian of this width covers any picture
 _LARGEST_SIGMA = 1 << 16
 
 
 class Shard:
-    """One shard: its tables. Its file is opened when frames are read; pickle and fork it freely.
+    """The reader of one shard. It holds the tables and opens the file when frames are read; safe to pickle
+    and fork.
 
     Raises:
-        ShardError: when the file is missing or cannot be read, is no shard, of another version, cut off, or
+        ShardError: when the file is missing or cannot be read, is no shard, of another version, truncated, or
             its tables are damaged. Damaged frames are found when they are read (in version 2 by
             :func:`cocon.shards.verify.verify` only).
     """
@@ -152,7 +153,7 @@ class ShardSet:
     """All shards of one view of a data set, addressed by video id.
 
     Raises:
-        ShardError: when there is no shard, the shards hold different views, or a video stands in two.
+        ShardError: when there is no shard, the shards hold different views, or a video is in two shards.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
@@ -181,7 +182,7 @@ class ShardSet:
             folder: where they are.
             count: how many shards the view has: ``00000.h5`` and so on are read, and all of them must be
                 there. None: all ``*.h5`` files are read.
-            warn: is given a sentence about files that are left over from another number of shards.
+            warn: called with a message about files left over from another number of shards.
         """
         there = sorted(Path(folder).glob("[!.]*.h5"))
         if count is None:

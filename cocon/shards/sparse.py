@@ -1,4 +1,4 @@
-"""A file in memory of which only the written pages exist."""
+"""A sparse in-memory file: only the written pages take memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _PAGE = 1 << 12
 
 
 class SparseFile:
-    """What HDF5 writes its tables into: it may leave gigabytes free between them.
+    """A file object for HDF5 to write its tables into; gaps of gigabytes between them take no memory.
 
-    HDF5 crashes when the disk is full; with this it never sees the disk.
+    HDF5 crashes when the disk is full; with this it never writes to the disk.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class SparseFile:
 
     @classmethod
     def of(cls, parts: Mapping[int, bytes], size: int) -> Self:
-        """A file of so many bytes that holds parts at their positions, and zeros elsewhere."""
+        """A file of this size with the parts at their positions and zeros elsewhere."""
         file = cls()
         for position, part in parts.items():
             file.seek(position)
@@ -48,7 +48,7 @@ class SparseFile:
         return size
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: writes are not buffered."""
 
     def write(self, data: memoryview) -> int:
         """Write at the position; returns the number of bytes."""

@@ -1,4 +1,4 @@
-"""One video on its way into a shard: frames go to the disk one by one."""
+"""Spools one video for a shard: frames are written to disk one by one."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _INDEX = np.dtype([("length", "<i8"), ("checksum", "<u8")])
 class VideoSpool:
     """Takes the frames of one video; see :meth:`cocon.shards.ShardWriter.video`.
 
-    In memory are a few bytes per frame. The file holds the frames, then their lengths and checksums; it gets
-    its name when it is whole and on the disk.
+    Memory use is a few bytes per frame. The file holds the frames, then their lengths and checksums; it gets
+    its final name when it is complete and synced to disk.
 
     Args:
         video_id: id of the video.
         path: the file.
         codec: how frames are coded.
         source: the file that the video is read from.
-        keep: takes the row of the finished video.
+        keep: called with the row of the finished video.
 
     Attributes:
         frames: how many were appended.
@@ -55,7 +55,7 @@ class VideoSpool:
         return self
 
     def append(self, frame: bytes | np.ndarray) -> None:
-        """Take the next frame.
+        """Append the next frame.
 
         Args:
             frame: a coded picture; for the codec ``keypoints`` an array (persons, 17, 3) with x and y as
@@ -68,7 +68,7 @@ class VideoSpool:
         self.append_stored(frame)
 
     def append_stored(self, frame: bytes) -> None:
-        """Take the next frame as another shard of this codec stores it."""
+        """Append the next frame as stored in another shard of this codec."""
         from cocon.shards.xxh64 import xxh64
 
         self._file.write(frame)
@@ -87,7 +87,7 @@ class VideoSpool:
         status: Status = "ok",
         reason: str = "",
     ) -> None:
-        """The video is whole: keep it. The arguments are those of its row.
+        """Finish the video and keep it. The arguments are those of its row.
 
         Raises:
             ValueError: when it has no frames.
@@ -122,7 +122,7 @@ class VideoSpool:
 
 
 def read_index(path: Path, frames: int) -> np.ndarray | None:
-    """``length`` and ``checksum`` of the frames of a spooled video; None when it is missing or not whole."""
+    """``length`` and ``checksum`` of the frames of a spooled video; None when it is missing or incomplete."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size

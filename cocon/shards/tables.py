@@ -1,8 +1,8 @@
-"""Reads everything in a shard but the frames, and takes nothing on trust: a shard may come from a stranger.
+"""Reads everything in a shard but the frames, and validates it: a shard may come from an untrusted source.
 
-A checksum finds accidents. Whoever writes a file on purpose can mend it, so nothing here leads out of the
-file, asks for more memory than the file has bytes, or leaves a number for a reader to stumble over. HDF5 gets
-the bytes that were checked, from memory: what it does not get are the frames, the disk and other files.
+A checksum finds accidents, but an attacker can recompute it. So positions outside the file, allocations
+larger than the file and invalid numbers are refused here. HDF5 gets only the checked bytes, from memory,
+without access to the frames, the disk or other files.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def read_contents(path: Path) -> Contents:
     """Read a shard's tables, after a check of their checksum.
 
     Raises:
-        ShardError: when the file is missing or cannot be read, is no shard, of another version, cut off,
-            damaged or contradicts itself, or holds data that lie outside of it.
+        ShardError: when the file is missing or cannot be read, is no shard, of another version, truncated,
+            damaged or inconsistent, or refers to data outside the file.
     """
     path = Path(path)
     header, front, back = ShardHeader.read(path, READABLE)
@@ -115,7 +115,7 @@ def _text(file: h5py.File, name: str) -> str:
 
 
 def _data_set(root: h5py.h5g.GroupID, name: str, header: ShardHeader) -> h5py.h5d.DatasetID:
-    """A data set of the file that lies in the file, as one piece; its content has not been touched."""
+    """A contiguous data set within the file; its content is not read."""
     found: Any = root
     for part in name.encode().split(b"/"):
         if not isinstance(found, h5py.h5g.GroupID) or found.links.get_info(part).type != h5py.h5l.TYPE_HARD:
@@ -162,7 +162,7 @@ def _rows(root: h5py.h5g.GroupID, header: ShardHeader) -> list[VideoInfo]:
 
 
 def _check(contents: Contents, header: ShardHeader) -> None:
-    """Raise ValueError with the first thing that cannot be."""
+    """Raise ValueError for the first invalid value."""
     if contents.view not in VIEWS or contents.codec not in get_args(Codec):
         raise ValueError(f"the view '{contents.view}' or the codec '{contents.codec}' is unknown")
     if not isinstance(contents.parameters, dict):
@@ -196,7 +196,7 @@ def _check_rows(rows: Sequence[VideoInfo]) -> None:
 
 
 def _largest(row: VideoInfo, contents: Contents) -> int:
-    """Bytes that no coded frame of a video exceeds, whatever its content."""
+    """Upper bound of the bytes of a coded frame of a video."""
     if contents.codec == "keypoints":
         return 1 << 24
     return (1 << 16) + 16 * row.height * row.width * VIEWS[contents.view].channels

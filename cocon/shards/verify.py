@@ -1,4 +1,4 @@
-"""Checks that a shard is whole: format, tables, offsets and the checksum of every frame and video."""
+"""Verifies a shard: format, tables, offsets and the checksum of every frame and video."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def verify(path: Path) -> list[VideoInfo]:
         The rows of the video table.
 
     Raises:
-        ShardError: naming the first thing that is wrong.
+        ShardError: naming the first error.
     """
     contents = read_contents(path)
     with opened(path) as descriptor:

@@ -1,7 +1,7 @@
-"""The texts of a shard of version 2, which are strings of variable length in HDF5's global heap.
+"""Reads the strings of a version 2 shard, which have variable length in HDF5's global heap.
 
-HDF5 2.0 reads past the end of such strings, or loops for ever, when somebody has tampered with their lengths,
-so their few bytes are looked up here. Later versions have none.
+HDF5 2.0 reads past the end of such strings, or loops forever, if their lengths were tampered with, so they
+are parsed here. Later versions have none.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def text_of(parts: Mapping[int, bytes], name: str) -> str:
     """The value of an attribute that is one string.
 
     Args:
-        parts: the file but for the frames, by position.
+        parts: the file without the frames, by position.
         name: of the attribute.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writes one shard so that a killed run loses nothing and never leaves a false result."""
+"""Writes one shard; a killed run keeps finished videos and never leaves an invalid file."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class ShardWriter:
 
     Every finished video is on the disk at once: after ``kill -9`` the same call resumes with
     :attr:`pending`. The work folder belongs to one combination of view, parameters and source files; another
-    combination starts afresh. Videos that a finished shard of this name holds with these parameters, from a
-    file of the same size and time, are taken over. A lock keeps a second process out.
+    combination starts from scratch. Videos that a finished shard of this name holds with these parameters,
+    from a file of the same size and time, are reused. A lock excludes a second process.
 
     Args:
         path: the final name, ``.../00003.h5``.
         view: name of the view.
-        video_ids: all ids of the shard, in the order in which they will stand.
+        video_ids: all ids of the shard, in their final order.
         parameters: whatever produced the frames; stored as the attribute ``parameters`` (JSON).
         codec: how frames are coded, see :data:`cocon.shards.format.Codec`.
-        sources: the state of every video's file by id, which is stored with it, so that work from another
-            version of a video is not taken over; what is not there is unknown.
+        sources: the state of every video's file by id, stored with it, so that work from another version of a
+            video is not reused; a missing entry means unknown.
         remember: keep a hidden second name of the shard, for the next one to take videos from.
     """
 
@@ -134,7 +134,7 @@ class ShardWriter:
         return read_index(self._file(_DATA, row.id), row.frames) is not None
 
     def _take_over(self) -> None:
-        """Copy what the shard, or the last of its name, has with the same settings from the same files."""
+        """Copy the videos of the existing or previous shard that have the same settings and source files."""
         pending = [video_id for video_id in self.pending if self._sources[video_id].known]
         place = self.path if self.path.exists() else self._last
         if not pending or not place.exists():
@@ -166,7 +166,7 @@ class ShardWriter:
 
     @property
     def pending(self) -> list[str]:
-        """Videos that still have to be given, in order."""
+        """Videos still to be added, in order."""
         return [video_id for video_id in self.video_ids if video_id not in self._rows]
 
     def _file(self, folder: str, video_id: str) -> Path:
@@ -212,7 +212,7 @@ class ShardWriter:
         """Assemble, verify and name the shard, and remove the work folder.
 
         Args:
-            max_failed_fraction: as large a part of the videos may have failed.
+            max_failed_fraction: largest allowed fraction of failed videos.
             known_missing: videos whose files may be missing: they were counted when the whole data set was
                 planned, and are not counted here.
 
@@ -232,7 +232,7 @@ class ShardWriter:
     def _remember(self) -> None:
         """Keep a second name of the shard, for the next one to take videos from.
 
-        Snakemake removes an output before the job that makes it again. Where a file cannot have two names,
+        Snakemake removes an output before the job that makes it again. Where hard links are not supported,
         all videos are extracted again.
         """
         link = self._last.with_name(f"{self._last.name}.{os.getpid()}")
@@ -246,7 +246,7 @@ class ShardWriter:
         skipped = [row for row in counted if not row.usable]
         if len(skipped) > allowed * len(counted):
             examples = "\n".join(f"    {row.id}: {row.reason}" for row in skipped[:5])
-            for row in skipped:  # give them another chance in the next run; what succeeded is kept
+            for row in skipped:  # retry them in the next run; videos that succeeded are kept
                 self._file(_ROWS, row.id).unlink()
             raise ShardError(
                 f"{len(skipped)} of {len(counted)} videos of {self.path} failed "

@@ -1,4 +1,4 @@
-"""XXH64 (seed 0), the checksum of a frame: a fifth of the time that zlib's CRC-32 takes.
+"""XXH64 (seed 0), the checksum of a frame; takes a fifth of the time of zlib's CRC-32.
 
 https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md. Imported at the first frame that needs it,
 because numba takes half a second to import.
@@ -26,7 +26,7 @@ def first_damaged(words: np.ndarray, begin_T: np.ndarray, size_T: np.ndarray, ex
     """The first frame that has another checksum than expected; -1 when there is none.
 
     Args:
-        words: ``uint64``, room in which frames lie.
+        words: ``uint64``, buffer that holds the frames.
         begin_T: ``int64``, the word with which each of T frames begins.
         size_T: ``int64``, bytes of each.
         expected_T: ``uint64``.
@@ -53,7 +53,7 @@ def _hash(words: np.ndarray, begin: int, size: int) -> np.uint64:
     words, at, end = words[begin : begin + (size + 7) // 8], 0, size // 8
     if size >= 32:
         a, b, c, d = _P1 + _P2, _P2, _ZERO, _ZERO - _P1
-        for line in range(size // 32):  # an unsigned index is not looked at for counting from the end
+        for line in range(size // 32):  # an unsigned index skips the check for negative indices
             at = 4 * line
             a, b = _round(a, words[_u8(at)]), _round(b, words[_u8(at + 1)])
             c, d = _round(c, words[_u8(at + 2)]), _round(d, words[_u8(at + 3)])
