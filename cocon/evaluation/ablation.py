@@ -1,4 +1,4 @@
-"""Several pretrainings, each over several seeds and splits, in one table, and compared pair by pair.
+"""Ablation: several pretrainings over several seeds and splits in one table, with paired comparisons.
 
 Source: the ablation of Rai et al. 2021, arXiv 2104.14764, with the number of classes on whose nearest
 classes the views agree (see :mod:`cocon.evaluation.relations`).
@@ -32,7 +32,7 @@ AGREEMENT = "agreeing classes"
 NEAR = "same class among the nearest"
 COSINE = "cosine of one class"
 REFERENCES = ("random", "cmc")
-"""Every other pretraining is compared with these, if they are there."""
+"""The reference pretrainings; every other one is compared with those present."""
 
 _Key = tuple[str, str, str]
 _FLAT = ("difference", "low", "high", "p", "clear")
@@ -49,7 +49,7 @@ class AblationCell:
         view: a view or the ensemble.
         mean: mean over the seeds of the mean over the splits.
         sd: standard deviation over the seeds, of a sample; None of a single seed.
-        chance: the figure that guessing has; of a cosine, that of videos of different classes.
+        chance: the figure of guessing; for a cosine, that of videos of different classes.
         seeds: the seeds.
         splits: the splits.
         sd_splits: standard deviation over the splits of the means over the seeds; None of a single split.
@@ -109,7 +109,7 @@ def gather(
         relations: what ``cocon relations`` wrote.
         neighbours: what ``cocon neighbours`` wrote.
         frame_sizes: one per split.
-        groups: group of each test video; None: every video is one of its own.
+        groups: group of each test video; None: every video is its own group.
         seen: how many test videos the encoders were pretrained on, and of how many, by split.
 
     Raises:
@@ -217,7 +217,7 @@ def _compared(
 
 
 def _of_neighbours(paths: Iterable[Path]) -> list[AblationCell]:
-    """Cells of what ``cocon neighbours`` found; a split whose videos say nothing is left out."""
+    """Cells of what ``cocon neighbours`` found; a split without a result is left out."""
     figures: dict[_Key, list[_Value]] = defaultdict(list)
     for path in paths:
         document, found = read_likeness(path)
@@ -265,7 +265,7 @@ def read_ablation(path: Path) -> AblationResult:
     """Read what :func:`write_ablation` wrote.
 
     Raises:
-        DatasetError: if the file is missing or something else.
+        DatasetError: if the file is missing or of another kind.
     """
     give = "give a .json of `cocon ablation`"
     with reading(path, "file of an ablation", DatasetError, missing=give, damaged=give):

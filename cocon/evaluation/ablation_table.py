@@ -15,7 +15,7 @@ _OTHER = (AGREEMENT, NEAR, COSINE)
 
 
 def format_ablation(ablation: AblationResult) -> str:
-    """Per protocol a table of accuracies, and of differences to each reference; then how alike classes are.
+    """Per protocol a table of accuracies, and of differences to each reference; then of class similarity.
 
     A row per pretraining, a column per view. In a table of accuracies the last column is the number of
     classes on whose nearest classes all views agree.
@@ -115,7 +115,7 @@ def _title(measure: str) -> str:
 
 
 def _means(cell: AblationCell) -> str:
-    """What figures are means of, and of what the deviation is one."""
+    """Describe what the means and deviations are taken over."""
     splits = f"means over splits {listed_splits(cell.splits)}"
     if len(cell.seeds) == 1 and len(cell.splits) > 1:
         return f"mean ± standard deviation of {len(cell.splits)} splits"
@@ -147,5 +147,5 @@ def _number(value: float) -> str:
 
 
 def _aside(text: str) -> str:
-    """As wide to the right as a figure with its deviation."""
+    """Pad to the width of a figure with its deviation."""
     return text + " " * 6

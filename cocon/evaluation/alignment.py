@@ -1,4 +1,4 @@
-"""Which instants of two videos are alike: cosines of all their blocks (Rai et al. 2021, soft alignment)."""
+"""Soft alignment of two videos: cosines of all their blocks (Rai et al. 2021)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCKS = 18
 def block_frames(length: int, clip: Clip, blocks: int = BLOCKS) -> np.ndarray:
     """Frames of blocks that are spread evenly from the first to the last frame of a video, (N, K).
 
-    The blocks of a short video overlap; one that is shorter than a block has it shown slower.
+    The blocks of a short video overlap; a video shorter than a block is stretched to one.
 
     Args:
         length: frames of the video.

@@ -1,4 +1,4 @@
-"""Trained classifiers on disk, like the encoders of :mod:`cocon.training.checkpoint`."""
+"""Saves and loads trained classifiers, like the encoders of :mod:`cocon.training.checkpoint`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _KIND = "classifier"
 
 @dataclass(frozen=True)
 class ClassifierInfo:
-    """What the metadata of a classifier say.
+    """The metadata of a classifier.
 
     Attributes:
         task: what it was trained for: data set, pretraining, view, protocol, split and seed.
         classes: names of the classes, in the order of the logits.
-        head: what of the network is read.
+        head: which features of the network are read.
         network: architecture of the network below.
         clip: the clips that it was trained on.
     """
@@ -37,7 +37,7 @@ class ClassifierInfo:
 
 
 def save_classifier(path: Path, classifier: Classifier, info: ClassifierInfo) -> None:
-    """Write a classifier with all it takes to use it, atomically."""
+    """Write a classifier with all metadata needed to use it, atomically."""
     document = {
         "view": info.task.view,
         "task": asdict(info.task),
@@ -54,7 +54,7 @@ def load_classifier(path: Path, *, view: str | None = None) -> tuple[Classifier,
 
     Args:
         path: a file of :func:`save_classifier`.
-        view: the view that is expected; None: any.
+        view: the expected view; None: any.
 
     Raises:
         CheckpointError: when the file is missing, damaged, of another kind or of another view, or has weights

@@ -62,7 +62,7 @@ class ClassifierTrainer(Loop[LabelledClip]):
         )
 
     def make_optimiser(self) -> torch.optim.Optimizer:
-        """One group for all, or, where the backbone has a rate of its own, the head and the backbone.
+        """One parameter group, or two if the backbone has its own learning rate: head and backbone.
 
         The first group has the scheduled learning rate.
         """

@@ -1,4 +1,4 @@
-"""The head of a result that compares the test videos of one split in several views."""
+"""The header of results that compare the test videos of one split in several views."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cocon.loading import as_type
 
 @dataclass(frozen=True)
 class Compared:
-    """What was compared.
+    """The compared data.
 
     Attributes:
         dataset: its name.
@@ -28,12 +28,12 @@ class Compared:
     seed: int
 
     def write(self, path: Path, found: Mapping[str, Any]) -> None:
-        """Write the head and what was found as one JSON object."""
+        """Write the header and the results as one JSON object."""
         write_json(path, asdict(self) | dict(found))
 
 
 def check_head(document: Mapping[str, Any]) -> None:
-    """The head of what :meth:`Compared.write` wrote; for use within :func:`cocon.loading.reading`.
+    """The header of what :meth:`Compared.write` wrote; for use within :func:`cocon.loading.reading`.
 
     Raises:
         ValueError: it is something else.

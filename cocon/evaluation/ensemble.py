@@ -1,4 +1,4 @@
-"""Late fusion: the views vote with their weights, over the test videos that all of them have."""
+"""Late fusion: a weighted mean over views, on the test videos that all views have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def view_weights(views: Mapping[str, object], weights: Mapping[str, float]) -> d
     """The weights of ``views``, checked.
 
     Raises:
-        ConfigError: A view has no weight, or a negative one or no finite number, or no weight is positive.
+        ConfigError: A weight is missing, negative or not finite, or no weight is positive.
     """
     missing = [view for view in views if view not in weights]
     if missing:
@@ -52,11 +52,11 @@ def fuse_features(
     weights: Mapping[str, float],
     settings: Section,
 ) -> Scores:
-    """Evaluate the features of all views joined, as the protocol does it.
+    """Evaluate the joined features of all views by the protocol.
 
     Raises:
         ConfigError: See `view_weights`.
-        DatasetError: The features come from different pretrainings, or too few videos are in all.
+        DatasetError: The features come from different pretrainings, or too few videos have all views.
     """
     chosen = view_weights(features, weights)
     pretraining = _common("pretraining", {view: f.pretraining for view, f in features.items()})

@@ -1,4 +1,4 @@
-"""Features of all videos from one frozen encoder: the file that cheap protocols read."""
+"""Features of all videos from one frozen encoder, and the file that feature-based protocols read."""
 
 from __future__ import annotations
 
@@ -62,8 +62,9 @@ class Features:
 def write_features(path: Path, features: Features) -> None:
     """Write ``features`` as HDF5, atomically.
 
-    The file begins with a user block of 512 bytes, which HDF5 passes over: a line with the sha256 of all that
-    follows it. The HDF5 part is made in memory, so that a full disk is met by Python and not within HDF5.
+    The file begins with a user block of 512 bytes, which HDF5 skips: a line with the sha256 of everything
+    after it. The HDF5 part is built in memory, so that a full disk raises an error in Python, not within
+    HDF5.
 
     Raises:
         DatasetError: A feature is not a finite number; nothing is written then.
@@ -115,7 +116,7 @@ def read_features(path: Path) -> Features:
 
 
 def check_known(path: Path, features: Features, videos: Container[str]) -> None:
-    """Refuse features of videos that the manifest does not have: they belong to another table.
+    """Refuse features of videos missing from the manifest: they belong to another data set.
 
     Args:
         path: Where the features come from.
@@ -150,7 +151,7 @@ def _check_sum(handle: IO[bytes]) -> None:
 
 
 def _array(file: h5py.File, name: str, kinds: str, shape: tuple[int | None, ...]) -> np.ndarray:
-    """An array whose numbers stand in this file, one after the other, and are as many as it claims."""
+    """An array stored contiguously in this file, with as much data as its header claims."""
     own = isinstance(file.get(name, getlink=True), h5py.HardLink)
     array = file[name] if own else None
     if not isinstance(array, h5py.Dataset):

@@ -1,4 +1,4 @@
-"""Training with labels: the whole network learns on, or a linear layer on a frozen one.
+"""Supervised training: fine-tunes the whole network, or trains a linear layer on a frozen one.
 
 The protocols (CoCon's own, section 4 of the paper, and those of DPC, MemDPC and CoCLR) differ in their
 settings only, see docs/evaluation.md.
@@ -45,7 +45,7 @@ from cocon.versions import STAGES
 
 @dataclass(frozen=True)
 class FinetuneJob:
-    """What ``cocon finetune`` is asked for.
+    """The arguments of ``cocon finetune``.
 
     Attributes:
         manifest: The table of videos.
@@ -57,7 +57,7 @@ class FinetuneJob:
         state: Folder for the states of unfinished runs.
         settings: Of the protocol, clip and number of bootstrap resamples.
         seed: Of everything random.
-        protocol: Whose section of the settings counts.
+        protocol: Selects the section of the settings.
         name: Name of the row in the table; empty: the protocol.
         shard_count: Shards of the view; None: all that are there.
     """
@@ -212,7 +212,7 @@ def class_probabilities(
 
 
 def _check_sizes(shards: ShardSet, video_ids: list[str], clip: Clip) -> None:
-    """Refuse frames smaller than the crop now, not at the test after hours of training."""
+    """Refuse frames smaller than the crop before training starts."""
     infos = shards.videos
     for video in video_ids:
         centre_crop(infos[video].height, infos[video].width, crop_size(clip, shards.view))
@@ -221,7 +221,7 @@ def _check_sizes(shards: ShardSet, video_ids: list[str], clip: Clip) -> None:
 def _description(
     job: FinetuneJob, clip: Clip, shards: ShardSet, labels: dict[str, int], classes: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Everything that the trained classifier depends on; ``run`` says what it is for."""
+    """Everything that the trained classifier depends on; ``run`` names its purpose."""
     infos = shards.videos
     return {
         "run": {

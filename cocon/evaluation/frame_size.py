@@ -1,8 +1,8 @@
-"""How much of the labels follows from the size of the frames alone?
+"""A baseline that predicts labels from the frame size alone.
 
 Where a class comes from other cameras than the rest, its videos may have other sizes; a network sees the
-aspect ratio, and much of the size, of what it is given. A logistic regression on these two numbers is a
-yardstick for such data sets.
+aspect ratio, and much of the size, of what it is given. A logistic regression on these two numbers is the
+baseline for such data sets.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def read_frame_size(path: Path) -> FrameSize:
     """Read what :func:`write_frame_size` wrote.
 
     Raises:
-        DatasetError: if the file is missing or something else.
+        DatasetError: if the file is missing or of another kind.
     """
     hint = "run `cocon sizes` for it"
     with reading(path, "file of `cocon sizes`", DatasetError, missing=hint, damaged=hint):

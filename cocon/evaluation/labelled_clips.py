@@ -47,7 +47,7 @@ class LabelledClips(Dataset[LabelledClip]):
     """One clip per video and epoch: random in time, and a random resized crop of the frames.
 
     The crop has 0.5 to 1 of the frame's area and an aspect of 3/4 to 4/3, as far as the frame allows, and
-    is the same for all frames of a clip. An item's key is (epoch, number of the video); all that is random
+    is the same for all frames of a clip. An item's key is (epoch, number of the video); all randomness
     follows from it and the seed, so an interruption changes nothing.
 
     Args:
@@ -114,7 +114,7 @@ def augment_clips(
     if "chosen" not in draws:
         return normalise(x_BTCHW, view, clip)
     chosen_B = draws.pop("chosen") > 0
-    if x_BTCHW.device.type == "cpu":  # which has no time to lose on the others
+    if x_BTCHW.device.type == "cpu":  # saves time on a CPU
         chosen = chosen_B.nonzero().squeeze(1)
         x_BTCHW[chosen] = _recoloured(x_BTCHW[chosen], {name: v[chosen] for name, v in draws.items()})
     else:
@@ -124,7 +124,8 @@ def augment_clips(
 
 
 def _draws(count: int, colours: bool, jitter: float, generator: torch.Generator) -> dict[str, Tensor]:
-    """All that is random in a batch, a number per clip and kind; colours are drawn of those chosen only."""
+    """The random numbers for a batch, one per clip and kind; colours are drawn for the selected clips
+    only."""
     draws = {"flipped": torch.rand(count, generator=generator) < _FLIP}
     if colours:
         chosen_B = torch.rand(count, generator=generator) < jitter

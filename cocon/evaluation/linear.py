@@ -1,4 +1,4 @@
-"""Linear probe: how much of the action can be read off frozen features by a linear classifier."""
+"""Linear probe: logistic regression on frozen features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation reports: accuracy, its interval, coverage and chance, as one typed row."""
+"""The result of an evaluation as one typed row: accuracy, its interval, coverage and chance."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cocon.loading import as_type, number
 
 _RANK = re.compile(r"r[0-9]{1,9}")
 _SHOWN = 300  # characters of what cannot be read
-_FEW = 5  # hits or misses, as many as the normal approximation of a proportion is said to need
+_FEW = 5  # hits or misses, the usual minimum for the normal approximation of a proportion
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is evaluated: one encoder, on one view, by one protocol, on one split of one data set."""
+    """The evaluated task: one encoder, on one view, by one protocol, on one split of one data set."""
 
     dataset: str
     pretraining: str
@@ -100,8 +100,8 @@ def _in_short(value: object) -> str:
 def interval(hits_N: np.ndarray, resamples: int, seed: int, level: float = 0.95) -> tuple[float, float]:
     """Interval of an accuracy over test videos: by bootstrap, at the ends by Wilson's formula.
 
-    With few hits, or few misses, resampling hardly ever shows other numbers than the one observed; with none
-    its interval is a point. Below 5 of either, `wilson_interval` takes its place.
+    With few hits or misses, resampling rarely gives another number than the observed one; with none the
+    interval is a point. Below 5 of either, `wilson_interval` is used.
 
     Args:
         hits_N: Whether each test video was classified correctly, bool.

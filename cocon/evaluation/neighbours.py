@@ -1,4 +1,4 @@
-"""Are videos of one class alike? What the cooperation of the views is said to gain (Rai et al. 2021).
+"""Similarity of videos of one class, the claimed gain of cooperating views (Rai et al. 2021).
 
 A contrastive loss pushes all other videos of a batch away, those of the same class as well: these are its
 false negatives. An encoder that keeps them together has a higher cosine between videos of one class than
@@ -24,7 +24,7 @@ from cocon.measures.neighbours import NEAREST, Pairs, mean_products, nearest_sha
 
 @dataclass(frozen=True)
 class Likeness:
-    """How alike the test videos of one class are in a view; None what no pair of videos says.
+    """Similarity of the test videos of one class in a view; figures without a pair of videos are None.
 
     Attributes:
         same: mean cosine of pairs of videos of one class.
@@ -44,13 +44,13 @@ class Likeness:
 def likeness(features: Features, split: Split, groups: Mapping[str, str], nearest: int = NEAREST) -> Likeness:
     """Compare every test video with those of other groups.
 
-    Clips of a group (a film, a person) are no different videos: UCF101's are cut from one. Where all test
-    videos are one group, as in a fold, every video is one of its own.
+    Clips of a group (a film, a person) are not independent: UCF101's are cut from one video. If all test
+    videos are one group, as in a fold, every video is its own group.
 
     Args:
         features: of a view; ``encoder`` is used.
         split: labels of the test videos.
-        groups: group of each video; a video that has none is one of its own.
+        groups: group of each video; a video without one is its own group.
         nearest: number of neighbours.
 
     Raises:
@@ -80,7 +80,7 @@ def read_likeness(path: Path) -> tuple[dict[str, Any], dict[str, Likeness]]:
     """Read the output of :func:`write_likeness`: the evaluated data, and the figures of each view.
 
     Raises:
-        DatasetError: if the file is missing or something else.
+        DatasetError: if the file is missing or of another kind.
     """
     hint = "run `cocon neighbours` for it"
     with reading(path, "file of neighbours", DatasetError, missing=hint, damaged=hint):

@@ -1,8 +1,8 @@
-"""Are two encoders different? Their hits on the same test videos, compared pair by pair.
+"""Paired comparison of two encoders by their hits on the same test videos.
 
-Intervals and p-values are about the test videos, for the encoders as they were trained: how much of a
-difference is due to which videos, or groups of videos, happened to be tested. What other seeds of the
-training would change is not in them; that is what the standard deviation over the seeds is for.
+Intervals and p-values are about the test videos, for the encoders as they were trained: they measure the
+effect of the choice of test videos, or groups of videos. They do not include the effect of the training seed;
+the standard deviation over seeds measures that.
 """
 
 from __future__ import annotations
@@ -64,17 +64,17 @@ def compare(
     """Compare two encoders on the test videos that both have scores for.
 
     The hits of a video are averaged over the seeds first. Videos of a group (a person, a film) are not
-    independent, nor is a video in two splits: all of a group is drawn together (cluster bootstrap), and its
-    differences change their signs together. With one seed and videos without groups the p-value is that of
-    McNemar's exact test, up to the number of resamples.
+    independent, nor is a video in two splits: a group is drawn as a whole (cluster bootstrap), and its
+    differences change sign together. With one seed and videos without groups the p-value is that of McNemar's
+    exact test, up to the number of resamples.
 
     Args:
         reference: name of the other encoder.
-        hits: of the one; both have the same splits and seeds.
-        others: of the other.
+        hits: hits of this encoder; both have the same splits and seeds.
+        others: hits of the other encoder.
         groups: group of each video; a video that has none is one of its own.
         seed: of the resampling.
-        resamples: of either kind.
+        resamples: number of each kind.
 
     Raises:
         DatasetError: no video of a split has scores of both.
@@ -105,8 +105,8 @@ def accuracy_interval(
 ) -> tuple[float, float]:
     """95 % interval of the mean accuracy over seeds and splits, by bootstrap over groups of test videos.
 
-    Where all groups have the same accuracy, resampling shows nothing else: then it is Wilson's interval of
-    as many trials as there are groups.
+    If all groups have the same accuracy, the bootstrap interval is a point: Wilson's interval is used
+    instead, with one trial per group.
     """
     parts_GS, shares_G = _by_group(hits, groups)
     parts_G = parts_GS.mean(1)
@@ -146,7 +146,7 @@ def _bootstrap(parts_G: np.ndarray, shares_G: np.ndarray, seed: int, resamples: 
     count = len(parts_G)
     drawn_RK = np.random.default_rng(seed).multinomial(count, counts_K / count, resamples)
     sums_R2 = drawn_RK @ kinds_K2
-    means_R = (sums_R2[:, 0] / sums_R2[:, 1]).round(12)  # that what cancels out is zero
+    means_R = (sums_R2[:, 0] / sums_R2[:, 1]).round(12)  # so that exact cancellation gives zero
     low, high = np.quantile(means_R, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)
 

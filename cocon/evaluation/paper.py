@@ -1,7 +1,7 @@
 """Our accuracies next to the published ones, cell by cell of the paper's table of results.
 
 A published figure is compared with ours if data set, architecture, input size, views and data of the
-pretraining are the same: what a `Setting` says. DPC's loss is L_cpc of one view, so DPC is compared with our
+pretraining are the same (`Setting`). DPC's loss is L_cpc of one view, so DPC is compared with our
 stage 1.
 """
 

@@ -1,4 +1,4 @@
-"""Labels for videos by trained classifiers; several views vote."""
+"""Predicts labels of videos with trained classifiers; fuses several views."""
 
 from __future__ import annotations
 

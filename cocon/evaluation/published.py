@@ -2,7 +2,7 @@
 
 Sources, by the letter of each row: P, Rai et al., CoCon, CVPR Workshops 2021 (arXiv 2104.14764), and the
 table of results in the authors' repository; L, Han et al., CoCLR, NeurIPS 2020 (arXiv 2010.09709). The
-figures of DPC, CMC and MemDPC are those that P and L compare themselves with.
+figures of DPC, CMC and MemDPC are as quoted in P and L.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Published:
         pretrained_on: data set without labels; empty for random initialisation.
         accuracy: a fraction in [0, 1].
         source: a key of :data:`SOURCES`.
-        note: what else to know; without one, fine-tuning is a mean of three splits, the others are split 1.
+        note: remarks; without one, fine-tuning is a mean of three splits, the others are split 1.
     """
 
     dataset: str

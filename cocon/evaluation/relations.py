@@ -1,4 +1,4 @@
-"""Which classes are alike, and do the views agree about it? (Rai et al. 2021, section 4.4)
+"""Nearest classes, and the agreement of the views on them (Rai et al. 2021, section 4.4).
 
 The paper counts the classes whose nearest classes are the same in every view: 41 of UCF101's 101 classes
 share at least 4 of their 5 nearest ones with CoCon, 10 with L_cpc alone.
@@ -24,19 +24,19 @@ from cocon.loading import number, read_object, reading
 
 log = logging.getLogger(__name__)
 _SAME = 1e-9
-"""Cosines that are nearer to 1 say nothing: that is how exactly float32 features can be compared."""
+"""Cosines closer to 1 count as equal to 1: the precision of float32 features."""
 
 
 @dataclass(frozen=True)
 class ClassRelations:
-    """What the views say about the classes of a test list.
+    """Class similarities in each view, and their agreement.
 
     Attributes:
         classes: names of the C classes.
         cosines: by view, cosine similarity of the classes' mean features, (C, C).
         nearest: by view, each class's k nearest other classes, best first, (C, k).
         shared: how many of its nearest classes each class has in common in all views, (C,).
-        agreeing: number of classes for which that is at least the number asked for.
+        agreeing: number of classes for which that is at least the required number.
         collapsed: views in which all classes have the same mean: no class is nearer than another, so none has
             nearest classes in common with other views.
         chance: expectation of ``agreeing`` if every view ordered the classes at random.
@@ -95,7 +95,7 @@ def relate(split: Split, features: Mapping[str, Features], settings: Relations) 
 
 
 def write_relations(path: Path, found: ClassRelations, compared: Compared) -> None:
-    """Write what was found as JSON, with the names of classes instead of numbers."""
+    """Write the results as JSON, with the names of classes instead of numbers."""
     compared.write(
         path,
         {
@@ -116,7 +116,7 @@ def read_relations(path: Path) -> dict[str, Any]:
     """Read what :func:`write_relations` wrote.
 
     Raises:
-        DatasetError: if the file is missing or something else.
+        DatasetError: if the file is missing or of another kind.
     """
     hint = "run `cocon relations` for it"
     with reading(path, "file of relations", DatasetError, missing=hint, damaged=hint):

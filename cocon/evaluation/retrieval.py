@@ -1,4 +1,4 @@
-"""Retrieval: does the nearest training video show the same action? (R@k of MemDPC and CoCLR)"""
+"""Retrieval of training videos of the same class by nearest neighbours (R@k of MemDPC and CoCLR)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the paths on a command line to the files of a result, for protocols on cached files."""
+"""Runs the protocols that work on cached files: from command-line paths to result files."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def groups_in(manifest: Path) -> dict[str, str]:
 def _views_of_split(
     manifest: Path, features: Mapping[str, Path], split: str, seed: int
 ) -> tuple[dict[str, Features], Split, Compared]:
-    """Features by view, the videos of the split, and what stands at the head of a result."""
+    """Features by view, the videos of the split, and the header of a result."""
     tables = {view: read_features(path) for view, path in features.items()}
     _check_views({view: table.view for view, table in tables.items()})
     names = {table.pretraining for table in tables.values()}

@@ -1,6 +1,6 @@
-"""Scores on disk: an ``.npz`` file per protocol, pretraining and view, of which everything is checked.
+"""Reads and writes scores: a validated ``.npz`` file per protocol, pretraining and view.
 
-:mod:`cocon.evaluation.scores` says what the arrays are.
+:mod:`cocon.evaluation.scores` describes the arrays.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cocon.loading import (
     require,
 )
 
-_SUM_OF_ROW = 1e-3  # how far the probabilities of a video may be from 1 in all
+_SUM_OF_ROW = 1e-3  # tolerance of the sum of a video's probabilities
 
 
 def save_arrays(path: Path, task: Task, listed: int, chance: float, **arrays: np.ndarray) -> None:
@@ -98,7 +98,7 @@ def _reading(path: Path) -> AbstractContextManager[None]:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays that all scores have, checked, and the others as they are."""
+    """The arrays common to all scores, checked, and the others unchanged."""
     arrays = read_npz(path)
     for name in ("ids", "classes"):
         texts = arrays[name]

@@ -1,4 +1,4 @@
-"""What a protocol hands over per test video, from which accuracies, fusion and figures follow."""
+"""Scores per test video, the output of a protocol; accuracies, fusion and figures use them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Scores(Protocol):
 
     @property
     def task(self) -> Task:
-        """What was evaluated."""
+        """The evaluated task."""
         ...
 
     @property
@@ -69,7 +69,7 @@ class ClassScores:
 
     @classmethod
     def of(cls, task: Task, split: Split, ids: list[str], probabilities_NC: np.ndarray) -> ClassScores:
-        """Scores of ``ids``, test videos of ``split``, with what else the split holds about them."""
+        """Scores of ``ids``, test videos of ``split``, with their labels from the split."""
         labels_N = np.array([split.test[video] for video in ids])
         return cls(task, ids, split.classes, labels_N, probabilities_NC, len(split.test), split.chance)
 

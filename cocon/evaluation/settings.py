@@ -1,4 +1,4 @@
-"""What each evaluation command takes as ``--settings``: the keys of the recipe that it depends on."""
+"""The settings (``--settings``) of each evaluation command: the keys of the recipe that it depends on."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _BOOTSTRAP: PositiveInt = Field(_DEFAULT.bootstrap, description="resamples for t
 
 
 class FeaturesSettings(Section):
-    """Of ``cocon features``."""
+    """Settings of ``cocon features``."""
 
     clip: Clip | None = Field(None, description="what a window is; as in pretraining when left out")
 
 
 class ProtocolSettings(Section):
-    """A section for each of several protocols; one of them counts."""
+    """A section for each of several protocols; one of them is used."""
 
     def of(self, protocol: str) -> Section:
         """The section of a protocol."""
@@ -47,20 +47,20 @@ else:
 
 
 class EvaluateSettings(_OnFeatures):
-    """Of ``cocon evaluate``; the section of the protocol counts."""
+    """Settings of ``cocon evaluate``; only the protocol's section is used."""
 
     bootstrap: PositiveInt = _BOOTSTRAP
 
 
 class FinetuneSettings(_OnFrames):
-    """Of ``cocon finetune``; the section of the protocol counts."""
+    """Settings of ``cocon finetune``; only the protocol's section is used."""
 
     clip: Clip | None = Field(None, description="what a window is; as in pretraining when left out")
     bootstrap: PositiveInt = _BOOTSTRAP
 
 
 class EnsembleSettings(_Joined):
-    """Of ``cocon ensemble``; a section counts for protocols that join features."""
+    """Settings of ``cocon ensemble``; the sections are for protocols that join features."""
 
     ensemble: Annotated[dict[ViewName, float], completed_by(_DEFAULT.ensemble)] = Field(
         _DEFAULT.ensemble, description="weights of the late fusion"
@@ -69,6 +69,6 @@ class EnsembleSettings(_Joined):
 
 
 class RelationsSettings(Section):
-    """Of ``cocon relations``."""
+    """Settings of ``cocon relations``."""
 
     relations: Relations = Relations()

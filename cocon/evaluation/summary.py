@@ -88,7 +88,7 @@ def means_over_splits(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def seen_sentence(seen: Mapping[str, Sequence[int]]) -> str:
-    """What must be said with accuracies of encoders that have seen test videos; empty if they have not.
+    """A note on encoders that were pretrained on test videos; empty if they were not.
 
     Args:
         seen: how many test videos the encoders were pretrained on, and of how many, by split.
@@ -107,7 +107,7 @@ def seen_sentence(seen: Mapping[str, Sequence[int]]) -> str:
 
 
 def read_seen(path: Path) -> dict[str, tuple[int, int]]:
-    """The test videos that the encoders of a summary have seen; none in a summary that does not say it.
+    """The test videos that the encoders of a summary have seen; none if the summary does not record them.
 
     Raises:
         DatasetError: The file is missing or no summary.
@@ -208,7 +208,7 @@ def rank(kind: str, name: str) -> tuple[int, str]:
 
 
 def position(result: Result) -> tuple[object, ...]:
-    """Where a row stands among others: protocol, pretraining, view, split, seed."""
+    """Sort key of a row: protocol, pretraining, view, split, seed."""
     task = result.task
     ranks = (rank(kind, getattr(task, kind)) for kind in ("protocol", "pretraining", "view"))
     return (task.dataset, *ranks, len(task.split), task.split, task.seed)
@@ -218,7 +218,7 @@ def read_document(path: Path) -> dict[str, Any]:
     """The JSON object that a file holds.
 
     Raises:
-        DatasetError: The file is missing or something else.
+        DatasetError: The file is missing or of another kind.
     """
     with reading(path, "file of metrics", DatasetError, missing="run the evaluation first", damaged=_OURS):
         return read_object(path)

@@ -1,4 +1,4 @@
-"""Judges whole videos: a network sees every half-overlapping window, and its outputs are averaged."""
+"""Evaluates whole videos: averages a network's outputs over half-overlapping windows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which instants of two videos the encoders find alike, as heatmaps between their blocks."""
+"""Soft alignment of two videos: heatmaps of the cosines between their blocks."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def section(inputs: Inputs) -> AlignmentSection:
 
 def choose_pairs(inputs: Inputs) -> list[tuple[str, str]]:
     """The first two test videos of two classes, evenly spaced, of different groups where possible; then the
-    first videos of these two classes. Nobody picks by result."""
+    first videos of these two classes. The choice does not depend on results."""
     tables = [inputs.tables[view] for view in inputs.views if view in inputs.tables]
     if not tables:
         return []

@@ -1,4 +1,4 @@
-"""Puts the sections into one HTML file that needs nothing else: no network, no folder beside it."""
+"""Builds the report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -85,5 +85,5 @@ def render(inputs: Inputs) -> str:
 def write_report(inputs: Inputs, output: Path) -> None:
     """Render and write the page atomically."""
     with atomic_path(output) as temporary:
-        # A file name that is not valid UTF-8 must not keep the report from being written.
+        # A file name that is not valid UTF-8 must not make the report fail.
         temporary.write_bytes(render(inputs).encode("utf-8", "replace"))

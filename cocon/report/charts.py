@@ -22,7 +22,7 @@ _MARKS_APART = 45.0
 _FARTHEST = 1e12  # of x, which counts epochs
 _SAME = 1e-9  # values that differ by less, relatively, are drawn as one
 HUGE = 1e100
-"""From here on a number is left out of a chart, like what is no number."""
+"""Numbers from this size on are left out of a chart, like those that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Axes:
-    """What the lines of one chart, or of several, are drawn over.
+    """The axes of one or several charts.
 
     Attributes:
         x: the smallest and the largest x.
@@ -88,11 +88,11 @@ class Axes:
         return cls((min(x), max(max(x), min(x) + 1)), y, WIDTH - 16 - 6.4 * longest, scale, x_label)
 
     def x_at(self, value: float) -> float:
-        """Where an x is."""
+        """Horizontal position of an x."""
         return axis(*self.x, _LEFT, self.right, "number")(value)
 
     def y_at(self, value: float) -> float:
-        """Where a y is."""
+        """Vertical position of a y."""
         return axis(self.y[0], self.y[-1], HEIGHT - _BOTTOM, _TOP, self.scale)(value)
 
 
@@ -113,7 +113,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 
 def show(value: float, scale: Scale) -> str:
-    """A value as it stands on an axis or in a tooltip."""
+    """Format a value for an axis or a tooltip."""
     if scale == "percent":
         return f"{100 * value:.3g} %"
     if scale == "log":
@@ -154,8 +154,8 @@ def plot(series: Sequence[Series], axes: Axes, chance: float | None = None) -> M
 
     Args:
         series: lines whose points are all finite.
-        axes: which show all of them.
-        chance: where a dotted line stands; None: nowhere.
+        axes: show all points of the lines.
+        chance: position of a dotted line; None: no line.
     """
     parts = [_grid(axes), _x_axis(axes)]
     if chance is not None:

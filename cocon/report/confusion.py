@@ -1,4 +1,4 @@
-"""Which classes are confused, and what pretraining gains per class."""
+"""Confusion matrices, and the gain of pretraining per class."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ConfusionSection(PageSection):
 
 
 def section(inputs: Inputs) -> ConfusionSection:
-    """Read the linear probes' scores of every view, and of the untrained encoder beside them."""
+    """Read the linear probes' scores of every view, and of the untrained encoder."""
     page = ConfusionSection(
         "confusion", "Confusion and per-class accuracy", "Confusion", pretraining=inputs.pretraining
     )

@@ -22,12 +22,12 @@ _PERSON = np.array([255, 80, 60], np.float32)
 def write_sheet(
     paths: Sequence[Path], video_id: str, output: Path, *, columns: int = 8, height: int = 150
 ) -> None:
-    """Draw the views of a video that stand in some of these shards, and write them as PNG.
+    """Draw the views of a video found in these shards, and write them as PNG.
 
     Flow is painted by its direction and speed (the fastest motion is the purest colour); masks are laid over
     rgb in red; of poses, the heatmaps and the keypoints' skeletons are laid over rgb; other views are grey.
-    Where a frame of the video has several persons, each has a colour of their own, which goes with the person
-    from frame to frame.
+    Where a frame of the video has several persons, each has a colour, which stays with the person from frame
+    to frame.
 
     Args:
         paths: shards.
@@ -87,7 +87,7 @@ def _painted(
         bound = float(shard.parameters["bound"])
         flow_THW2 = pixels_of_stored(stored_THWC, bound)
         speed = float(np.quantile(np.hypot(flow_THW2[..., 0], flow_THW2[..., 1]), 0.995))
-        # The smallest step that eight bits can tell from rest keeps a still video white.
+        # The smallest nonzero motion in eight bits as the minimum keeps a still video white.
         scale = max(speed, 4 * bound / 127)
         return [_scaled(colour_of_flow(flow_HW2, scale), size) for flow_HW2 in flow_THW2]
     if content == "silhouette":

@@ -1,4 +1,4 @@
-"""How alike two videos of one class are, and two of different classes: histograms of cosines."""
+"""Histograms of cosines between videos of one class, and of different classes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Cosines:
     """Shares of pairs per bin of [-1, 1], of one class and of different classes.
 
     ``separation`` is the probability that a pair of one class is more alike than a pair of different
-    classes: .5 says nothing, 1 tells them apart (the area under the ROC curve). It is NaN where all pairs are
-    of one kind.
+    classes: .5 is chance, 1 is perfect separation (the area under the ROC curve). It is NaN if all pairs are
+        of one kind.
     """
 
     same: np.ndarray
@@ -58,7 +58,7 @@ def draw_cosines(rows: Sequence[tuple[str, Cosines]], style: str, name: str) -> 
     Args:
         rows: name of the encoder and its cosines.
         style: class that sets ``--series``.
-        name: for those who cannot see the drawing.
+        name: alternative text.
     """
     used = np.flatnonzero(sum(cosines.same + cosines.other for _, cosines in rows))
     low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, _BINS)

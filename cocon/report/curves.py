@@ -1,4 +1,4 @@
-"""How the losses fell, from the ``log.jsonl`` files of pretraining."""
+"""Loss curves from the ``log.jsonl`` files of pretraining."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class LossLog:
 
 
 def _number(value: object) -> float:
-    """A number of a log; NaN in place of what is none, or too large for a chart."""
+    """A number of a log; NaN if it is none, or too large for a chart."""
     if not isinstance(value, int | float) or not abs(value) < HUGE:
         return math.nan
     return float(value)

@@ -1,4 +1,4 @@
-"""A tree of classes: which are joined first are most alike (average linkage)."""
+"""A dendrogram of classes (average linkage); the most similar ones are joined first."""
 
 from __future__ import annotations
 

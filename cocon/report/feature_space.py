@@ -1,4 +1,4 @@
-"""The space that the encoders span: test videos as a map, and how alike videos of one class are."""
+"""The feature space: a map of the test videos, and cosines within and between classes."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Baker, Scharstein, Lewis, Roth, Black, Szeliski: A Database and Evaluation Methodology for Optical Flow,
 IJCV 92 (2011), figure 1. The wheel has 55 hues; the six transitions between the primary and secondary
-colours get as many steps as the eye tells apart.
+colours get as many steps as the eye can distinguish.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How good the representations are, with chance, random initialisation and intervals."""
+"""Accuracies of the representations, with chance, random initialisation and intervals."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def section(inputs: Inputs) -> HeadlineSection:
 
 
 def _title(name: str) -> str:
-    """What a pretraining is, in words; empty where this version does not know it."""
+    """Description of a pretraining; empty if it is unknown in this version."""
     known = PRETRAININGS.get(name)
     return f"{known.title}: {known.description}" if known else ""
 

@@ -25,7 +25,7 @@ def shades(share_NM: np.ndarray, cell: float, margin: float = 0.0, levels: int =
 
 
 def shaded(share_NM: np.ndarray, name: str, cell: float = 12.0) -> Markup:
-    """A drawing of values in [0, 1] with nothing but its name for those who cannot see it."""
+    """A drawing of values in [0, 1], with its name as alternative text."""
     rows, columns = share_NM.shape
     return Markup(
         '<svg class="heatmap" viewBox="-1 -1 {w:.0f} {h:.0f}" role="img" aria-label="{n}">{s}'

@@ -1,4 +1,4 @@
-"""What the report is made from: files of a results folder, any of which may be absent."""
+"""Reads the inputs of the report: files of a results folder, any of which may be absent."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ UNREADABLE = (
     *(CoConError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError),
     *(RuntimeError, MemoryError, zipfile.BadZipFile, csv.Error),
 )
-"""What reading a missing or damaged file of results raises; a section turns it into a sentence."""
+"""Errors of reading a missing or damaged result file; a section reports them as a sentence."""
 
 
 @dataclass
 class PageSection:
-    """A part of the page: ``key`` names its template, ``missing`` says what could not be shown and why.
+    """A part of the page: ``key`` names its template, ``missing`` explains what could not be shown.
 
     ``short`` is the title in the list of sections.
     """
@@ -92,7 +92,7 @@ class Inputs:
         return self.encoders or self.results / "pretrain"
 
     def label(self, video_id: str) -> str:
-        """The label of a video; empty when the manifest does not know it."""
+        """The label of a video; empty if it is not in the manifest."""
         video = self.videos.get(video_id)
         return video.label if video else ""
 
@@ -249,7 +249,7 @@ def _read_summary(
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the summary whose entries, as far as it has them, are what they should be."""
+    """A row of the summary with valid entries."""
     for key in ("pretraining", "view", "protocol"):
         as_type(str, row[key])
     for key in ("top1", "coverage", "chance", *filter(is_rank, row)):
@@ -268,7 +268,7 @@ def _read_shards(folder: Path, count: int | None, videos: Mapping[str, Video]) -
 
 
 def reason(error: Exception) -> str:
-    """An error in a few words, for a sentence of the report."""
+    """A short text of an error, for the report."""
     if isinstance(error, CoConError):
         return error.message
     if isinstance(error, FileNotFoundError):

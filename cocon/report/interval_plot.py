@@ -30,7 +30,7 @@ def interval_plot(dots: Sequence[Dot], rows: Sequence[str], markers: dict[str, s
         dots: in the order in which they stand within a row, from top to bottom.
         rows: names of the rows, from top to bottom.
         markers: shape by style.
-        chance: where the dashed line stands.
+        chance: position of the dashed line.
     """
     per_row = max((sum(dot.row == row for dot in dots) for row in rows), default=1)
     band = 13.0 * max(1, per_row) + 12

@@ -8,13 +8,13 @@ import numpy as np
 from markupsafe import Markup
 
 COLOURS = 12
-"""More classes than these are drawn in grey, but for so many that are spaced evenly."""
+"""Number of coloured classes; if there are more, the others are grey, and the coloured ones evenly spaced."""
 
 _SAME = 1e-6  # coordinates of unit rows
 _SIZE, _MARGIN = 320.0, 8.0
 _PERPLEXITY = 30.0
 _DIMENSIONS = 50
-#: up to so many videos, sums over all pairs are no slower than their approximation
+#: up to this many videos, sums over all pairs are no slower than their approximation
 _EXACT = 300
 
 
@@ -69,7 +69,7 @@ def draw_map(
         labels_N: class numbers.
         names: of the classes.
         styles: of the classes, see :func:`colours`.
-        name: for those who cannot see the drawing.
+        name: alternative text.
     """
     at_N2 = _MARGIN + (_SIZE - 2 * _MARGIN) * places_N2
     width = 7.0 if len(at_N2) <= 300 else 4.5

@@ -1,4 +1,4 @@
-"""How a pretraining is marked in pictures; all follows from the table :data:`cocon.pretrainings.PRESETS`."""
+"""Marker shapes and colours of pretrainings, from the table :data:`cocon.pretrainings.PRESETS`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How many of the nearest videos are of the same class, over the steps of several trainings.
+"""Curves of the share of same-class nearest neighbours over the steps of several trainings.
 
-A pretraining that finds videos that mean the same raises the share; one that pushes them apart, as false
-negatives, lowers it. Read from the logs: ``neighbours/<view>`` of the probe (:mod:`cocon.training.probe`).
+Bringing videos of one class together raises the share; pushing them apart, as false negatives, lowers it.
+Read from the logs: ``neighbours/<view>`` of the probe (:mod:`cocon.training.probe`).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read_log(path: Path) -> NeighbourLog:
 
     Raises:
         ConfigError: the file has another name.
-        DatasetError: it is missing or something else.
+        DatasetError: it is missing or of another kind.
     """
     name = path.parent.name
     if not (path.name.endswith(".log.jsonl") if name == STAGE1 else path.name == "log.jsonl") or not name:
@@ -94,8 +94,8 @@ def read_log(path: Path) -> NeighbourLog:
 def curves_of(logs: Sequence[NeighbourLog]) -> list[Curve]:
     """Means over the runs of every pretraining, in the order of the table of pretrainings.
 
-    A run's curve begins after the steps of the stage 1 that it goes on from. Runs are put together epoch by
-    epoch; an epoch that only some of them have measured is left out.
+    A run's curve begins after the steps of the stage 1 that it starts from. Runs are averaged epoch by epoch;
+    an epoch that only some of them have measured is left out.
 
     Raises:
         ConfigError: the log of a stage 1 is needed and not given.

@@ -1,4 +1,4 @@
-"""The figure of :mod:`cocon.report.neighbour_curves`: an SVG that needs no page around it."""
+"""The figure of :mod:`cocon.report.neighbour_curves`: a standalone SVG."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _class_of(pretraining: str) -> str:
 
 
 def _style(curves: Sequence[Curve]) -> str:
-    """The style sheet, with the light colours of the report written out: viewers know no variables."""
+    """The style sheet, with the light colours of the report written out: viewers do not support variables."""
     colours = light_colours()
     used = dict.fromkeys(colour_of(curve.pretraining) for curve in curves)
     sheet = Path(__file__).with_name("assets").joinpath("figure.css").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What lies near in feature space: test videos with their nearest training videos."""
+"""Nearest neighbours in feature space: test videos with their nearest training videos."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _view(name: str, split: str, scores: dict[str, np.ndarray], thumbnails: Thum
 
 
 def choose_queries(ids: list[str], labels: list[str], count: int = _QUERIES) -> list[int]:
-    """Rows of the first video (by id) of up to ``count`` evenly spaced classes; nobody picks the best."""
+    """Rows of the first video (by id) of up to ``count`` evenly spaced classes, independent of results."""
     first_of: dict[str, str] = {}
     for video_id, label in sorted(zip(ids, labels, strict=True)):
         first_of.setdefault(label, video_id)

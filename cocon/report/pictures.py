@@ -91,7 +91,7 @@ def draw_skeleton(
     Args:
         image_HW3: ``uint8`` rgb.
         persons_PJ3: (persons, 17, 3), x and y as fractions of width and height, score in [0, 1].
-        numbers_P: of the persons; each number has a colour. None: colours tell sides apart.
+        numbers_P: of the persons; each number has a colour. None: colours distinguish the sides.
 
     Returns:
         A new picture; limbs of the left side are blue, of the right side orange, the trunk is white. With

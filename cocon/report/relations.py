@@ -1,4 +1,4 @@
-"""Which classes the views find alike, whether they agree, and a tree of all classes."""
+"""Nearest classes in each view, their agreement, and a tree of all classes."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def stage_of(parts: tuple[str, ...]) -> str:
     """The stage that a benchmark file belongs to, from its path without the suffix.
 
     ``extract/mask_pose_00003`` is "extract mask + pose", ``evaluation/linear_sgd_cocon_rgb_split1`` is
-    "linear_sgd"; elsewhere the folder is the stage, and pretrainings are told apart.
+    "linear_sgd"; elsewhere the folder is the stage, split by pretraining.
     """
     folder, *names = parts
     if not names:

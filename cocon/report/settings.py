@@ -1,4 +1,4 @@
-"""What ``cocon report`` takes as ``--settings``: of the configuration, what the figures depend on."""
+"""The settings (``--settings``) of ``cocon report``: the keys that the figures depend on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cocon.config.schema import Recipe, Section
 
 
 class ReportSettings(Section):
-    """Of ``cocon report``; the recipe needs to name only what differs from the defaults."""
+    """Settings of ``cocon report``; the recipe needs to name only what differs from the defaults."""
 
     kind: str = Field("", description="kind of the data set, demo for instance")
     recipe_name: str = Field("", description="name of the recipe in config.yaml")

@@ -1,4 +1,4 @@
-"""What was run, on what, with which settings and versions."""
+"""The setup of the run: data, hardware, settings and versions."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def section(inputs: Inputs) -> SetupSection:
 
 
 def _shown(value: object) -> str:
-    """A setting as it stands in config.yaml; absent ones are a dash."""
+    """A setting in the notation of config.yaml; absent ones are a dash."""
     return "\N{EN DASH}" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
 
 
@@ -138,7 +138,7 @@ def _learning(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> list
 
 
 def _epochs(info: Mapping[str, Any]) -> str:
-    """How long was trained, and what chose the epoch that the weights are of."""
+    """Training length, and how the epoch of the weights was chosen."""
     if "chosen_by" not in info:
         return str(info["epoch"])
     return f"{info['epoch']} of {info['epochs']}, chosen by {info['chosen_by']}"
@@ -158,7 +158,7 @@ def _networks(inputs: Inputs, checkpoints: Mapping[str, dict[str, Any]]) -> str:
 
 
 def read_checkpoint_info(path: Path) -> dict[str, Any]:
-    """What the header of a checkpoint says, without torch and without reading a tensor.
+    """The header of a checkpoint, read without torch and without loading tensors.
 
     Raises:
         SafetensorError: when the file is damaged.

@@ -21,7 +21,7 @@ _HEIGHT = 180
 class Sheet:
     """One video: ``pictures[view]`` are data URIs, one per instant.
 
-    ``apart`` says that each person of the poses has a colour of their own.
+    ``apart``: each person of the poses has a different colour.
     """
 
     id: str
@@ -131,7 +131,7 @@ def _vectors(inputs: Inputs, view: str, video_id: str, frames: list[int]) -> tup
     bound = float(shards.shards[0].parameters.get("bound", 20.0))
     flow_THW2 = pixels_of_stored(shards.read(video_id, frames), bound)
     speed_THW = np.hypot(flow_THW2[..., 0], flow_THW2[..., 1])
-    # The smallest step that eight bits can tell from rest keeps a still video white.
+    # The smallest nonzero motion in eight bits as the minimum keeps a still video white.
     scale = max(float(np.quantile(speed_THW, 0.995)), 4 * bound / 127)
     return [fit(colour_of_flow(flow_HW2, scale), _HEIGHT) for flow_HW2 in flow_THW2], scale
 

@@ -1,4 +1,4 @@
-"""Every video that is not ok, in which view, and why."""
+"""The status section: every video that is not ok, with view and reason."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def style_sheet() -> str:
 
 
 def light_colours() -> dict[str, str]:
-    """The variables of ``report.css`` on a light page: viewers of pictures know no variables."""
+    """The variables of ``report.css`` on a light page: viewers of pictures do not support variables."""
     return dict(re.findall(r"--([\w-]+): ([^;]+);", _report().partition("}")[0]))
 
 

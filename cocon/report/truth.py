@@ -1,4 +1,4 @@
-"""How near the extracted views come to the truth, where the truth is known (the embedded demo)."""
+"""Errors of the extracted views against ground truth, if it is known (the embedded demo)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass
 class BackendTable:
-    """One view: what is measured, who measured how much, and the backends that did not run."""
+    """One view: the measure, the figures of each backend, and the backends that did not run."""
 
     view: str
     columns: tuple[str, ...]
@@ -58,7 +58,7 @@ class BackendTable:
 
     @property
     def timed(self) -> bool:
-        """Whether it is known of any row what it costs."""
+        """Whether the cost of any row is known."""
         return any(row.cost is not None for row in self.rows)
 
 

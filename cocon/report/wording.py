@@ -1,4 +1,4 @@
-"""Quantities in words."""
+"""Formats quantities as text."""
 
 from __future__ import annotations
 
