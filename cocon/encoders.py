@@ -19,7 +19,7 @@ A new encoder is a class in ``cocon/models``, an entry here, and tests. The clas
 * **Initialisation.** :func:`cocon.models.layers.initialise` (He et al. 2015, fan out) from torch's global
   generator.
 * **Size.** ``fewest_weights`` is a lower bound of the number of weights, from the settings, without building
-  anything: a damaged file must not ask for more memory than its own size.
+  anything: a damaged file must not cause an allocation larger than the file.
 * **CPU.** No 1x1 convolution of torch's with stride 2, but :class:`cocon.models.layers.StridedPointwise`,
   see there for the reason.
 """

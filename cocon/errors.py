@@ -1,4 +1,4 @@
-"""Errors with a message for the user: the fault, and a hint that says what to do."""
+"""Errors with a message for the user: the fault, and a hint what to do."""
 
 from __future__ import annotations
 
@@ -41,4 +41,4 @@ class CheckpointError(CoConError):
 
 
 class OutputError(CoConError):
-    """A file or folder that cannot be written where it was asked for."""
+    """A file or folder that cannot be written at the requested place."""

@@ -180,5 +180,5 @@ def _centre_only(height: int, width: int, size: int) -> list[Crop]:
 
 
 def _to_tensor(frames_THWC: np.ndarray) -> Tensor:
-    # The channels stay last in memory, as they are stored; collation keeps that.
+    # The channels stay last in memory, as stored; collation keeps that.
     return torch.from_numpy(np.ascontiguousarray(frames_THWC)).permute(0, 3, 1, 2)

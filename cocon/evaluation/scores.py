@@ -18,7 +18,7 @@ _DIVERGED = "the training diverged, or the encoder is damaged: look at its loss,
 
 
 class Scores(Protocol):
-    """The interface of all scores: what `write_result` needs to know of them."""
+    """The interface of all scores: used by `write_result`."""
 
     @property
     def task(self) -> Task:

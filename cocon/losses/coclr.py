@@ -1,7 +1,7 @@
 """L_coclr: instance discrimination with additional positives mined from the other views.
 
 Source: Han, Xie and Zisserman 2020, "Self-supervised co-training for video representation learning",
-arXiv 2010.09709, for two views; docs/method.md says what differs here. A queue of past features without a
+arXiv 2010.09709, for two views; docs/method.md lists the differences. A queue of past features without a
 momentum encoder: Wang et al. 2020, "Cross-batch memory for embedding learning", arXiv 1912.06798.
 """
 

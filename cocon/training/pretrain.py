@@ -144,7 +144,7 @@ def _check_sizes(job: PretrainJob, shards: dict[str, ShardSet], selection: Selec
     """Refuse frames smaller than the crop now, not in the middle of an epoch or after it."""
     settings = job.settings.pretraining
     for view, shard_set in shards.items():
-        # Random resized crops of training clips are scaled; all others are cut out as they are.
+        # Random resized crops of training clips are scaled; all others are cut out unscaled.
         probed = settings.probe_every or settings.reads_labels
         scaled = view in settings.augmentation.resized_crop and not probed
         size, infos = crop_size(job.settings.clip, view), shard_set.videos
