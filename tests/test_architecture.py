@@ -192,6 +192,18 @@ def test_no_two_classes_have_one_name(repository: Path) -> None:
     assert {name: where for name, where in places.items() if len(where) > 1} == {}
 
 
+def test_no_module_is_long(repository: Path) -> None:
+    """A table of cases may be."""
+    tables = {"benchmarks/odd_videos.py"}
+    lengths = {
+        str(path.relative_to(repository)): len(path.read_text().splitlines())
+        for part in ("cocon", "view_extractors", "workflow", "benchmarks", "examples")
+        for path in (repository / part).rglob("*")
+        if path.suffix in (".py", ".smk")
+    }
+    assert {name for name, length in lengths.items() if length > 400} == tables
+
+
 def test_environment_yml_mirrors_pyproject(repository: Path) -> None:
     renamed = {
         "opencv-contrib-python-headless": "opencv",
