@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from cocon import download as module
 from cocon.download import Pin, download
 from cocon.errors import AssetError
+from tests.full_disk import files_up_to
 from tests.http_server import FileServer, serving
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
@@ -94,13 +94,8 @@ def test_without_a_published_hash_the_size_of_the_answer_counts(server: FileServ
 
 def test_a_full_disk_is_not_the_fault_of_the_server(server: FileServer, tmp_path: Path) -> None:
     url = server.add("/a.rar", CONTENT)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    try:
-        with pytest.raises(OSError, match="File too large") as error:
-            download([url, url], tmp_path / "a.rar", PIN)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with files_up_to(100_000), pytest.raises(OSError, match="File too large") as error:
+        download([url, url], tmp_path / "a.rar", PIN)
     assert error.value.filename == str(tmp_path / "a.rar.part")
     assert len(server.asked) == 1
     assert download([url], tmp_path / "a.rar", PIN) == url

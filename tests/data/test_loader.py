@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -53,6 +54,7 @@ def fail(number: int) -> None:
 def limit(number: int) -> tuple[str, np.ndarray]:
     """An array of a megabyte in a worker that may have half of one."""
     assert get_worker_info() is not None
+    sys.dont_write_bytecode = True  # a cut-off one would get its final name
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, resource.RLIM_INFINITY))
     return "large", np.zeros(2**20, np.uint8)
 

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cocon.cli import main
 from tests.evaluation.conftest import write_striped
+from tests.full_disk import files_up_to
 from view_extractors.cli import main as extractors
 
 CLIP = {"blocks": 2, "frames_per_block": 2, "stride": 1, "predicted_blocks": 1, "crop": {"mask": 16}}
 NETWORK = {"layers": [1, 1, 1, 1], "width": 4, "features": 8}
 STAGE = {"epochs": 1, "batch_size": 6}
 PRETRAINING = {"stage1": STAGE, "stage2": STAGE, "validation_fraction": 0}
-
-
-@contextlib.contextmanager
-def disk(size: int) -> Iterator[None]:
-    """No file grows beyond so many bytes: what is written then fails, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def commands(root: Path, out: Path) -> dict[str, list[str]]:
@@ -105,7 +92,7 @@ def test_a_full_disk_is_a_sentence(
     name: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = commands(root, tmp_path / "out")[name]
-    with disk(20):
+    with files_up_to(20):
         assert main(arguments) == 2
     error = capsys.readouterr().err
     assert f"cocon {command(name)}: {tmp_path}/out/" in error
@@ -121,7 +108,7 @@ def test_a_disk_that_is_too_small_for_a_network_is_a_sentence(
     name: str, file: str, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Neither torch nor safetensors has the number of the system's error."""
-    with disk(6000):
+    with files_up_to(6000):
         assert main(commands(root, tmp_path)[name]) == 2
     line = next(
         line for line in capsys.readouterr().err.splitlines() if line.startswith(f"cocon {command(name)}: ")
@@ -168,7 +155,7 @@ def test_an_output_that_is_a_folder_is_refused_before_anything_is_read(
 def test_features_on_a_full_disk_do_not_crash_hdf5(size: int, tmp_path: Path) -> None:
     """HDF5 fails again on closing a file that it could not write, and crashed the interpreter."""
     code = (
-        "import resource, sys; import numpy as np; from pathlib import Path;"
+        "import resource, sys; sys.dont_write_bytecode = True; import numpy as np; from pathlib import Path;"
         "from cocon.evaluation.features import Features, write_features;"
         "from cocon.boundary import run; x = np.zeros((3, 512), np.float32);"
         "features = Features(['a', 'b', 'c'], x, x, x, np.ones(3), 'rgb', 'cocon', {});"

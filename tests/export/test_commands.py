@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from cocon.cli import main
 from cocon.export.encoder import Encoder
+from tests.full_disk import files_up_to
 
 ROOT = Path(__file__).parents[2]
 
@@ -126,12 +126,8 @@ def test_export_on_a_full_disk_leaves_nothing(
     checkpoints: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["export", "--encoders", str(checkpoints / "rgb.safetensors"), "--output"]
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
-    try:
+    with files_up_to(5000):
         assert main([*arguments, str(tmp_path / "encoder")]) == 2
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert f"cocon export: {tmp_path / 'encoder'} cannot be written: File too large" in capfd.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert main([*arguments, os.devnull]) == 2

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from cocon.training import state as module
 from cocon.training.provenance import provenance
 from cocon.training.state import RunState, differences
 from tests.damage import flips, mutants, refused
+from tests.full_disk import files_up_to
 
 OURS = {"run": {"stage": "stage1"}, "pretraining": {"loss": {"temperature": 0.005}}, "data": {"rgb": "ab"}}
 
@@ -142,13 +142,8 @@ with RunState(Path({str(tmp_path)!r}), {OURS!r}).locked():
 def test_a_full_disk_costs_nothing_that_was_saved(tmp_path: Path) -> None:
     state = RunState(tmp_path, OURS)
     state.save({"weights": torch.zeros(10_000)}, 1)
-    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, usual[1]))
-    try:
-        with pytest.raises(OSError, match=r"step_000000002\.pt"):
-            state.save({"weights": torch.ones(10_000)}, 2)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    with files_up_to(10_000), pytest.raises(OSError, match=r"step_000000002\.pt"):
+        state.save({"weights": torch.ones(10_000)}, 2)
     assert [path.name for path in state.folder.iterdir()] == ["step_000000001.pt"]
 
 

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from cocon.config.schema import RgbExtraction
 from cocon.errors import ShardError
 from cocon.shards import Shard
 from cocon.shards.verify import verify
+from tests.full_disk import files_up_to
 from view_extractors.base import Output
 from view_extractors.cli import main
 from view_extractors.pipeline import stages
@@ -121,11 +121,6 @@ def test_two_processes_in_one_folder_do_not_meet(folder):
     assert sorted(path.name for path in folder.iterdir()) == ["one.h5", "two.h5", "videos"]
 
 
-def limited(size):
-    """Files may not grow beyond so many bytes: what a full disk is to a process, only with another number."""
-    return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))}
-
-
 @pytest.mark.parametrize(
     ("room", "kept"),
     [(lambda whole: 50, 0), (lambda whole: whole // 2, 2), (lambda whole: whole - 1, 3)],
@@ -135,7 +130,8 @@ def test_full_disk_is_explained_and_nothing_false_remains(folder, monkeypatch, r
     monkeypatch.chdir(folder)
     arguments = ["rgb", "videos", "--settings", "{short_side: 100}", "--output"]
     assert main([*arguments, "whole.h5"]) == 0
-    process = start(folder, *arguments, "rgb.h5", **limited(room((folder / "whole.h5").stat().st_size)))
+    with files_up_to(room((folder / "whole.h5").stat().st_size)):
+        process = start(folder, *arguments, "rgb.h5")
     _, error = process.communicate(timeout=60)
     assert process.returncode == 2, error
     assert (

@@ -19,6 +19,7 @@ from cocon.workflow.arguments import (
 )
 from cocon.workflow.inputs import JobInputs
 from cocon.workflow.lists import VideoLists
+from cocon.workflow.paths import Paths
 
 DEMO = {"kind": "demo", "recipe": "r", "shards": 2, "frames": 20, "train_subjects": 1, "test_subjects": 1}
 
@@ -108,13 +109,13 @@ def test_random_encoders_are_exported_with_their_shards(mine: Callable[..., Conf
 
 def test_a_report_compares_a_demo_with_the_truth(mine: Callable[..., Config]) -> None:
     config = mine()
-    assert inputs(config).truth_figures("mine") == []
-    assert inputs(config).truth_figures("demo") == ["results/demo/scores.json"]
+    assert Paths(config).truth_figures("mine") == []
+    assert Paths(config).truth_figures("demo") == ["results/demo/scores.json"]
     alone = config.model_copy(update={"views": ("rgb",)})
-    assert inputs(alone).truth_figures("demo") == []
+    assert Paths(alone).truth_figures("demo") == []
     document = config.model_dump(exclude_unset=True)
     document["datasets"]["demo"]["compare_backends"] = True
-    assert inputs(Config.model_validate(document)).truth_figures("demo") == [
+    assert Paths(Config.model_validate(document)).truth_figures("demo") == [
         "results/demo/scores.json",
         "results/demo/backends.json",
     ]
