@@ -92,13 +92,22 @@ def clip_of(quick: bool) -> Clip:
     return Clip(crop=dict.fromkeys(VIEWS, 64)) if quick else Clip()
 
 
-def make_trainer(clip: Clip, batch: int, switches: dict[str, Any], folder: Path) -> Trainer:
-    here = World(torch.device("cpu"))
+def make_trainer(
+    clip: Clip,
+    batch: int,
+    switches: dict[str, Any],
+    folder: Path,
+    device: torch.device | None = None,
+    clips: Dataset[Clips] | None = None,
+    network: Network = NETWORK,
+) -> Trainer:
+    """The trainer, by default on the CPU and of random bytes."""
+    here = World(device or torch.device("cpu"))
     context = RunContext(here, SEED, RunState(folder, {}), Reporter("benchmark", silent=True), Loggers(None))
     return Trainer(
         context,
-        {view: initial_network(view, NETWORK, SEED) for view in VIEWS},
-        Noise(clip, batch),  # type: ignore[arg-type]
+        {view: initial_network(view, network, SEED) for view in VIEWS},
+        clips or Noise(clip, batch),  # type: ignore[arg-type]
         None,
         stage=Stage(epochs=1000, batch_size=batch),
         epochs=1000,

@@ -1,0 +1,181 @@
+"""The pretraining step with four views, at 16 and 64 clips, with each switch, from memory and from shards."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.on_gpu import shards
+from benchmarks.on_gpu.rows import Measurement, Row, Skipped, Task, forget_peak, peak_mb, synchronise
+from benchmarks.train_step import NETWORK, clip_of, make_trainer
+from cocon.config.schema import Augmentation, Clip, Network
+from cocon.data.clips import ClipDataset, Clips
+from cocon.training.devices import World, keep_freed_memory
+from cocon.training.trainer import Trainer
+from cocon.views import VIEWS
+from view_extractors.arguments import available_cores
+
+BATCHES = (64, 16)
+SMALL = Network(layers=(1, 1, 1, 1), width=8, features=16, dropout=0.0)
+SMALL_CLIP = Clip(blocks=4, frames_per_block=2, predicted_blocks=1, crop=dict.fromkeys(VIEWS, 32))
+#: the defaults, but for one; tf32 matters where amp is off
+VARIANTS: dict[str, dict[str, Any]] = {
+    "amp off": {"amp": "off"},
+    "amp, tf32 off": {"amp": "off", "tf32": False},
+    "channels_last_3d off": {"channels_last_3d": False},
+    "fused_optimiser off": {"fused_optimiser": False},
+    "pin_memory off": {"pin_memory": False},
+}
+SECONDS = 3.0
+
+
+def batches(task: Task) -> tuple[int, ...]:
+    return (4, 2) if task.quick else BATCHES
+
+
+def measurements(task: Task) -> Iterator[Measurement]:
+    """The check and the rows from memory, without compilation."""
+    yield Measurement("step check", 15, partial(check, task))
+    for clips in batches(task):
+        yield Measurement(f"step {clips}", 10, partial(from_memory, task, clips, {}))
+    for clips, (name, switches) in itertools.product(batches(task), VARIANTS.items()):
+        yield Measurement(f"step {clips} {name}", 8, partial(from_memory, task, clips, switches))
+
+
+def with_shards(task: Task) -> Iterator[Measurement]:
+    """The rows from shards, with as many workers as there are cores."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        videos = max(batches(task))
+        sets = shards.write(folder, videos, 24 if task.quick else 125)
+        for clips in batches(task):
+            yield Measurement(f"step {clips} from shards", 20, partial(from_shards, task, clips, sets, videos))
+
+
+def compiled(task: Task) -> Iterator[Measurement]:
+    for clips in batches(task):
+        yield Measurement(f"step {clips} compile", 60, partial(from_memory, task, clips, {"compile": True}))
+
+
+def trainer_of(task: Task, clips: int, folder: str, settings: dict[str, Any], data: Any = None) -> Trainer:
+    """A trainer on the device."""
+    clip, network = (SMALL_CLIP, SMALL) if task.quick else (clip_of(False), NETWORK)
+    return make_trainer(clip, clips, settings, Path(folder), task.place, data, network)
+
+
+def from_memory(task: Task, clips: int, switches: dict[str, Any]) -> Row:
+    """One batch that lies in the host's memory, again and again; sent to the GPU and augmented each time."""
+    if task.place.type == "cpu" and switches.get("compile"):
+        raise Skipped("on a GPU only")
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = trainer_of(task, clips, folder, switches)
+        data = next(iter(trainer.loader))
+        return rate_of(task, trainer, clips, itertools.repeat(data))
+
+
+def from_shards(task: Task, clips: int, sets: Any, videos: int) -> Row:
+    """Batches as a training loads them, without a cache of frames."""
+    clip = SMALL_CLIP if task.quick else clip_of(False)
+    workers = 1 if task.quick else max(1, min(available_cores() - 1, 16))
+    ids = [str(number) for number in range(videos)]
+    data: Dataset[Clips] = ClipDataset(sets, ids, clip, Augmentation())
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = trainer_of(task, clips, folder, {"workers": workers}, data)
+        row = rate_of(task, trainer, clips, epochs(trainer))
+    return {**row, "workers": workers}
+
+
+def epochs(trainer: Trainer) -> Iterator[Clips]:
+    """The batches of all epochs."""
+    for epoch in itertools.count():
+        trainer.order.epoch = epoch
+        yield from trainer.loader
+
+
+def rate_of(task: Task, trainer: Trainer, clips: int, data: Iterator[Clips]) -> Row:
+    """Steps one after the other; the values of each are read when the next is launched, as in a training."""
+    device, compiled = task.place, trainer.switches.compiled
+    if device.type == "cpu":
+        keep_freed_memory()
+    trainer.model.train()
+    forget_peak(device)
+    began = time.perf_counter()
+    flop = None
+    if compiled:
+        trainer.train_step([next(data)]).read()
+    else:
+        with FlopCounterMode(display=False) as counter:
+            trainer.train_step([next(data)]).read()
+        flop = counter.get_total_flops() / clips
+    first = time.perf_counter() - began
+    for _ in range(1 if task.quick else 3):
+        trainer.train_step([next(data)]).read()
+    synchronise(device)
+    waited, steps, unread = 0.0, 0, None
+    began = time.perf_counter()
+    seconds = task.seconds(SECONDS)
+    while steps < 3 or time.perf_counter() - began < seconds:
+        before = time.perf_counter()
+        batch = next(data)
+        waited += time.perf_counter() - before
+        values = trainer.train_step([batch])
+        if unread is not None:
+            unread.read()
+        unread = values
+        steps += 1
+    loss = unread.read()["loss"] if unread is not None else 0.0
+    synchronise(device)
+    took = time.perf_counter() - began
+    rate = clips * steps / took
+    switches = trainer.switches
+    peak = "bf16" if switches.amp != "off" else "tf32" if switches.tf32 else "fp32"
+    return {
+        "rate": round(rate, 2),
+        "unit": "clips/s",
+        "share": task.share(rate * flop, peak) if flop else None,
+        "memory_mb": peak_mb(device),
+        "ms_per_step": round(1000 * took / steps, 1),
+        "waiting": round(waited / took, 3),
+        "gflop_per_clip": round(flop / 1e9, 2) if flop else None,
+        "first_step_s": round(first, 1),
+        "loss": round(loss, 3),
+        "switches": str(switches),
+    }
+
+
+def check(task: Task) -> Row:
+    """Loss and gradient of the first step against the CPU's: float32 within .1 and 1 %, default within 5 %."""
+    clip, network = (SMALL_CLIP, SMALL) if task.quick else (clip_of(True), NETWORK)
+    exact = {"amp": "off", "tf32": False}
+
+    def values(place: torch.device, settings: dict[str, Any]) -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = make_trainer(clip, 2, settings, Path(folder), place, None, network)
+            trainer.model.train()
+            assert trainer.world == World(place)
+            return trainer.train_step([next(iter(trainer.loader))]).read()
+
+    ours = values(torch.device("cpu"), exact)
+    found, default = values(task.place, exact), values(task.place, {})
+
+    def apart(a: dict[str, float], name: str) -> float:
+        return abs(a[name] - ours[name]) / abs(ours[name])
+
+    loss, gradient = apart(found, "loss"), apart(found, "gradient_norm")
+    rounded = apart(default, "loss")
+    return {
+        "agrees": bool(loss < 1e-3 and gradient < 1e-2 and rounded < 0.05),
+        "loss_apart": float(f"{loss:.2g}"),
+        "gradient_apart": float(f"{gradient:.2g}"),
+        "default_apart": float(f"{rounded:.2g}"),
+    }
