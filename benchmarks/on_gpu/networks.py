@@ -17,6 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.on_gpu.rows import Measurement, Row, Skipped, Task, calls_per_second, forget_peak, peak_mb
 from benchmarks.on_gpu.tvl1 import rendered
+from cocon import assets
 from cocon.backends import BACKENDS
 from cocon.config.schema import RcnnParameters
 from view_extractors.arguments import extractor_of
@@ -26,8 +27,11 @@ from view_extractors.registry import extractor_class, to_install
 
 SIZE, QUICK_SIZE = (240, 320), (64, 64)
 PAIRS, FRAMES = 16, 16
-#: torchvision's; those of other packages need their published weights
 MEASURED = "torchvision"
+#: measured with their published weights, if these are in the cache
+PUBLISHED = ("selfie", "movenet")
+#: computes on the CPU
+LEFT_OUT = ("blazepose",)
 
 
 def measurements(task: Task) -> Iterator[Measurement]:
@@ -37,7 +41,9 @@ def measurements(task: Task) -> Iterator[Measurement]:
         for name, backend in BACKENDS[view].items():
             if backend.package and name == MEASURED:
                 yield Measurement(f"{view} {name}", 15, partial(detector, task, view))
-            elif backend.package:
+            elif name in PUBLISHED:
+                yield Measurement(f"{view} {name}", 10, partial(published, task, view, name))
+            elif backend.package and name not in LEFT_OUT:
                 yield Measurement(f"{view} {name}", 1, partial(other, view, name))
 
 
@@ -51,6 +57,22 @@ def other(view: str, name: str) -> Row:
     """The reason why there is no figure."""
     advice = to_install(BACKENDS[view][name])
     raise Skipped(f"not installed: {advice}" if advice else "it needs its published weights")
+
+
+def published(task: Task, view: str, name: str) -> Row:
+    """Frames in the host's memory to persons there; weights are not downloaded."""
+
+    def refuse(*_: object) -> None:
+        raise Skipped("its weights are not in the cache")
+
+    require(view, name)
+    assets.fetch(name, refuse)
+    extractor = extractor_of(view, f"{{backend: {name}}}")
+    kind: Any = extractor.network
+    network = kind(extractor.options, Resources(1, task.device))
+    network.start()
+    frames = list(frames_of(task, 2 if task.quick else 8 * FRAMES))
+    return timed(task, partial(network.infer, frames), len(frames), "frames/s", "tf32")
 
 
 def require(view: str, name: str) -> None:
@@ -110,12 +132,13 @@ def timed(task: Task, call: Any, items: int, unit: str, peak: str) -> Row:
     """The rate of calls that take so many items."""
     with FlopCounterMode(display=False) as counter:
         call()
+    flop = counter.get_total_flops()
     forget_peak(task.place)
     rate = calls_per_second(call, task.place, task.seconds(2))
     return {
         "rate": round(rate * items, 1),
         "unit": unit,
-        "share": task.share(rate * counter.get_total_flops(), peak),
+        "share": task.share(rate * flop, peak) if flop else None,
         "memory_mb": peak_mb(task.place),
-        "gflop_each": round(counter.get_total_flops() / items / 1e9, 1),
+        "gflop_each": round(flop / items / 1e9, 1) if flop else None,
     }

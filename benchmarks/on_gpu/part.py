@@ -42,7 +42,7 @@ def rows_of(name: str, task: Task) -> Iterator[tuple[str, Row]]:
     of_part: Callable[[Task], Iterable[Measurement]] = getattr(
         importlib.import_module(f"benchmarks.on_gpu.{module}"), function
     )
-    yield from measured(task, of_part(task))
+    yield from measured(task, name, of_part(task))
 
 
 def in_a_process(name: str, task: Task) -> Iterator[tuple[str, Row]]:

@@ -69,9 +69,18 @@ class Measurement(NamedTuple):
     work: Callable[[], Row]
 
 
-def measured(task: Task, measurements: Iterable[Measurement]) -> Iterator[tuple[str, Row]]:
-    """The rows, one by one; an exception becomes the row ``failed``."""
-    for name, seconds, work in measurements:
+def measured(task: Task, part: str, measurements: Iterable[Measurement]) -> Iterator[tuple[str, Row]]:
+    """The rows, one by one; an exception becomes the row ``failed``, in preparations that of the part."""
+    rest = iter(measurements)
+    while True:
+        try:
+            measurement = next(rest, None)
+        except Exception as error:
+            yield part, {"failed": reason_of(error)}
+            return
+        if measurement is None:
+            return
+        name, seconds, work = measurement
         if task.left() < (0 if task.quick else seconds):
             yield name, {"skipped": "the minutes are over"}
             continue
@@ -134,7 +143,9 @@ def line(name: str, row: Row) -> str:
     share = row.get("share")
     agrees = {True: "yes", False: "NO"}.get(row.get("agrees"), "")  # type: ignore[arg-type]
     memory = row.get("memory_mb")
-    more = ", ".join(f"{key} {value}" for key, value in row.items() if key not in _COLUMNS)
+    more = ", ".join(
+        f"{key} {value}" for key, value in row.items() if key not in _COLUMNS and value is not None
+    )
     return (
         f"{name:{_WIDTH}}{row.get('rate', '')!s:>10} {row.get('unit', ''):12}"
         f"{'' if share is None else format(share, '.1%'):>8}{'' if memory is None else memory!s:>9}"

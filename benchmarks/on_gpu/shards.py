@@ -34,14 +34,16 @@ def write(folder: Path, videos: int, frames: int) -> dict[str, ShardSet]:
     for extractor in extractors:
         shard = Shard(folder / f"{extractor.view}.h5")
         info = shard.videos["0"]
-        stored = shard.stored("0", range(info.frames))
+        stored = list(shard.stored("0", range(info.frames)))
         _write(folder, extractor.view, extractor.codec, videos, (info.height, info.width), frames=stored)
     _write(folder, "mask", "delta", videos, _SMALL, frames=_masks(frames))
     _write(folder, "pose", "keypoints", videos, _SMALL, keypoints=_keypoints(frames))
     return {view: ShardSet.of_folder(folder / view) for view in ("rgb", "flow", "mask", "pose")}
 
 
-def _write(folder: Path, view: str, codec: object, videos: int, size: tuple[int, int], **content: object) -> None:
+def _write(
+    folder: Path, view: str, codec: object, videos: int, size: tuple[int, int], **content: object
+) -> None:
     (folder / view).mkdir()
     ids = [str(number) for number in range(videos)]
     path = folder / view / "00000.h5"

@@ -59,7 +59,9 @@ def with_shards(task: Task) -> Iterator[Measurement]:
         videos = max(batches(task))
         sets = shards.write(folder, videos, 24 if task.quick else 125)
         for clips in batches(task):
-            yield Measurement(f"step {clips} from shards", 20, partial(from_shards, task, clips, sets, videos))
+            yield Measurement(
+                f"step {clips} from shards", 20, partial(from_shards, task, clips, sets, videos)
+            )
 
 
 def compiled(task: Task) -> Iterator[Measurement]:
@@ -154,7 +156,7 @@ def rate_of(task: Task, trainer: Trainer, clips: int, data: Iterator[Clips]) -> 
 
 
 def check(task: Task) -> Row:
-    """Loss and gradient of the first step against the CPU's: float32 within .1 and 1 %, default within 5 %."""
+    """Loss and gradient of the first step against the CPU's: float32 within .1 and 1 %, default 5 %."""
     clip, network = (SMALL_CLIP, SMALL) if task.quick else (clip_of(True), NETWORK)
     exact = {"amp": "off", "tf32": False}
 

@@ -136,16 +136,16 @@ def measurements(task: Task) -> Iterator[Measurement]:
         yield Measurement(name, 20, partial(row, task, frames, (height, width), wanted, preset, fused))
 
 
-def row(
-    task: Task, frames: Pictures, size: tuple[int, int], wanted: int, preset: str, fused: bool
-) -> Row:
+def row(task: Task, frames: Pictures, size: tuple[int, int], wanted: int, preset: str, fused: bool) -> Row:
     """The row of a size and preset, with so many pictures."""
     scaled = [resize(frame, size) for frame in frames[:wanted]]
     there_and_back = itertools.cycle(scaled + scaled[-2:0:-1])
     pictures = list(itertools.islice(there_and_back, wanted))
     scheme, device = scheme_of(Tvl1PresetParameters.model_validate({"preset": preset})), task.place
     gpu = on_gpu.Tvl1OnGpu(scheme, device)
-    checked = compared(pictures[: max(2, 1 + (7_000 if task.quick else 700_000) // pictures[0].size)], scheme, gpu)
+    checked = compared(
+        pictures[: max(2, 1 + (7_000 if task.quick else 700_000) // pictures[0].size)], scheme, gpu
+    )
     forget_peak(device)
     seconds = task.seconds(SECONDS)
     rate = pairs_per_second(pictures, gpu, len(pictures), seconds)
