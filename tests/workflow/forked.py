@@ -5,17 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
-    [
-        "snakemake.cli",
-        "snakemake.workflow",
-        "snakemake_interface_executor_plugins.registry",
-        "cocon.config.load",
-    ]
+    ["snakemake.cli", "snakemake.report.html_reporter", "cocon.config.load", "cocon.workflow.ablations"]
 )
 
 
@@ -28,18 +24,15 @@ def snakemake(arguments: Sequence[str], folder: Path, timeout: float) -> tuple[i
     Raises:
         TimeoutError: it did not end within ``timeout`` seconds.
     """
-    outputs = [folder / f".{os.getpid()}.{name}" for name in ("stdout", "stderr")]
-    process = _FORKS.Process(target=_main, args=(list(arguments), folder, dict(os.environ), outputs))
-    process.start()
-    process.join(timeout)
-    try:
+    with tempfile.TemporaryDirectory() as name:
+        outputs = [Path(name, stream) for stream in ("stdout", "stderr")]
+        process = _FORKS.Process(target=_main, args=(list(arguments), folder, dict(os.environ), outputs))
+        process.start()
+        process.join(timeout)
         if process.exitcode is None:
             process.kill()
             raise TimeoutError(f"no end within {timeout} s: {arguments}")
         return process.exitcode, "".join(path.read_text(errors="replace") for path in outputs)
-    finally:
-        for path in outputs:
-            path.unlink(missing_ok=True)
 
 
 def _main(arguments: list[str], folder: Path, environment: dict[str, str], outputs: list[Path]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import copy
-from collections.abc import Iterator
 from typing import Any
 from unittest.mock import create_autospec
 
@@ -14,7 +13,7 @@ from cocon.config.schema import Config
 from cocon.patterns import expanded
 from cocon.workflow.ablations import Ablations
 from cocon.workflow.lists import VideoLists
-from tests.workflow.planner import Planner
+from tests.workflow.conftest import Workflow
 
 DOCUMENT: dict[str, Any] = {
     "views": ["rgb", "flow"],
@@ -105,13 +104,12 @@ def test_there_is_a_figure_where_trainings_are_measured(document: dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planner]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """Finished, with its figure."""
-    planner = Planner(tmp_path_factory.mktemp("project"))
-    planner.configure(DOCUMENT)
-    planner.finish("ablation_few")
-    yield planner
-    planner.close()
+    project = Workflow(tmp_path_factory.mktemp("project"))
+    project.configure(DOCUMENT)
+    project.finish("ablation_few")
+    return project
 
 
 @pytest.mark.parametrize(
@@ -128,7 +126,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planner]:
     ],
 )
 def test_what_draws_the_figure_again(
-    project: Planner, path: tuple[str, ...], value: Any, planned: dict[str, int]
+    project: Workflow, path: tuple[str, ...], value: Any, planned: dict[str, int]
 ) -> None:
     project.configure(changed(*path, value=value))
     plan = project.plan("ablation_few")
@@ -136,13 +134,13 @@ def test_what_draws_the_figure_again(
     assert {rule: plan[rule] for rule in of_interest if rule in plan} == planned
 
 
-def test_of_trainings_that_are_there_only_the_figure_is_made(project: Planner) -> None:
+def test_of_trainings_that_are_there_only_the_figure_is_made(project: Workflow) -> None:
     """As when probe_every is set after the trainings."""
     project.configure(DOCUMENT)
     (project.folder / PICTURE).unlink()
     (project.folder / ".snakemake" / "metadata").joinpath(encoded(PICTURE)).unlink()
     assert project.plan("ablation_few") == {"curves": 1, "ablation_few": 1}
-    shown = project.snakemake("--dry-run", "--printshellcmds", "ablation_few")
+    shown = project.run("--dry-run", "--printshellcmds", "ablation_few")
     given = shown.split("cocon curves --logs ")[1].split(" --output ")[0]
     assert "results/demo/seed1/pretrain/{cmc,cpc}/log.jsonl" in given
     assert set(expanded(given.replace("'", "").split())) == logs(DOCUMENT, ["1"])

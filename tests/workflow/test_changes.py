@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from cocon.config.schema import Jobs, Recipe
 from cocon.config.selection import RUNNING
-from tests.workflow.planner import Planner
+from tests.workflow.conftest import Workflow
 
 VIEWS = ("rgb", "flow", "mask", "pose")
 PRETRAININGS = ("random", "stage1", "cocon")
@@ -52,7 +52,7 @@ def write_table(folder: Path, rows: Iterable[tuple[str, ...]]) -> None:
     (folder / "table.csv").write_text("\n".join(["video,label,split", *lines]) + "\n")
 
 
-class Project(Planner):
+class Project(Workflow):
     """A finished project, and what it was finished with."""
 
     def restore(self) -> None:
@@ -71,14 +71,13 @@ class Project(Planner):
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("project"))
     project.configure(DOCUMENT)
     project.rows = video_files(project.folder)
     write_table(project.folder, project.rows)
     project.finish(TARGET)
-    yield project
-    project.close()
+    return project
 
 
 @pytest.fixture
@@ -503,17 +502,14 @@ def test_what_was_planned_stays_planned_when_a_job_fails(
     project: Project, tmp_path: Path, path: str, value: Any, lost: str
 ) -> None:
     """Snakemake removes the outputs of a failed job and their records; what follows is still there."""
-    copied = Planner(tmp_path / "copy")
+    copied = Workflow(tmp_path / "copy")
     shutil.copytree(project.folder, copied.folder, symlinks=True)
-    try:
-        copied.configure(with_key(path, value))
-        planned = copied.plan(TARGET)
-        gone = list((copied.folder / "results" / "mine").glob(lost))
-        assert gone
-        for file in gone:
-            name = str(file.relative_to(copied.folder)).encode()
-            (copied.folder / ".snakemake" / "metadata" / base64.b64encode(name).decode()).unlink()
-            shutil.rmtree(file) if file.is_dir() else file.unlink()
-        assert copied.plan(TARGET) == planned
-    finally:
-        copied.close()
+    copied.configure(with_key(path, value))
+    planned = copied.plan(TARGET)
+    gone = list((copied.folder / "results" / "mine").glob(lost))
+    assert gone
+    for file in gone:
+        name = str(file.relative_to(copied.folder)).encode()
+        (copied.folder / ".snakemake" / "metadata" / base64.b64encode(name).decode()).unlink()
+        shutil.rmtree(file) if file.is_dir() else file.unlink()
+    assert copied.plan(TARGET) == planned

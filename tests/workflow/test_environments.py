@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.workflow.conftest import jobs_in
+from tests.workflow.conftest import REPOSITORY, jobs_in
 
 OWN = {"raft": "torchvision", "torchvision": "torchvision", "mmpose": "mmpose", "detectron2": "detectron2"}
 
@@ -191,7 +191,7 @@ def test_every_rule_has_the_image(configured, apptainer: Path):
     workflow = configured({}, container="docker://host/cocon:cuda")
     output = workflow.run("extract_mine", "--dry-run", "--sdm", "apptainer")
     assert re.findall(r"Singularity image (\S+) will be pulled", output) == ["docker://host/cocon:cuda"]
-    for path in (workflow.repository / "workflow" / "rules").glob("*.smk"):
+    for path in (REPOSITORY / "workflow" / "rules").glob("*.smk"):
         assert not re.search(r"^ *container(ized)?:", path.read_text(), re.M), "an image of its own"
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.workflow.planner import Planner
+from tests.workflow.conftest import Workflow
 from tests.workflow.test_changes import write_video
 
 SECTION = {"kind": "folder", "recipe": "r", "shards": 2, "videos": "videos", "table": "table.csv"}
@@ -40,7 +40,7 @@ def two_splits(folder: Path, rows: Rows) -> None:
     write_table(folder, rows, "video,label,split_1,split_2,group")
 
 
-class Project(Planner):
+class Project(Workflow):
     """Plans with and without changes."""
 
     def prepare(self, **keys: Any) -> None:
@@ -66,19 +66,17 @@ def finished(folder: Path, **keys: Any) -> Project:
 
 
 @pytest.fixture(scope="module")
-def each(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def each(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Finished; every split has encoders of its own, as by default."""
     project = finished(tmp_path_factory.mktemp("each"))
-    yield project
-    project.close()
+    return project
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def together(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Finished; one pretraining on all videos."""
     project = finished(tmp_path_factory.mktemp("all"), pretrain_split="all")
-    yield project
-    project.close()
+    return project
 
 
 def changed(number: int, **values: str) -> Rows:
@@ -98,12 +96,9 @@ END = {"summary": 1, "page": 1, TARGET: 1}
 def test_every_split_has_encoders_of_its_own(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.prepare()
-    try:
-        plan = project.plan(TARGET)
-        output = project.snakemake("--dry-run", "--printshellcmds", "pretrain_mine")
-        once = project.plan("pretrain_mine", "--config", yaml_of(document(pretrain_split="all")))
-    finally:
-        project.close()
+    plan = project.plan(TARGET)
+    output = project.run("--dry-run", "--printshellcmds", "pretrain_mine")
+    once = project.plan("pretrain_mine", "--config", yaml_of(document(pretrain_split="all")))
     twice = {name: 2 * count for name, count in {**JUDGED, **TRAINED}.items()}
     tables = {"index": 4, "index_for_pretraining": 2}  # of all, of either, and of any split
     shards, random = {"extract": 4}, {"initialise": 2}
@@ -128,7 +123,7 @@ def test_encoders_of_all_videos_are_trained_once(together: Project) -> None:
     assert not list(folder.glob("split*"))
     assert {path.name for path in folder.glob("pretraining*.csv")} == {"pretraining_all.csv"}
     assert len(list(folder.glob("evaluation/cocon/rgb/linear_split?.json"))) == 2
-    shown = together.snakemake("--dry-run", "--printshellcmds", "--forcerun", "summary", "--", TARGET)
+    shown = together.run("--dry-run", "--printshellcmds", "--forcerun", "summary", "--", TARGET)
     assert '--seen \'{"1":[16,16],"2":[16,16]}\'' in shown
 
 
@@ -213,15 +208,12 @@ def test_folds(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.prepare()
     write_table(tmp_path, [(name, label, group) for name, label, _, _, group in ROWS], "video,label,group")
-    try:
-        project.configure(document(folds="leave_one_group_out"))
-        plan = project.plan(TARGET)
-        assert (plan["pretrain_stage2"], plan["finetune"], plan["features"]) == (16, 32, 2 + 32)
-        project.configure(document(folds=4, pretrain_split="all", splits=["1", "3"]))
-        plan = project.plan(TARGET)
-        assert (plan["pretrain_stage2"], plan["finetune"], plan["features"]) == (1, 4, 4)
-    finally:
-        project.close()
+    project.configure(document(folds="leave_one_group_out"))
+    plan = project.plan(TARGET)
+    assert (plan["pretrain_stage2"], plan["finetune"], plan["features"]) == (16, 32, 2 + 32)
+    project.configure(document(folds=4, pretrain_split="all", splits=["1", "3"]))
+    plan = project.plan(TARGET)
+    assert (plan["pretrain_stage2"], plan["finetune"], plan["features"]) == (1, 4, 4)
 
 
 def test_one_video_for_pretraining_only_is_common_to_all_folds(tmp_path: Path) -> None:
@@ -233,11 +225,8 @@ def test_one_video_for_pretraining_only_is_common_to_all_folds(tmp_path: Path) -
     rows = [(name, label, "", group) for name, label, _, _, group in ROWS]
     write_table(tmp_path, [*rows, *more], "video,label,split,group")
     project.configure(document(folds=4, pretrain_split="common"))
-    try:
-        plan = project.plan(TARGET)
-        shown = project.snakemake("--dry-run", "--printshellcmds", TARGET)
-    finally:
-        project.close()
+    plan = project.plan(TARGET)
+    shown = project.run("--dry-run", "--printshellcmds", TARGET)
     assert plan["pretrain_stage2"] == 1
     assert "--split common" in shown
     assert "--seen '{}'" in shown
@@ -247,16 +236,13 @@ def test_an_ablation_is_of_all_splits_and_seeds(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.prepare()
     few = {"dataset": "mine", "seeds": 2, "pretrainings": ["random", "cpc_sync", "cmc"]}
-    try:
-        project.configure(document() | {"ablations": {"few": few}})
-        plan = project.plan("ablation_few")
-        shown = project.snakemake("--dry-run", "--printshellcmds", "ablation_few")
-        project.configure(document() | {"ablations": {"few": few | {"splits": ["2"]}}})
-        second = project.plan("ablation_few")
-        project.configure(document(pretrain_split="all") | {"ablations": {"few": few}})
-        together = project.plan("ablation_few")
-    finally:
-        project.close()
+    project.configure(document() | {"ablations": {"few": few}})
+    plan = project.plan("ablation_few")
+    shown = project.run("--dry-run", "--printshellcmds", "ablation_few")
+    project.configure(document() | {"ablations": {"few": few | {"splits": ["2"]}}})
+    second = project.plan("ablation_few")
+    project.configure(document(pretrain_split="all") | {"ablations": {"few": few}})
+    together = project.plan("ablation_few")
     trained = 2 * 2  # seeds and splits
     assert (plan["pretrain_stage1"], plan["pretrain_stage2"]) == (2 * trained, 2 * trained)
     # Random encoders are the same for all splits, and there are two views.
@@ -274,9 +260,6 @@ def test_an_ablation_of_a_split_that_is_not_there(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.prepare()
     few = {"dataset": "mine", "pretrainings": ["random"], "splits": ["3"]}
-    try:
-        project.configure(document() | {"ablations": {"few": few}})
-        with pytest.raises(AssertionError, match="mine is not evaluated on a split '3'"):
-            project.plan("ablation_few")
-    finally:
-        project.close()
+    project.configure(document() | {"ablations": {"few": few}})
+    with pytest.raises(AssertionError, match="mine is not evaluated on a split '3'"):
+        project.plan("ablation_few")

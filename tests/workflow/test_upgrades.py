@@ -15,7 +15,6 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from cocon.config import selection
 from cocon.config.schema import Augmentation, Pretraining, Recipe, RgbExtraction
 from cocon.versions import EXTRACTION, STAGES
 from cocon.workflow.documents.extraction import extraction
-from tests.workflow.planner import Planner
+from tests.workflow.conftest import Workflow
 from tests.workflow.test_changes import leaves
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -52,10 +51,10 @@ DOCUMENT = {
 TARGETS = ("eval_demo", "ablation_few", "export_demo", "score_demo")
 
 
-def records(planner: Planner) -> dict[str, dict[str, list[str]]]:
+def records(project: Workflow) -> dict[str, dict[str, list[str]]]:
     """What Snakemake keeps of the first job of each rule and protocol: what a result is compared with."""
     found: dict[str, dict[str, list[str]]] = {}
-    folder = planner.folder / ".snakemake" / "metadata"
+    folder = project.folder / ".snakemake" / "metadata"
     by_output = {base64.b64decode(path.name).decode(): path for path in folder.iterdir() if path.is_file()}
     for output, path in sorted(by_output.items()):
         record = json.loads(path.read_text())
@@ -71,20 +70,19 @@ def defaults() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Planner]:
-    planner = Planner(tmp_path_factory.mktemp("finished"))
-    planner.configure(DOCUMENT)
-    planner.finish(*TARGETS)
-    yield planner
-    planner.close()
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    project = Workflow(tmp_path_factory.mktemp("finished"))
+    project.configure(DOCUMENT)
+    project.finish(*TARGETS)
+    return project
 
 
-def test_rules_depend_on_what_they_did(finished: Planner) -> None:
+def test_rules_depend_on_what_they_did(finished: Workflow) -> None:
     expected = json.loads((RECORDED / "jobs.json").read_text())
     assert records(finished) == expected
 
 
-def test_every_rule_tracks_one_document(finished: Planner) -> None:
+def test_every_rule_tracks_one_document(finished: Workflow) -> None:
     """Snakemake compares parameters as a set: two that exchange their values would go unnoticed."""
     tracked = {rule: len(kept["params"]) for rule, kept in records(finished).items()}
     assert set(tracked.values()) == {1}, tracked
@@ -123,37 +121,33 @@ def test_a_new_key_that_is_used_changes_its_document() -> None:
     assert selection.pretraining_settings(later, "stage1", "cpc", ["rgb"]) == {"pretraining": {"fresh": 8}}
 
 
-def test_results_of_version_0_1_0_are_taken_over(finished: Planner, tmp_path: Path) -> None:
+def test_results_of_version_0_1_0_are_taken_over(finished: Workflow, tmp_path: Path) -> None:
     """As CHANGELOG.md says: they have no pretraining.csv, no folder of stage 2, and other records."""
-    old = Planner(tmp_path / "old")
+    old = Workflow(tmp_path / "old")
     shutil.copytree(finished.folder, old.folder)
     results = old.folder / "results" / "demo"
-    try:
-        shutil.rmtree(old.folder / ".snakemake" / "metadata")
-        (results / "pretraining.csv").unlink()
-        for folder in results.glob("pretrain/*/together"):
-            shutil.rmtree(folder)
-        shutil.copy(results / "manifest.csv", results / "pretraining.csv")
-        for log in results.glob("pretrain/*/log.jsonl"):
-            (log.parent / "together").mkdir()
-        old.snakemake("--touch", "--forceall", "eval_demo")
-        assert old.plan("eval_demo") == {}
-        changed = copy.deepcopy(DOCUMENT)
-        changed["recipes"]["r"]["evaluation"]["linear"]["max_iterations"] = 200
-        old.configure(changed)
-        assert old.plan("eval_demo")["evaluate_features"] == 12
-    finally:
-        old.close()
+    shutil.rmtree(old.folder / ".snakemake" / "metadata")
+    (results / "pretraining.csv").unlink()
+    for folder in results.glob("pretrain/*/together"):
+        shutil.rmtree(folder)
+    shutil.copy(results / "manifest.csv", results / "pretraining.csv")
+    for log in results.glob("pretrain/*/log.jsonl"):
+        (log.parent / "together").mkdir()
+    old.run("--touch", "--forceall", "eval_demo")
+    assert old.plan("eval_demo") == {}
+    changed = copy.deepcopy(DOCUMENT)
+    changed["recipes"]["r"]["evaluation"]["linear"]["max_iterations"] = 200
+    old.configure(changed)
+    assert old.plan("eval_demo")["evaluate_features"] == 12
 
 
 def record() -> None:
     """Write what is recorded."""
     with tempfile.TemporaryDirectory() as name:
-        planner = Planner(Path(name))
-        planner.configure(DOCUMENT)
-        planner.finish(*TARGETS)
-        (RECORDED / "jobs.json").write_text(json.dumps(records(planner), indent=1) + "\n")
-        planner.close()
+        project = Workflow(Path(name))
+        project.configure(DOCUMENT)
+        project.finish(*TARGETS)
+        (RECORDED / "jobs.json").write_text(json.dumps(records(project), indent=1) + "\n")
     document = {"versions": {"stages": STAGES, "extraction": EXTRACTION}, "defaults": defaults()}
     (RECORDED / "defaults.json").write_text(json.dumps(document, indent=1) + "\n")
 
