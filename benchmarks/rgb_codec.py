@@ -49,7 +49,6 @@ from cocon.shards.codecs import PictureCodec, encode_as
 from cocon.training.devices import keep_freed_memory
 from cocon.video import decode
 from view_extractors.base import resize
-from view_extractors.pipeline.rendered import write_sample
 
 CODECS: dict[PictureCodec, str] = {"dct": "rgb_dct", "jpeg": "rgb"}
 OTHER_VIEWS = ("flow", "mask", "pose")
@@ -262,9 +261,7 @@ def main() -> None:
     clip = clip_of(quick=False)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        videos = sources(options.videos, options.quick)
-        if not videos:
-            videos = {"0": write_sample(folder / "rendered.mkv", 160, (240, 320), "libx264")}
+        videos = sources(options.videos, options.quick, folder)
         shards = write_shards(videos, folder)
         frames = sum(row.frames for row in shards["rgb"].videos.values())
         size = {codec: (folder / f"{rgb}.h5").stat().st_size / frames for codec, rgb in CODECS.items()}

@@ -50,12 +50,14 @@ Jpegs = dict[str, dict[str, list[list[bytes]]]]
 """By view and video: per frame the JPEGs that make it up (two for flow)."""
 
 
-def sources(folder: Path | None, quick: bool) -> dict[str, Path]:
-    """Real clips that are long enough; rendered ones where there are none."""
+def sources(folder: Path | None, quick: bool, scratch: Path) -> dict[str, Path]:
+    """Real clips that are long enough; where there are none, one that is rendered into ``scratch``."""
     default = Path(os.environ.get("COCON_SHARED_DATA", "../shared/data"), "clips", "ucf101")
     found = sorted(path for path in Path(folder or default).glob("**/*") if path.suffix in (".avi", ".mp4"))
     long_enough = [path for path in found if frames_of(path) > CLIP[-1]]
-    return {str(number): path for number, path in enumerate(long_enough[: 3 if quick else None])}
+    chosen = long_enough[: 3 if quick else None]
+    chosen = chosen or [write_sample(scratch / "rendered.mkv", 160, (240, 320), "libx264")]
+    return {str(number): path for number, path in enumerate(chosen)}
 
 
 def frames_of(path: Path) -> int:
@@ -237,10 +239,7 @@ def main() -> None:
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        videos = sources(options.videos, options.quick)
-        if not videos:
-            videos = {"0": write_sample(folder / "rendered.mkv", 160, (240, 320), "libx264")}
-        shards = write_shards(videos, folder)
+        shards = write_shards(sources(options.videos, options.quick, folder), folder)
         lengths = {video.id: video.frames for video in shards["rgb"].videos.values()}
         lengths = {video_id: frames for video_id, frames in lengths.items() if frames > CLIP[-1]}
         jpegs = as_jpegs(shards)

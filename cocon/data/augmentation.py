@@ -17,11 +17,9 @@ from cocon.views import VIEWS
 def mirror(x_BTCHW: Tensor, view: str) -> Tensor:
     """Mirror clips in [0, 1] horizontally: flow's u changes sign, left and right joints are swapped."""
     known = VIEWS[view]
-    x_BTCHW = x_BTCHW.flip(-1)
+    x_BTCHW = _reversed(x_BTCHW, view)
     for channel in known.negated:
         x_BTCHW[:, :, channel] = 2 * known.zero / 255 - x_BTCHW[:, :, channel]
-    if known.mirrored:
-        x_BTCHW = x_BTCHW.index_select(2, constant(known.mirrored, x_BTCHW.device, torch.int64))
     return x_BTCHW
 
 
@@ -35,16 +33,20 @@ def mirror_some(x_u8_BTCHW: Tensor, flipped_B: Tensor, view: str) -> Tensor:
         flipped_B: which clips, on the same device.
         view: name of the view.
     """
-    known, device = VIEWS[view], x_u8_BTCHW.device
+    known = VIEWS[view]
     flipped_B1111 = flipped_B.view(-1, 1, 1, 1, 1)
-    mirrored_BTCHW = x_u8_BTCHW.flip(-1)  # bytes: a quarter of the memory
-    if known.mirrored:
-        mirrored_BTCHW = mirrored_BTCHW.index_select(2, constant(known.mirrored, device, torch.int64))
-    x_BTCHW = unit_range(torch.where(flipped_B1111, mirrored_BTCHW, x_u8_BTCHW))
+    # of bytes: a quarter of the memory
+    x_BTCHW = unit_range(torch.where(flipped_B1111, _reversed(x_u8_BTCHW, view), x_u8_BTCHW))
     for channel in known.negated:
         x_BTHW = x_BTCHW[:, :, channel]
         x_BTHW.copy_(torch.where(flipped_B1111[:, 0], 2 * known.zero / 255 - x_BTHW, x_BTHW))
     return x_BTCHW
+
+
+def _reversed(x_BTCHW: Tensor, view: str) -> Tensor:
+    """A copy of clips with the columns in reverse order and left and right joints swapped."""
+    order, x_BTCHW = VIEWS[view].mirrored, x_BTCHW.flip(-1)
+    return x_BTCHW.index_select(2, constant(order, x_BTCHW.device, torch.int64)) if order else x_BTCHW
 
 
 class Augmenter:

@@ -5,6 +5,8 @@ Files are given as patterns, see :mod:`cocon.patterns`: the length of a command 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cocon.config.schema import Config
 from cocon.patterns import one_of
 from cocon.pretrainings import RANDOM, STAGE1
@@ -32,13 +34,7 @@ class Ablations:
         Raises:
             CoConError: labels or splits do not allow an evaluation; the members below raise it too.
         """
-        settings = self.config.ablations[ablation]
-        view = one_of(views_and_ensemble(self.config, settings.dataset))
-        protocol = one_of(settings.protocols)
-        return [
-            self.paths.metrics(settings.dataset, run, pretraining, view, protocol, split)
-            for run, pretraining, split in self._repetitions(ablation)
-        ]
+        return self._of_evaluations(ablation, self.paths.metrics)
 
     def cells(self, ablation: str) -> list[Cell]:
         """The same metrics, one by one."""
@@ -53,7 +49,7 @@ class Ablations:
 
     def scores(self, ablation: str) -> list[str]:
         """Patterns of the scores next to the metrics."""
-        return [f"{path.removesuffix('.json')}.npz" for path in self.metrics(ablation)]
+        return self._of_evaluations(ablation, self.paths.scores)
 
     def relations(self, ablation: str) -> list[str]:
         """Patterns of the relations of the classes in the views, if there are several views."""
@@ -118,6 +114,16 @@ class Ablations:
         """The seed of each repetition of an ablation."""
         first = self.config.seed
         return list(range(first, first + self.config.ablations[ablation].seeds))
+
+    def _of_evaluations(self, ablation: str, path: Callable[..., str]) -> list[str]:
+        """Patterns of the files of all evaluations."""
+        settings = self.config.ablations[ablation]
+        view = one_of(views_and_ensemble(self.config, settings.dataset))
+        protocol = one_of(settings.protocols)
+        return [
+            path(settings.dataset, run, pretraining, view, protocol, split)
+            for run, pretraining, split in self._repetitions(ablation)
+        ]
 
     def _repetitions(self, ablation: str) -> list[tuple[str, str, str]]:
         """Run, pretrainings whose encoders lie there, and split, for each repetition of an ablation."""
