@@ -30,7 +30,8 @@ def config_files(own: Sequence[str], given: Sequence[str], alone: bool) -> list[
 
 
 def running_settings(job: BaseModel, section: BaseModel) -> dict[str, Any]:
-    """The keys of :data:`cocon.config.selection.RUNNING` that a user has set.
+    """The keys that a user has set and documents leave out: RUNNING of :mod:`cocon.config.selection`, and
+    those whose earlier defaults count as defaults.
 
     Args:
         job: a section of ``jobs``; what is set there counts.
@@ -38,7 +39,8 @@ def running_settings(job: BaseModel, section: BaseModel) -> dict[str, Any]:
     """
     document: dict[str, Any] = {}
     for source in (section, job):
-        document |= source.model_dump(mode="json", include=set(RUNNING & source.model_fields_set))
+        left_out = {*RUNNING, *getattr(source, "as_default", ())}
+        document |= source.model_dump(mode="json", include=left_out & source.model_fields_set)
     return document
 
 

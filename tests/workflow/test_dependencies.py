@@ -14,8 +14,7 @@ from cocon.config import selection
 from cocon.config.schema import Config, PretrainingJob, Recipe
 from cocon.errors import CoConError
 from cocon.training.settings import PretrainSettings
-from cocon.workflow.documents import Documents, encoders, protocols, report
-from cocon.workflow.documents.extraction import extraction_settings
+from cocon.workflow.documents import Documents, encoders, extraction, protocols, report
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paths import Paths
 from cocon.workflow.running import max_failed_fraction, moved_keys, running_settings
@@ -400,7 +399,7 @@ def test_the_package_is_light() -> None:
 
 def test_the_parameters_of_a_filter_count_where_it_is_used() -> None:
     def document(**pose: Any) -> Any:
-        return extraction_settings(Recipe.model_validate({"extraction": {"pose": pose}}), "pose")
+        return extraction.extraction_settings(Recipe.model_validate({"extraction": {"pose": pose}}), "pose")
 
     assert document(one_euro={"beta": 5}) == {}
     assert document(smoothing="one_euro") == {"smoothing": "one_euro"}
@@ -409,7 +408,8 @@ def test_the_parameters_of_a_filter_count_where_it_is_used() -> None:
 
 def test_shards_of_the_first_default_codec_keep_their_document() -> None:
     def document(**rgb: Any) -> Any:
-        return extraction_settings(Recipe.model_validate({"extraction": {"rgb": rgb}}), "rgb")
+        recipe = Recipe.model_validate({"extraction": {"rgb": rgb}})
+        return extraction.extraction(recipe, ["rgb"], "x")["rgb"]["settings"]
 
     assert document(codec="dct", short_side=60) == {"short_side": 60}, "as it was when dct was the default"
     assert document(codec="jpeg") == document() == {"codec": "jpeg"}

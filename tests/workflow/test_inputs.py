@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cocon.config.schema import Config
+from cocon.config.config_files import merged
+from cocon.config.schema import Config, RgbExtraction
 from cocon.errors import CoConError
+from cocon.evaluation.settings import FinetuneSettings
+from cocon.training.settings import PretrainSettings
 from cocon.workflow.arguments import (
     Arguments,
     by_view,
@@ -17,9 +21,11 @@ from cocon.workflow.arguments import (
     manifest_option,
     shards_option,
 )
+from cocon.workflow.documents import Documents
 from cocon.workflow.inputs import JobInputs
 from cocon.workflow.lists import VideoLists
 from cocon.workflow.paths import Paths
+from cocon.workflow.running import pretraining_runs, protocol_runs
 
 DEMO = {"kind": "demo", "recipe": "r", "shards": 2, "frames": 20, "train_subjects": 1, "test_subjects": 1}
 
@@ -119,6 +125,39 @@ def test_a_report_compares_a_demo_with_the_truth(mine: Callable[..., Config]) ->
         "results/demo/scores.json",
         "results/demo/backends.json",
     ]
+
+
+@pytest.mark.parametrize("rgb", [{}, {"codec": "dct"}, {"codec": "jpeg", "short_side": 200}])
+def test_an_extraction_gets_the_section_of_the_recipe(mine: Callable[..., Config], rgb: Any) -> None:
+    """Whatever documents leave out for the sake of older results."""
+    config = mine({"extraction": {"rgb": rgb}})
+    settings = Arguments(config, VideoLists(config)).extraction("mine", "rgb")
+    assert RgbExtraction.model_validate(json.loads(settings)) == config.recipes["r"].extraction.rgb
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"amp": "off"},
+        {"channels_last_3d": False},
+        {"amp": "bf16", "channels_last_3d": True},
+        {"tf32": False},
+    ],
+)
+def test_a_training_computes_as_the_recipe_says(mine: Callable[..., Config], keys: Any) -> None:
+    """Also where a value is left out of documents, because it was the default once."""
+    config = mine({"pretraining": keys, "evaluation": {"finetune": keys, "protocols": ["finetune"]}})
+    documents = Documents(config, VideoLists(config))
+    trained = documents.encoders.stage1("mine", "", "rgb")["settings"]
+    tuned = documents.evaluation.protocol("mine", "", "random", "rgb", "finetune", "1")["settings"]
+    trained = merged(trained, pretraining_runs(config, "mine", "stage1"))
+    tuned = merged(tuned, protocol_runs(config, "mine", "finetune"))
+    for found in (
+        PretrainSettings.model_validate(trained).pretraining,
+        FinetuneSettings.model_validate(tuned).finetune,
+    ):
+        assert {key: getattr(found, key) for key in keys} == keys
 
 
 def test_arguments_of_tables(mine: Callable[..., Config]) -> None:

@@ -14,8 +14,13 @@ from cocon.workflow.documents.fingerprints import fingerprint_of, of_stage
 from cocon.workflow.documents.videos import VideoDocuments
 from cocon.workflow.lists import VideoLists
 
-_FIRST_BACKENDS = {"flow": "tvl1", "mask": "blazepose", "pose": "blazepose"}
-_FIRST_CODEC = "dct"
+#: values of documents that do not name these keys, by view: the first defaults
+_FIRST = {
+    "rgb": {"codec": "dct"},
+    "flow": {"backend": "tvl1"},
+    "mask": {"backend": "blazepose"},
+    "pose": {"backend": "blazepose"},
+}
 
 
 def backend_of(recipe: Recipe, view: str) -> str:
@@ -45,15 +50,9 @@ def _network(recipe: Recipe, view: str) -> tuple[str, Any] | None:
 
 
 def extraction_settings(recipe: Recipe, view: str) -> Document:
-    """The section of a view, without what its backend does not read.
-
-    It names a codec that is not the first default, whether or not it is the default now: see
-    :func:`_with_backend`.
-    """
+    """The section of a view, without what its backend does not read, as the command gets it."""
     section: ViewExtraction = getattr(recipe.extraction, view)
-    document = {key: value for key, value in changed(section, section.idle).items() if key != "codec"}
-    codec = getattr(section, "codec", _FIRST_CODEC)
-    return document if codec == _FIRST_CODEC else {"codec": codec, **document}
+    return changed(section, section.idle)
 
 
 def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:
@@ -69,22 +68,24 @@ def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:
         **{
             view: {
                 "version": EXTRACTION[backend_of(recipe, view) or view],
-                "settings": _with_backend(recipe, view),
+                "settings": _documented(recipe, view),
             }
             for view in views
         },
     }
 
 
-def _with_backend(recipe: Recipe, view: str) -> Document:
-    """The settings of a view, with its backend unless that is the one of documents that name none.
+def _documented(recipe: Recipe, view: str) -> Document:
+    """The settings of a view in a document: backend and codec are named unless they are the first defaults.
 
-    Those were the first defaults. So a result that stays the same keeps its document when the default
-    changes, or when it is named.
+    So a result that stays the same keeps its document when the default changes, or when it is named.
     """
-    backend = backend_of(recipe, view)
-    document = {key: value for key, value in extraction_settings(recipe, view).items() if key != "backend"}
-    return document if backend == _FIRST_BACKENDS.get(view, "") else {"backend": backend, **document}
+    document = extraction_settings(recipe, view)
+    for key, first in _FIRST.get(view, {"backend": ""}).items():
+        document.pop(key, None)
+        value = getattr(getattr(recipe.extraction, view), key, first)
+        document |= {key: value} if value != first else {}
+    return document
 
 
 class ExtractionDocuments:
