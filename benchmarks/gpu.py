@@ -13,7 +13,8 @@ else is rendered or random. The parts, the most important first, until the minut
 - features: those of whole videos;
 - extraction: videos to a shard of flow, with the time of each stage;
 - networks: RAFT and the detectors, with random weights, where torchvision is installed;
-- compile: the step with torch.compile.
+- compile: the step with torch.compile;
+- tuning: the kernels of TV-L1 with other strips, rows, depths and registers than the chosen ones.
 
 Every row has a rate, its share of the card's peak (arithmetic, or bytes for flow), the peak memory and,
 where there is a CPU's answer, whether they agree. A row that cannot be measured gives the reason, and each

@@ -46,7 +46,7 @@ ON_GPU = {
     "view_extractors.flow.tvl1.kernels.iteration",
     "view_extractors.flow.tvl1.kernels.warping",
     "view_extractors.flow.tvl1.on_gpu",
-    "view_extractors.flow.tvl1.storing",
+    "view_extractors.flow.storing",
     "view_extractors.networks.movenet_torch",
     "view_extractors.networks.tflite",
     "view_extractors.networks.tflite_operators",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,6 +33,28 @@ class Resources:
 
     threads: int = 1
     device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A result that a GPU is still computing.
+
+    Attributes:
+        batch: a sequence of results that are computed together.
+        index: the place of this one among them.
+    """
+
+    batch: Future[Any]
+    index: int
+
+
+def finished(results: Iterable[Any]) -> list[Any]:
+    """The results, after waiting for those that are pending.
+
+    Raises:
+        Exception: what their computation raised.
+    """
+    return [r.batch.result()[r.index] if isinstance(r, Pending) else r for r in results]
 
 
 class SharedNetwork(ABC):
@@ -124,7 +147,8 @@ class Extractor(ABC):
     def process(self, batch: Sequence[Any]) -> list[Any]:
         """Take the next frames (or the network's results for them); return the results that are complete.
 
-        The results must not depend on the batch boundaries. A call that raises must leave the state
+        The results must not depend on the batch boundaries. They may be :class:`Pending`: then inference
+        goes on, and :meth:`store` gets them when they are finished. A call that raises must leave the state
         unchanged: a batch that does not fit the GPU's memory is passed again in halves.
         """
 

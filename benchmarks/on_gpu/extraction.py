@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,26 +24,44 @@ from view_extractors.pipeline.progress import STAGES
 from view_extractors.pipeline.rendered import write_sample
 from view_extractors.pipeline.run import extract
 
-SIZE, QUICK_SIZE = (240, 320), (48, 64)
+
+@dataclass(frozen=True)
+class Sort:
+    """Videos of one content: how many, frames of each, height and width in px."""
+
+    count: int
+    frames: int
+    size: tuple[int, int]
+
+    def tiny(self) -> Sort:
+        """For the smoke test."""
+        return Sort(2, 6, (48, 64))
+
+
+USUAL = Sort(16, 180, (240, 320))
+#: batches are of several videos
+SHORT = Sort(128, 30, (128, 128))
 
 
 def measurements(task: Task) -> Iterator[Measurement]:
+    usual, short = (USUAL.tiny(), SHORT.tiny()) if task.quick else (USUAL, SHORT)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        videos = write(task, folder / "videos")
+        videos, clips = write(usual, folder / "videos"), write(short, folder / "short")
         for preset in ("exact", "fast"):
-            yield Measurement(f"extraction flow {preset}", 15, partial(flow, task, videos, folder, preset))
+            name = f"extraction flow {preset}"
+            yield Measurement(name, 15, partial(flow, task, usual, videos, folder, preset))
         yield Measurement("extraction flow, command", 20, partial(command, task, folder))
+        name = "extraction flow, short videos"
+        yield Measurement(name, 15, partial(flow, task, short, clips, folder, "exact"))
 
 
-def write(task: Task, folder: Path) -> dict[str, Path]:
-    """Rendered videos of one content."""
+def write(sort: Sort, folder: Path) -> dict[str, Path]:
+    """The videos, rendered."""
     folder.mkdir()
-    count, frames = (1, 6) if task.quick else (16, 180)
-    size = QUICK_SIZE if task.quick else SIZE
-    first = write_sample(folder / "0.mkv", frames, size, "libx264")
+    first = write_sample(folder / "0.mkv", sort.frames, sort.size, "libx264")
     videos = {"0": first}
-    for number in range(1, count):
+    for number in range(1, sort.count):
         videos[str(number)] = Path(shutil.copy(first, folder / f"{number}.mkv"))
     return videos
 
@@ -52,12 +71,14 @@ def settings(task: Task, preset: str) -> str:
     return f"{{backend: tvl1, tvl1: {{preset: {preset}}}{side}}}"
 
 
-def flow(task: Task, videos: dict[str, Path], folder: Path, preset: str) -> Row:
+def flow(task: Task, sort: Sort, videos: dict[str, Path], folder: Path, preset: str) -> Row:
     """In this process, after one video that is not counted: kernels compile in it."""
     resources = Resources(available_cores(), task.device)
 
-    def run(chosen: dict[str, Path], name: str) -> tuple[float, dict[str, float], int]:
-        output = Output(extractor_of("flow", settings(task, preset)), folder / f"{preset}_{name}.h5")
+    def run(chosen: dict[str, Path], run_name: str) -> tuple[float, dict[str, float], int]:
+        output = Output(
+            extractor_of("flow", settings(task, preset)), folder / f"{preset}_{sort.count}_{run_name}.h5"
+        )
         summary = extract(chosen, [output], resources=resources)
         return summary.seconds, summary.busy, summary.frames
 
@@ -65,7 +86,7 @@ def flow(task: Task, videos: dict[str, Path], folder: Path, preset: str) -> Row:
     forget_peak(task.place)
     seconds, busy, frames = run(videos, "all")
     scheme = scheme_of(Tvl1PresetParameters.model_validate({"preset": preset}))
-    traffic = TRAFFIC * pixel_iterations(scheme, *(QUICK_SIZE if task.quick else SIZE))
+    traffic = TRAFFIC * pixel_iterations(scheme, *sort.size)
     return {
         "rate": round(frames / seconds, 1),
         "unit": "frames/s",
@@ -90,5 +111,5 @@ def command(task: Task, folder: Path) -> Row:
         timeout=max(1, task.left()),
     )
     took = time.perf_counter() - began
-    frames = 180 * len(list((folder / "videos").iterdir()))
+    frames = USUAL.frames * len(list((folder / "videos").iterdir()))
     return {"rate": round(frames / took, 1), "unit": "frames/s", "seconds": round(took, 1)}

@@ -4,8 +4,8 @@ Pictures are frames of a real clip (COCON_SHARED_DATA, default ../shared/data), 
 there is none, a rendered texture that moves. A row per size and preset:
 
 - rate: pairs/s from grey pictures in the host's memory to the stored bytes there, by the fused kernels;
-  median of the calls. Each call has as many pairs as the GPU works on at once; ``small`` has as many as
-  view-extractors waits for;
+  median of the calls. Each call has as many pairs as the GPU works on at once; ``of_30`` and ``of_120``
+  are the rates with batches of so many pairs, from which a longer one gains;
 - share: bytes that the iterations move, if no pair leaves a level early, of the copy bandwidth;
 - torch: the same rate by single operations of torch, where there is time for it;
 - mb_per_pair: the largest memory that was in use, per pair;
@@ -43,8 +43,10 @@ CLIP = Path("clips/ucf101/SoccerJuggling/v_SoccerJuggling_g23_c01.avi")
 STORED_SIDE, BOUND = 150, 20.0
 #: seconds that are measured of each
 SECONDS = 3.0
+#: pairs of the smaller batches
+SMALLER = (30, 120)
 #: bytes that a pixel moves in an iteration: four per launch, see docs/flow.md
-TRAFFIC = 19
+TRAFFIC = 12
 Pictures = list[np.ndarray]
 
 
@@ -160,8 +162,9 @@ def row(task: Task, frames: Pictures, size: tuple[int, int], wanted: int, preset
     }
     if memory is not None:
         found["mb_per_pair"] = round(memory / (len(pictures) - 1), 1)
-    together = 1 + gpu.together(*size)
-    found["small"] = round(pairs_per_second(pictures, gpu, together, seconds / 2), 1)
+    for pairs in SMALLER:
+        if pairs < len(pictures) - 1:
+            found[f"of_{pairs}"] = round(pairs_per_second(pictures, gpu, 1 + pairs, seconds / 3), 1)
     if fused and size == SIZES[0] and task.left() > 60:
         if device.type == "cuda":
             torch.cuda.empty_cache()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -37,7 +37,7 @@ class FlowExtractor(Extractor):
         side = self.settings.compute_short_side
         self.compute_size = scaled_size(height, width, side or min(height, width))
         self._previous: np.ndarray | None = None
-        self._last: np.ndarray | None = None
+        self._last: Any = None
 
     @abstractmethod
     def flows(self, pictures: np.ndarray) -> np.ndarray:
@@ -51,21 +51,31 @@ class FlowExtractor(Extractor):
             ``float32`` (T - 1, h, w, 2): u to the right and v downwards, px of these pictures.
         """
 
-    def process(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The flow (h, w, 2) of every pair of neighbours that is complete."""
+    def process(self, batch: Sequence[np.ndarray]) -> list[Any]:
+        """The result of every pair of neighbours that is complete, see :meth:`between`."""
         pictures = self.pictures(batch)
         if self._previous is not None:
             pictures.insert(0, self._previous)
-        flows = list(self.flows(np.stack(pictures))) if len(pictures) > 1 else []
+        results = self.between(pictures) if len(pictures) > 1 else []
         self._previous = pictures[-1]
-        self._last = flows[-1] if flows else self._last
-        return flows
+        self._last = results[-1] if results else self._last
+        return results
+
+    def between(self, pictures: list[np.ndarray]) -> list[Any]:
+        """A result of :meth:`process` per pair of neighbours: by default the flow (h, w, 2).
+
+        Bytes (h, w, 2) of the stored size are results as well, and so are pending ones.
+
+        Args:
+            pictures: see :meth:`flows`; the first one is the same object as the last one of the call before.
+        """
+        return list(self.flows(np.stack(pictures)))
 
     def pictures(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
         """What the flow is computed from: the frames scaled, and grey unless :attr:`colour`."""
         return [resize(self._picture(frame), self.compute_size) for frame in batch]
 
-    def finish(self) -> list[np.ndarray]:
+    def finish(self) -> list[Any]:
         """The last frame's flow."""
         return [np.zeros((*self.compute_size, 2), np.float32) if self._last is None else self._last]
 

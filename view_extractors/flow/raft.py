@@ -6,7 +6,8 @@ implementation and with its weights.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from view_extractors.base import Resources
 from view_extractors.flow.base import FlowExtractor
 from view_extractors.networks.devices import at_once, torch_device, torchvision_models, upload
 from view_extractors.networks.weights import WEIGHTS, load_weights
+
+if TYPE_CHECKING:
+    import torch
 
 #: the network's features are at an eighth of the size, and its pyramid needs 16 of them per side
 _STRIDE = 8
@@ -43,30 +47,42 @@ class Raft(FlowExtractor):
         network = getattr(torchvision_models("optical_flow", self.backend), name)(weights=None)
         load_weights(network, name)
         self._device = torch_device(resources)
+        self._on_gpu = self._device.type == "cuda"
         self._network = network.eval().to(self._device)
 
-    def flows(self, pictures: np.ndarray) -> np.ndarray:
-        """Motion between neighbours, see :meth:`FlowExtractor.flows`; as many pairs at once as fit."""
-        pairs = len(pictures) - 1
-        step = at_once(self._device, bytes_per_pair(*pictures.shape[1:3]))
-        parts = [self._flows(pictures[i : i + step + 1]) for i in range(0, pairs, step)]
-        return np.concatenate(parts)
+    def between(self, pictures: list[np.ndarray]) -> list[Any]:
+        """Flow from a CPU; from a GPU stored bytes, which are less to copy."""
+        if not self._on_gpu:
+            return super().between(pictures)
+        from view_extractors.flow.storing import stored_bytes
 
-    def _flows(self, pictures_THWC: np.ndarray) -> np.ndarray:
+        parts = self._parts(np.stack(pictures))
+        size, bound = self.stored_size, self.settings.bound
+        return [stored for part in parts for stored in stored_bytes(part, size, bound).cpu().numpy()]
+
+    def flows(self, pictures: np.ndarray) -> np.ndarray:
+        """Motion between neighbours, see :meth:`FlowExtractor.flows`."""
+        return np.concatenate([part.permute(0, 2, 3, 1).cpu().numpy() for part in self._parts(pictures)])
+
+    def _parts(self, pictures: np.ndarray) -> Iterator[torch.Tensor]:
+        """The flow (n, 2, h, w) of as many pairs at once as fit, on the device."""
+        step = at_once(self._device, bytes_per_pair(*pictures.shape[1:3]))
+        for first in range(0, len(pictures) - 1, step):
+            yield self._flow(pictures[first : first + step + 1])
+
+    def _flow(self, pictures_THWC: np.ndarray) -> torch.Tensor:
         import torch
 
         height, width = pictures_THWC.shape[1:3]
         top, bottom = padding(height)
         left, right = padding(width)
-        on_gpu = self._device.type == "cuda"
-        with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=on_gpu):
+        with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=self._on_gpu):
             pixels_TCHW = upload(pictures_THWC, self._device).float() / 127.5 - 1
             border = (left, right, top, bottom)
             pixels_TCHW = torch.nn.functional.pad(pixels_TCHW, border, mode="replicate")
             updates = self._network(pixels_TCHW[:-1], pixels_TCHW[1:], self.options.updates)
-            flow_T2HW = updates[-1][:, :, top : top + height, left : left + width]
-        result: np.ndarray = flow_T2HW.float().permute(0, 2, 3, 1).cpu().numpy()
-        return result
+            flow: torch.Tensor = updates[-1][:, :, top : top + height, left : left + width].float()
+        return flow
 
 
 def padding(size: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cocon.video import open_video
-from view_extractors.base import Extractor, Resources, SharedNetwork
+from view_extractors.base import Extractor, Pending, Resources, SharedNetwork, finished
 from view_extractors.pipeline.inference import network_key, on_gpu
 
 #: seconds that the measurement of one view may take, without its first batch
@@ -120,6 +120,7 @@ def _steps(
 ) -> Iterator[dict[str, float]]:
     """Send batches through an extractor: how many frames, the seconds of each step, and the stored bytes."""
     for frames in videos:
+        pending: list[Any] = []
         extractor = copy.copy(extractor)
         extractor.start(*frames[0].shape[:2])
         if network:
@@ -132,10 +133,22 @@ def _steps(
             yield {
                 "frames": len(batch),
                 "infer": infer,
-                **_results(extractor, partial(extractor.process, found)),
+                **_results(extractor, partial(_all_but_pending, partial(extractor.process, found), pending)),
             }
-        # Some backends do much of their work here, on buffered frames.
-        yield {"frames": 0, "infer": 0, **_results(extractor, extractor.finish)}
+        # Some backends do much of their work here, on buffered frames; a GPU has done it by then.
+        yield {"frames": 0, "infer": 0, **_results(extractor, partial(_at_last, extractor, pending))}
+
+
+def _all_but_pending(process: Callable[[], list[Any]], pending: list[Any]) -> list[Any]:
+    """The results, but for those that are pending: they are added to the others of that kind."""
+    results = process()
+    pending += [result for result in results if isinstance(result, Pending)]
+    return [result for result in results if not isinstance(result, Pending)]
+
+
+def _at_last(extractor: Extractor, pending: list[Any]) -> list[Any]:
+    """The last results of a video, with those that were pending."""
+    return finished(pending + extractor.finish())
 
 
 def _results(extractor: Extractor, process: Callable[[], list[Any]]) -> dict[str, float]:

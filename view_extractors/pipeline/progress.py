@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 STAGES = ("decode", "inference", "write")
 
@@ -22,7 +23,8 @@ class Summary:
         frames: in all videos together.
         seconds: from the first video to the last; the networks are loaded before.
         busy: seconds that each stage was busy; stages that run at the same time add up to more than
-            ``seconds``. Decode includes reading, write includes scaling and encoding.
+            ``seconds``. Decode includes reading, write includes scaling and encoding, inference includes
+            waiting for a GPU.
     """
 
     ok: int = 0
@@ -31,6 +33,7 @@ class Summary:
     frames: int = 0
     seconds: float = 0.0
     busy: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    _counting: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @property
     def videos(self) -> int:
@@ -44,12 +47,14 @@ class Summary:
 
     @contextlib.contextmanager
     def at_work(self, stage: str) -> Iterator[None]:
-        """Count the time of the block as the stage's; a stage works in one thread."""
+        """Count the time of the block as the stage's."""
         began = time.perf_counter()
         try:
             yield
         finally:
-            self.busy[stage] += time.perf_counter() - began
+            took = time.perf_counter() - began
+            with self._counting:
+                self.busy[stage] += took
 
     def count(self, frames: int, reason: str) -> None:
         """Count a video by its status."""

@@ -15,7 +15,7 @@ import numpy as np
 from cocon.shards import ShardWriter
 from cocon.shards.writer import MISSING
 from cocon.video import VideoError, VideoMissingError, open_video
-from view_extractors.base import Extractor, Resources
+from view_extractors.base import Extractor, Resources, finished
 from view_extractors.pipeline.gpu_memory import FittingBatches
 from view_extractors.pipeline.inference import network_key, on_gpu
 from view_extractors.pipeline.progress import Progress, Summary
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: batches that wait between two stages
 _DEPTH = 2
+#: instead, where inference runs on a GPU: bytes of the frames whose results are pending or wait to be written
+_PENDING_BYTES = 256 << 20
 #: bytes of decoded frames in a batch: large frames come in smaller batches
 _BATCH_BYTES = 64 << 20
 
@@ -64,7 +66,8 @@ class Stages:
         self._networks = {key: key[0](key[1], resources) for key in keys}
         self._map: Callable[..., Iterable[Any]] = map
         self._open = contextlib.ExitStack()
-        overlap = resources.threads > 1 or any(on_gpu(e, resources) for e in writers.values())
+        self._on_gpu = any(on_gpu(extractor, resources) for extractor in writers.values())
+        overlap = resources.threads > 1 or self._on_gpu
         self._depth = _DEPTH if overlap else 0
         order = "at the same time" if overlap else "in turn"
         log.debug("%d threads, device %s; the stages run %s", resources.threads, resources.device, order)
@@ -84,11 +87,12 @@ class Stages:
             if self._resources.threads > 2:  # all but the core that inference keeps busy
                 self._map = stack.enter_context(ThreadPoolExecutor(self._resources.threads - 1)).map
             stack.enter_context(self._open)
-            sink = stack.enter_context(Behind(self._write, self._depth))
+            room = _PENDING_BYTES if self._on_gpu else self._depth
+            sink = stack.enter_context(Behind(self._write, room))
             for item, frames in stack.enter_context(ahead(self._decode(items), self._depth)):
                 with self._summary.at_work("inference"), item.named_in_errors("inference"):
                     results = self._infer(item, frames)
-                sink.put(results)
+                sink.put(results, sum(frame.nbytes for frame in frames) if self._on_gpu else 1)
 
     def _decode(self, items: Iterator[WorkItem]) -> Generator[tuple[WorkItem, list[np.ndarray]], None, None]:
         """Batches of RGB frames; an empty one ends its video."""
@@ -151,12 +155,12 @@ class Stages:
     def _write(self, results: Results) -> None:
         """Encode results and write them; commit the video after its last results."""
         item = results.item
+        with self._summary.at_work("inference"), item.named_in_errors("inference"):
+            of_writers = [finished(new) for new in results.of_writers]
         with self._summary.at_work("write"), item.named_in_errors("writing"):
             if not item.spools:
                 item.spools = [self._open.enter_context(writer.video(item.id)) for writer in item.writers]
-            for extractor, spool, new in zip(
-                item.writers.values(), item.spools, results.of_writers, strict=True
-            ):
+            for extractor, spool, new in zip(item.writers.values(), item.spools, of_writers, strict=True):
                 for frame in self._map(extractor.store, new):
                     spool.append(frame)
             if not results.frames:

@@ -24,8 +24,9 @@ def no_weights(monkeypatch) -> None:
     monkeypatch.setattr(raft, "load_weights", lambda network, name: None)
 
 
-def prepared(size=(130, 150), **options) -> Raft:
-    settings = {"backend": "raft", "short_side": min(size), "bound": 20, "raft": {"updates": 2, **options}}
+def prepared(size=(130, 150), short_side=None, **options) -> Raft:
+    short_side = short_side or min(size)
+    settings = {"backend": "raft", "short_side": short_side, "bound": 20, "raft": {"updates": 2, **options}}
     extractor = Raft(FlowExtraction.model_validate(settings))
     extractor.prepare(Resources(threads=1, device="cpu"))
     extractor.start(*size)
@@ -87,6 +88,23 @@ def test_batches_do_not_matter(no_weights, moving, monkeypatch):
     for pairs in (2, 5):
         monkeypatch.setattr(raft, "at_once", lambda device, each, pairs=pairs: pairs)
         np.testing.assert_allclose(extractor.flows(pictures), one_by_one, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+def test_a_gpu_stores_what_a_cpu_stores(no_weights, moving):
+    """With a CPU in the GPU's place: the flow is scaled, clipped and rounded on the device."""
+    frames = moving(4, 130, 150, step=2)
+    stored = []
+    for on_gpu in (False, True):
+        torch.manual_seed(0)
+        extractor = prepared(model="small", short_side=65)
+        extractor._on_gpu = on_gpu
+        results = [*extractor.process(frames[:3]), *extractor.process(frames[3:]), *extractor.finish()]
+        assert all((result.dtype == np.uint8) == on_gpu for result in results)
+        stored.append(np.stack([decode(extractor.store(result), 2) for result in results]).astype(int))
+    assert stored[0].shape == (4, 65, 75, 2)
+    assert stored[0].std() > 1
+    assert np.abs(stored[1] - stored[0]).max() <= 1
 
 
 def test_every_option_reaches_the_network(no_weights):

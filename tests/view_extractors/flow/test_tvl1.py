@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -15,13 +16,15 @@ from cocon.shards.codecs import decode as decoded
 from cocon.video import decode
 from tests.view_extractors.conftest import texture
 from tests.view_extractors.flow import tvl1_reference as reference
-from view_extractors.base import Output, Resources
+from view_extractors.base import Output, Resources, finished
 from view_extractors.flow.tvl1 import batched, compiled, cpu, on_gpu
 from view_extractors.flow.tvl1.extractor import Tvl1
 from view_extractors.flow.tvl1.iteration import iterate
 from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu
+from view_extractors.flow.tvl1.queue import FlowQueue
 from view_extractors.flow.tvl1.scheme import Scheme, scheme_of
 from view_extractors.flow.tvl1_opencv import Tvl1OpenCv
+from view_extractors.pipeline import stages
 from view_extractors.pipeline.run import extract
 from view_extractors.registry import extractor_class
 
@@ -252,22 +255,21 @@ def test_no_more_pairs_at_once_than_fit_the_gpu(monkeypatch, free):
     asked = []
     monkeypatch.setattr(on_gpu, "at_once", lambda device, each: asked.append(each) or max(1, free // each))
     gpu = Tvl1OnGpu(scheme_of(FEW), torch.device("cuda"), batched.refine)
-    assert gpu._at_once(20, 30) == max(1, free // asked[0])
+    assert gpu.at_once(20, 30) == max(1, free // asked[0])
 
 
-@pytest.mark.parametrize("together", [1, 2, 128])
+@pytest.mark.parametrize("batches", [[0, 6], [0, 2, 3, 6]])
 @pytest.mark.parametrize("settings", [{"short_side": 24}, {"short_side": 24, "compute_short_side": 32}])
-def test_a_gpu_stores_what_a_cpu_stores(moving, settings, together, monkeypatch):
-    monkeypatch.setattr(on_gpu, "_TOGETHER", together)
-    frames, batches = moving(6, 48, 61, step=2), [0, 2, 3, 6]
+def test_a_gpu_stores_what_a_cpu_stores(moving, settings, batches):
+    frames = moving(6, 48, 61, step=2)
     stored = []
     for gpu in (False, True):
         extractor = Tvl1(FlowExtraction.model_validate({"bound": 4, **settings, "tvl1": FEW}))
         extractor.prepare(Resources(device="cpu"))
-        extractor._gpu = in_torch(extractor._scheme) if gpu else None
+        extractor._queue = FlowQueue(in_torch(extractor._scheme)) if gpu else None
         extractor.start(48, 61)
         results = [r for begin, end in pairwise(batches) for r in extractor.process(frames[begin:end])]
-        results += extractor.finish()
+        results = finished(results + extractor.finish())
         assert len(results) == 6
         stored.append(np.stack([decoded(extractor.store(result), 2) for result in results]).astype(int))
     assert stored[0].shape == (6, 24, 30, 2)
@@ -277,10 +279,13 @@ def test_a_gpu_stores_what_a_cpu_stores(moving, settings, together, monkeypatch)
     assert (apart > 0).mean() < 0.01
 
 
-def test_a_run_on_a_gpu_writes_the_cpus_flow(moving, write_video, tmp_path, monkeypatch):
-    """Videos shorter and longer than what is waited for, and of a single frame."""
-    monkeypatch.setattr(on_gpu, "_TOGETHER", 5)
-    videos = {str(n): write_video(tmp_path / f"{n}.mp4", moving(n, 32, 48)) for n in (1, 4, 13)}
+@pytest.mark.parametrize("pending", [1, 1 << 28])
+def test_a_run_on_a_gpu_writes_the_cpus_flow(moving, write_video, tmp_path, monkeypatch, pending):
+    """Batch by batch, and with batches of several videos; one of a single frame, one of another size."""
+    monkeypatch.setattr(stages, "_PENDING_BYTES", pending)
+    monkeypatch.setattr(stages, "on_gpu", lambda extractor, resources: extractor._queue is not None)
+    shapes = {1: (32, 48), 4: (32, 48), 13: (32, 48), 5: (40, 60), 6: (32, 48)}
+    videos = {str(n): write_video(tmp_path / f"{n}.mp4", moving(n, *shapes[n])) for n in shapes}
     stored = {}
     for gpu in (False, True):
         extractor = Tvl1(FlowExtraction.model_validate({"short_side": 16, "bound": 4, "tvl1": FEW}))
@@ -288,15 +293,37 @@ def test_a_run_on_a_gpu_writes_the_cpus_flow(moving, write_video, tmp_path, monk
 
         def stand_in(resources, extractor=extractor, prepare=prepare, gpu=gpu):
             prepare(resources)
-            extractor._gpu = in_torch(extractor._scheme) if gpu else None
+            extractor._queue = FlowQueue(in_torch(extractor._scheme)) if gpu else None
 
         monkeypatch.setattr(extractor, "prepare", stand_in)
         path = tmp_path / f"{gpu}.h5"
         extract(videos, [Output(extractor, path)], resources=Resources(device="cpu"), batch_size=3)
         shard = Shard(path)
         stored[gpu] = np.concatenate([shard.read(name, list(range(int(name)))) for name in videos])
-    assert stored[False].shape == (18, 16, 24, 2)
+    assert stored[False].shape == (29, 16, 24, 2)
     assert np.abs(stored[True].astype(int) - stored[False]).max() <= 1
+
+
+def test_while_a_gpu_is_busy_the_next_videos_are_decoded_for_its_next_batch(
+    moving, write_video, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stages, "on_gpu", lambda *_: True)
+    videos = {str(n): write_video(tmp_path / f"{n}.mp4", moving(4, 32, 48)) for n in range(4)}
+    extractor = Tvl1(FlowExtraction.model_validate({"short_side": 16, "bound": 4, "tvl1": FEW}))
+    gpu, computed = in_torch(extractor._scheme), []
+    stored = gpu.stored
+
+    def slow(pictures, size, bound):
+        end = time.monotonic() + 10
+        while not computed and len(extractor._queue._waiting) < 3 and time.monotonic() < end:
+            time.sleep(0.001)
+        computed.append(len(pictures))
+        return stored(pictures, size, bound)
+
+    monkeypatch.setattr(gpu, "stored", slow)
+    monkeypatch.setattr(extractor, "prepare", lambda _: setattr(extractor, "_queue", FlowQueue(gpu)))
+    extract(videos, [Output(extractor, tmp_path / "x.h5")], resources=Resources(device="cpu"))
+    assert computed == [4, 12]
 
 
 def test_what_does_not_fit_the_gpu_is_computed_in_smaller_parts(moving, monkeypatch):
@@ -313,7 +340,7 @@ def test_what_does_not_fit_the_gpu_is_computed_in_smaller_parts(moving, monkeypa
     np.testing.assert_allclose(gpu.flows(pictures), wanted, atol=1e-4)
     assert sizes[0] == 5
     assert set(sizes[1:]) == {2, 1}
-    assert gpu.together(20, 30) == 2
+    assert gpu.at_once(20, 30) == 2
     monkeypatch.setattr(batched, "flow_of_pairs", lambda *_: refine(range(9)))
     with pytest.raises(torch.OutOfMemoryError):
         gpu.flows(pictures[:2])
@@ -321,7 +348,7 @@ def test_what_does_not_fit_the_gpu_is_computed_in_smaller_parts(moving, monkeypa
 
 def test_a_single_frame_is_stored_as_no_motion_on_a_gpu(moving):
     extractor = ready()
-    extractor._gpu = in_torch(extractor._scheme)
+    extractor._queue = FlowQueue(in_torch(extractor._scheme))
     extractor.start(48, 64)
     assert extractor.process(moving(1)) == []
     assert (decoded(extractor.store(extractor.finish()[0]), 2) == 128).all()

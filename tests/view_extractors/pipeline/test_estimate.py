@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from cocon.config.schema import MaskExtraction, PoseExtraction, RgbExtraction
 from cocon.shards.codecs import encode
 from cocon.video import decode
-from view_extractors.base import Extractor, Resources, SharedNetwork, resize, scaled_size
+from view_extractors.base import Extractor, Pending, Resources, SharedNetwork, resize, scaled_size
 from view_extractors.cli import main
 from view_extractors.pipeline import costs
 from view_extractors.pipeline.costs import Cost, measure
@@ -117,6 +118,26 @@ def test_bytes_and_shared_networks(video):
 
 def test_work_at_the_end_of_a_video_counts(video):
     (mask,) = measure([LateMask(MaskExtraction())], [video], Resources(), batch_size=4)
+    assert mask.bytes == 10
+    assert mask.inference >= 0.001
+
+
+def test_work_of_a_gpu_counts_when_it_is_done(video):
+    class OnGpu(LateMask):
+        def start(self, height, width):
+            super().start(height, width)
+            self.done = Future()
+
+        def process(self, batch):
+            begin = len(self.frames)
+            super().process(batch)
+            return [Pending(self.done, index) for index in range(begin, len(self.frames))]
+
+        def finish(self):
+            self.done.set_result(super().finish())
+            return []
+
+    (mask,) = measure([OnGpu(MaskExtraction())], [video], Resources(), batch_size=4)
     assert mask.bytes == 10
     assert mask.inference >= 0.001
 

@@ -143,3 +143,23 @@ def test_what_was_put_is_consumed_even_when_the_caller_fails():
     with pytest.raises(KeyboardInterrupt):
         run()
     assert seen == [0, 1, 2]
+
+
+def test_heavy_items_take_more_room_and_one_alone_may_be_too_heavy():
+    release, put = threading.Semaphore(0), []
+
+    def fill():
+        with Behind(lambda _: release.acquire(timeout=10), 10) as sink:
+            for weight in (25, 4, 6, 1):
+                sink.put(weight, weight)
+                put.append(weight)
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    for waiting in ([25], [25, 4, 6], [25, 4, 6, 1]):
+        wait_for(lambda waiting=waiting: put == waiting)
+        time.sleep(0.02)
+        assert put == waiting
+        release.release()
+    release.release(4)
+    thread.join()

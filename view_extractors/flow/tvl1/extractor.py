@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,14 @@ from view_extractors.flow.tvl1.scheme import scheme_of
 from view_extractors.networks.devices import torch_device, uses_gpu
 
 if TYPE_CHECKING:
-    from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu
+    from view_extractors.flow.tvl1.queue import FlowQueue
 
 
 class Tvl1(FlowExtractor):
     """TV-L1 flow (Zach, Pock and Bischof 2007; Sánchez et al. 2013) in our own code, see docs/flow.md.
 
-    On a CPU each thread takes a part of the pairs; on a GPU they are computed all at once.
+    On a CPU each thread takes a part of the pairs. On a GPU many are computed at once, and results are
+    pending.
 
     Raises:
         CoConError: a GPU is requested and there is none.
@@ -38,42 +38,21 @@ class Tvl1(FlowExtractor):
     def prepare(self, resources: Resources) -> None:
         """Choose the device."""
         super().prepare(resources)
-        self._gpu: Tvl1OnGpu | None = None
+        self._queue: FlowQueue | None = None
         if uses_gpu(resources):
             from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu
+            from view_extractors.flow.tvl1.queue import FlowQueue
 
-            self._gpu = Tvl1OnGpu(self._scheme, torch_device(resources))
+            self._queue = FlowQueue(Tvl1OnGpu(self._scheme, torch_device(resources)))
 
-    def start(self, height: int, width: int) -> None:
-        """Start a new video."""
-        super().start(height, width)
-        self._waiting: list[np.ndarray] = []
-
-    def process(self, batch: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Flows from a CPU; from a GPU stored bytes (h, w, 2), once there is enough to keep it busy."""
-        if not self._gpu:
-            return super().process(batch)
-        pictures = self._waiting + self.pictures(batch)
-        if len(pictures) <= self._gpu.together(*self.compute_size):
-            self._waiting = pictures
-            return []
-        results = list(self._gpu.stored(pictures, self.stored_size, self.settings.bound))
-        self._waiting = pictures[-1:]
-        self._last = results[-1]
-        return results
-
-    def finish(self) -> list[np.ndarray]:
-        """The flow of the pending frames and of the last frame."""
-        waiting: list[np.ndarray] = []
-        if self._gpu and len(self._waiting) > 1:
-            waiting = list(self._gpu.stored(self._waiting, self.stored_size, self.settings.bound))
-            self._last = waiting[-1]
-        return waiting + super().finish()
+    def between(self, pictures: list[np.ndarray]) -> list[Any]:
+        """Flow from a CPU; from a GPU pending bytes, see the base class."""
+        if self._queue:
+            return self._queue.submit(pictures, self.stored_size, self.settings.bound)
+        return super().between(pictures)
 
     def flows(self, pictures: np.ndarray) -> np.ndarray:
-        """Motion between neighbours, see the base class."""
-        if self._gpu:
-            return self._gpu.flows(list(pictures))
+        """Motion between neighbours on a CPU, see the base class."""
         pairs, threads = len(pictures) - 1, self.resources.threads
         if threads == 1:
             return np.stack(list(cpu.flows(pictures, self._scheme)))

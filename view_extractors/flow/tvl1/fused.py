@@ -13,6 +13,9 @@ from view_extractors.flow.tvl1 import batched
 from view_extractors.flow.tvl1.kernels import iteration, warping
 from view_extractors.flow.tvl1.scheme import Scheme
 
+#: of dual and data term between launches; the rounding changes the flow less than the CPU differs from OpenCV
+KEPT = torch.float16
+
 
 def refine(
     level_T1HW: Tensor, flow: Tensor, dual: Tensor, scheme: Scheme, number: int
@@ -33,7 +36,7 @@ class _Level:
         self._scheme = scheme
         self._first = level_T1HW[:-1].contiguous()
         self._second = batched.with_gradient(level_T1HW[1:]).contiguous()
-        self._flow, self._dual = flow.contiguous(), dual.contiguous()
+        self._flow, self._dual = flow.contiguous(), dual.to(KEPT).contiguous()
         self._filtered, self._spare = torch.empty_like(self._flow), torch.empty_like(self._flow)
         self._spare_dual, self._data = torch.empty_like(self._dual), torch.empty_like(self._dual)
         self._depths = iteration.depths(scheme.iterations_at(number))
@@ -75,9 +78,11 @@ class _Level:
     def result(self) -> tuple[Tensor, Tensor]:
         """Flow and dual of all pairs."""
         if self._done is None:
-            return self._flow, self._dual
-        self._keep(self._pairs)
-        return self._done
+            self._done = self._flow, self._dual
+        else:
+            self._keep(self._pairs)
+        flow, dual = self._done
+        return flow, dual.to(flow.dtype)
 
     def _keep(self, pairs: Tensor) -> None:
         """Put flow and dual of these pairs aside; the next warps of others overwrite them."""

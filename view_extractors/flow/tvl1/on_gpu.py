@@ -13,17 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from view_extractors.flow.storing import stored_bytes
 from view_extractors.flow.tvl1 import batched
 from view_extractors.flow.tvl1.scheme import Scheme
-from view_extractors.flow.tvl1.storing import stored_bytes
 from view_extractors.networks.devices import at_once
 
 log = logging.getLogger(__name__)
 
 #: pixels of all pairs that are worked on at once, at most: enough to keep a large GPU busy
-_PIXELS = 1 << 24
-#: pairs per call, at least; for small pictures the launches take longer than the work
-_TOGETHER = 128
+_PIXELS = 1 << 25
 #: bytes of memory per pixel of a pair, with the planes of all levels
 _BYTES_PER_PIXEL = 250
 #: px by which rounding may move the flow of the pair that is tried first
@@ -44,9 +42,12 @@ class Tvl1OnGpu:
         self._refine = refine or best_refine(device)
         self._pixels = _PIXELS
 
-    def together(self, height: int, width: int) -> int:
-        """How many pairs of such pictures to wait for."""
-        return min(_TOGETHER, self._at_once(height, width))
+    def at_once(self, height: int, width: int) -> int:
+        """How many pairs of such pictures to compute together."""
+        pairs = max(1, self._pixels // (height * width))
+        if self._device.type != "cuda":
+            return pairs
+        return min(pairs, at_once(self._device, _BYTES_PER_PIXEL * height * width))
 
     def flows(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
         """Motion between neighbours, ``float32`` (T - 1, H, W, 2), px; pictures are ``uint8`` (H, W)."""
@@ -77,7 +78,7 @@ class Tvl1OnGpu:
         pixels_THW = host.to(self._device, non_blocking=True)
         begin = 0
         while begin < len(pictures) - 1:
-            part = pixels_THW[begin : begin + self._at_once(height, width) + 1]
+            part = pixels_THW[begin : begin + self.at_once(height, width) + 1]
             flow = self._flow(part)
             if flow is not None:
                 yield flow
@@ -94,12 +95,6 @@ class Tvl1OnGpu:
         torch.cuda.empty_cache()
         self._pixels = (len(part_THW) - 1) // 2 * part_THW[0].numel()
         return None
-
-    def _at_once(self, height: int, width: int) -> int:
-        pairs = max(1, self._pixels // (height * width))
-        if self._device.type != "cuda":
-            return pairs
-        return min(pairs, at_once(self._device, _BYTES_PER_PIXEL * height * width))
 
     def _host_memory(self, shape: tuple[int, ...]) -> Tensor:
         """Page-locked host memory, which a GPU reads and writes directly."""

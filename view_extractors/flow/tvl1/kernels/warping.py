@@ -11,6 +11,9 @@ from view_extractors.flow.tvl1.kernels.options import ANY, FUSED
 #: pixels per program of the kernel that linearises
 _TILE = {"BLOCK_H": 4, "BLOCK_W": 64}
 
+#: px; rho is larger than float16 holds where there is no gradient, and the bound on the step is then 0
+_LARGEST = tl.constexpr(60000.0)
+
 # mypy: disable-error-code="no-untyped-def"
 
 
@@ -120,7 +123,7 @@ def _linearise(
     inverse = 1 / tl.sqrt(tl.maximum(square, 1e-6))
     nx, ny = gx * inverse, gy * inverse
     rho = (value - tl.load(first + here, inside, 0.0)) * inverse - (nx * u + ny * v)
-    tl.store(data + here, rho, inside)
+    tl.store(data + here, tl.minimum(tl.maximum(rho, -_LARGEST), _LARGEST), inside)
     tl.store(data + plane + here, nx, inside)
     tl.store(data + 2 * plane + here, ny, inside)
     tl.store(data + 3 * plane + here, weight * square * inverse, inside)

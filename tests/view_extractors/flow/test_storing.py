@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from view_extractors.flow.base import flow_to_bytes, rescale_flow
-from view_extractors.flow.tvl1.storing import resize_weights, stored_bytes
+from view_extractors.flow.storing import resize_weights, stored_bytes
 
 SIZES = [
     ((48, 64), (48, 64)),

@@ -1,0 +1,104 @@
+"""Pairs of pictures that wait for a GPU, of one or several videos: those that wait together are one batch."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from view_extractors.base import Pending
+from view_extractors.flow.tvl1.on_gpu import Tvl1OnGpu
+
+
+@dataclass(frozen=True)
+class Request:
+    """Neighbours of one video.
+
+    Attributes:
+        pictures: ``uint8`` (H, W), at least two.
+        size: height and width of the stored flow.
+        bound: px of the stored size that the largest byte stands for.
+        stored: the result, ``uint8`` (T - 1, h, w, 2).
+    """
+
+    pictures: Sequence[np.ndarray]
+    size: tuple[int, int]
+    bound: float
+    stored: Future[np.ndarray] = field(default_factory=Future)
+
+    def fits(self, other: Request) -> bool:
+        """Whether both can be in one batch."""
+        same = (self.size, self.bound) == (other.size, other.bound)
+        return same and self.pictures[0].shape == other.pictures[0].shape
+
+
+class FlowQueue:
+    """Computes flow in a thread of its own.
+
+    A small batch leaves a GPU mostly idle. While a batch is computed, requests collect; the next batch
+    consists of all that wait then, up to the number of pairs that the GPU takes at once. So batches are
+    as large as the other stages of the extraction allow, and nothing waits for a batch to become full.
+    A result does not depend on the batch that it was in.
+    """
+
+    def __init__(self, gpu: Tvl1OnGpu) -> None:
+        self._gpu = gpu
+        self._waiting: deque[Request] = deque()
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="flow")
+
+    def submit(self, pictures: Sequence[np.ndarray], size: tuple[int, int], bound: float) -> list[Pending]:
+        """The stored flow ``uint8`` (h, w, 2) of each pair of neighbours, pending; see :class:`Request`."""
+        request = Request(pictures, size, bound)
+        with self._lock:
+            self._waiting.append(request)
+        self._thread.submit(self._work)
+        return [Pending(request.stored, index) for index in range(len(pictures) - 1)]
+
+    def _work(self) -> None:
+        """Compute a batch, if the one before has left any request."""
+        batch = self._take()
+        if not batch:
+            return
+        try:
+            pictures, begins = joined(batch)
+            stored = self._gpu.stored(pictures, batch[0].size, batch[0].bound)
+        except BaseException as error:
+            for request in batch:
+                request.stored.set_exception(error)
+        else:
+            for request, begin in zip(batch, begins, strict=True):
+                request.stored.set_result(stored[begin : begin + len(request.pictures) - 1])
+
+    def _take(self) -> list[Request]:
+        """The requests at the head of the queue that fit into one batch; at least one, if there is any."""
+        batch: list[Request] = []
+        with self._lock:
+            most = self._gpu.at_once(*self._waiting[0].pictures[0].shape) if self._waiting else 0
+            while self._waiting:
+                request = self._waiting[0]
+                most -= len(request.pictures)
+                if batch and (most < 0 or not request.fits(batch[0])):
+                    break
+                batch.append(self._waiting.popleft())
+        return batch
+
+
+def joined(batch: Sequence[Request]) -> tuple[list[np.ndarray], list[int]]:
+    """The pictures of all requests in one sequence, and the index of each request's first picture.
+
+    A request that goes on where the one before ends shares a picture with it. Between others is a pair of
+    pictures that belongs to nobody.
+    """
+    pictures: list[np.ndarray] = []
+    begins = []
+    for request in batch:
+        if pictures and pictures[-1] is request.pictures[0]:
+            pictures.pop()
+        begins.append(len(pictures))
+        pictures += request.pictures
+    return pictures, begins
