@@ -41,12 +41,13 @@ DISTRIBUTIONS = {
 OTHERS = {"llvmlite", "triton", "detectron2", "mmengine"}
 #: the parts of backends that compute on a GPU
 ON_GPU = {
+    "view_extractors.flow.storing",
     "view_extractors.flow.tvl1.batched",
     "view_extractors.flow.tvl1.fused",
     "view_extractors.flow.tvl1.kernels.iteration",
     "view_extractors.flow.tvl1.kernels.warping",
     "view_extractors.flow.tvl1.on_gpu",
-    "view_extractors.flow.storing",
+    "view_extractors.flow.tvl1.queue",
     "view_extractors.networks.movenet_torch",
     "view_extractors.networks.tflite",
     "view_extractors.networks.tflite_operators",
