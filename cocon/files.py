@@ -222,7 +222,10 @@ def file_lock(path: Path, *, blocking: bool = True) -> Iterator[None]:
         BlockingIOError: when another process holds it and ``blocking`` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = hold(path, wait=blocking)
+    lock = hold(path, wait=False)
+    if lock is None and blocking:
+        log.info("waiting for another process, which holds %s", path)
+        lock = hold(path, wait=True)
     if lock is None:
         raise BlockingIOError(errno.EWOULDBLOCK, "another process holds the lock", str(path))
     try:

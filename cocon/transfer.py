@@ -44,7 +44,7 @@ class Late:
     """A pending transfer to the host of numbers that a device may still be computing.
 
     Args:
-        values: a tensor with one dimension, which is not written to any more.
+        values: a tensor that is not written to any more.
     """
 
     def __init__(self, values: Tensor) -> None:
@@ -54,9 +54,13 @@ class Late:
             self._there = torch.cuda.Event()
             self._there.record(torch.cuda.current_stream(values.device))
 
-    def read(self) -> list[float]:
-        """Wait for the numbers and return them; later work of the device is not waited for."""
+    def tensor(self) -> Tensor:
+        """Wait for the numbers and return them, on the host; later work of the device is not waited for."""
         if self._there is not None:
             self._there.synchronize()
-        numbers: list[float] = self._host.tolist()
+        return self._host
+
+    def read(self) -> list[float]:
+        """The same, of a tensor with one dimension."""
+        numbers: list[float] = self.tensor().tolist()
         return numbers

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import errno
+import logging
 import multiprocessing
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -80,6 +82,25 @@ def test_a_lock_keeps_others_out_until_its_process_dies(tmp_path: Path) -> None:
     with file_lock(tmp_path / "lock", blocking=False):
         assert (tmp_path / "lock").exists()
     assert not (tmp_path / "lock").exists()
+
+
+def test_waiting_for_a_lock_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, entered = tmp_path / "lock", threading.Event()
+
+    def second() -> None:
+        with file_lock(path):
+            entered.set()
+
+    thread = threading.Thread(target=second)
+    with caplog.at_level(logging.INFO), file_lock(path):
+        thread.start()
+        end = time.monotonic() + 10
+        while not caplog.records and time.monotonic() < end:
+            time.sleep(0.001)
+        assert not entered.is_set()
+    thread.join(10)
+    assert entered.is_set()
+    assert caplog.messages == [f"waiting for another process, which holds {path}"]
 
 
 @pytest.fixture(params=["folder", "fifo", "socket", "device", "link", "loop"])

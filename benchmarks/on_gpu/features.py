@@ -22,6 +22,7 @@ from cocon.data.crops import crop_size
 from cocon.evaluation.encode import encode_videos
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
+from cocon.training.devices import autocast
 from cocon.training.initialise import initial_network
 from cocon.views import VIEWS
 from view_extractors.arguments import available_cores
@@ -56,11 +57,12 @@ def encoded(task: Task, shards_: ShardSet, videos: int, device: torch.device, wo
         device=device,
         batch_size=BATCH,
         workers=workers,
+        half=True,
     )
 
 
 def check(task: Task, shards_: ShardSet) -> Row:
-    """The features of a video against the CPU's; factors are rounded to 10 bits in convolutions."""
+    """The features of a video against the CPU's, which are not in half precision."""
     ours = encoded(task, shards_, 1, torch.device("cpu"), 0)
     found = encoded(task, shards_, 1, task.place, 0)
     apart = {}
@@ -78,19 +80,21 @@ def alone(task: Task) -> Row:
     shape = (BATCH, clip.blocks, VIEWS["rgb"].channels, clip.frames_per_block, side, side)
     x_BNCKHW = torch.randn(shape, device=task.place)
 
+    half = "fp16" if task.place.type == "cuda" else "off"
+
     @torch.inference_mode()
     def call() -> None:
-        network.context(network.encode(x_BNCKHW))
+        with autocast(task.place, half):
+            network.context(network.encode(x_BNCKHW))
 
     with FlopCounterMode(display=False) as counter:
         call()
     forget_peak(task.place)
     rate = calls_per_second(call, task.place, task.seconds(2))
-    peak = "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
     return {
         "rate": round(rate * BATCH, 1),
         "unit": "windows/s",
-        "share": task.share(rate * counter.get_total_flops(), peak),
+        "share": task.share(rate * counter.get_total_flops(), "bf16"),
         "memory_mb": peak_mb(task.place),
         "gflop_per_window": round(counter.get_total_flops() / BATCH / 1e9, 2),
     }

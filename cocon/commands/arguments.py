@@ -10,6 +10,7 @@ from cocon.files import output_file
 
 if TYPE_CHECKING:
     from cocon.config.schema import Config
+    from cocon.config.schema.training import Workers
 
 _CONFIG = Path("config.yaml")
 _SHARDS = "folder with one folder of shards per view"
@@ -41,7 +42,12 @@ def add_inference(parser: argparse.ArgumentParser) -> None:
     """``--batch-size``, ``--workers``, ``--device`` and ``--threads``, of commands that encode shards."""
     add_batch_size(parser)
     parser.add_argument(
-        "--workers", type=int, default=0, help="data worker processes; 0: load in this process"
+        "--workers",
+        type=_workers,
+        default="auto",
+        metavar="N",
+        help="processes that decode; 0: this process; auto (the default): on a GPU one per thread but one, "
+        "else 0",
     )
     add_device(parser)
 
@@ -89,4 +95,11 @@ def _positive(text: str) -> int:
     return number
 
 
+def _workers(text: str) -> Workers:
+    if text != "auto" and int(text) < 0:
+        raise ValueError(text)
+    return "auto" if text == "auto" else int(text)
+
+
 _positive.__name__ = "positive number"
+_workers.__name__ = "number, or auto"

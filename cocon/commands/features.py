@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--checkpoint", type=Path, required=True, help="the encoder, <view>.safetensors")
     add("--output", type=output_file, required=True, help="the .h5 file of features")
     add("--settings", default="{}", help="JSON or a file: clip")
+    add("--amp", choices=("auto", "off"), default="auto", help="auto: half precision on a GPU")
     add_inference(parser)
 
 
@@ -55,5 +56,6 @@ def run(args: argparse.Namespace) -> None:
             device=process.device,
             batch_size=args.batch_size,
             workers=args.workers,
+            half=args.amp == "auto",
         )
     write_features(args.output, features)

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
     config = config.model_copy(update={"views": config.views_of(args.dataset)})
     roles, videos = roles_of(args.dataset, settings)
     extraction = measure_extraction(config, settings, videos)
-    threads = config.jobs.pretrain_stage1.threads
+    threads = config.jobs.pretrain_stage1.threads_with(0)
     on_cpu = not args.gpus or config.device == "cpu"
     with world("cpu" if on_cpu else "auto", threads) as process:
         recipe = config.recipes[settings.recipe]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from torch.utils.data import get_worker_info
 
 from cocon.shards import ShardSet
 from cocon.views import VIEWS
@@ -16,12 +17,13 @@ class FrameCache:
 
     Args:
         shards: the shards by view.
-        limit_bytes: upper bound of the memory for decoded frames; 0 keeps nothing.
+        limit_bytes: upper bound of the memory for decoded frames, of all workers of a loader together; 0
+            keeps nothing.
     """
 
     def __init__(self, shards: dict[str, ShardSet], limit_bytes: int) -> None:
         self.shards = shards
-        self.free_bytes = limit_bytes
+        self._limit_bytes, self._used_bytes = limit_bytes, 0
         self._videos = {view: shard_set.videos for view, shard_set in shards.items()}
         self._frames: dict[tuple[str, str], np.ndarray] = {}
 
@@ -40,8 +42,9 @@ class FrameCache:
             return self._frames[key], indices
         info = self._videos[view][video_id]
         size = info.frames * info.height * info.width * VIEWS[view].channels
-        if size <= self.free_bytes:
-            self.free_bytes -= size
+        worker = get_worker_info()
+        if self._used_bytes + size <= self._limit_bytes // (worker.num_workers if worker else 1):
+            self._used_bytes += size
             self._frames[key] = self.shards[view].read(video_id, np.arange(info.frames))
             return self._frames[key], indices
         needed, rows = np.unique(indices, return_inverse=True)

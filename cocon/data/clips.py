@@ -147,9 +147,15 @@ class ClipDataset(Dataset[Clips]):
 
 
 def read_windows(
-    shards: ShardSet, video_id: str, clip: Clip, view: str, *, corners: bool = False
+    shards: ShardSet,
+    video_id: str,
+    clip: Clip,
+    view: str,
+    *,
+    corners: bool = False,
+    part: slice = slice(None),
 ) -> np.ndarray:
-    """The evaluation windows of a whole video, cut out of the middle.
+    """The evaluation windows of a video, cut out of the middle.
 
     Args:
         shards: the frames.
@@ -157,13 +163,14 @@ def read_windows(
         clip: frames and crop of a window.
         view: name of the view.
         corners: also crop every window at the four corners, five crops in all.
+        part: which of the windows; by default all.
 
     Returns:
         ``uint8`` (W, T, C, crop, crop), W half-overlapping windows (see :func:`eval_windows`); with
         ``corners`` (5 W, ...), first all windows of the middle.
     """
     info = shards.videos[video_id]
-    windows_WT = np.stack(eval_windows(info.frames, clip))
+    windows_WT = np.stack(eval_windows(info.frames, clip)[part])
     needed, rows = np.unique(windows_WT, return_inverse=True)
     crops = five_crops if corners else _centre_only
     frames_FHWC = shards.read(video_id, needed)

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate, default_convert, get_worker_info
 
 from cocon import messages
 from cocon.config.schema import Clip
+from cocon.config.schema.training import Workers
 from cocon.data.clips import Key
 from cocon.data.crops import crop_size
 from cocon.errors import CoConError
@@ -24,6 +26,8 @@ from cocon.views import VIEWS
 log = logging.getLogger(__name__)
 _SHARED_MEMORY = Path("/dev/shm")
 _PREFETCHED = 2  # batches per worker
+#: of a process, by default: as many load more clips than an H100 trains on (docs/benchmarks.md)
+MOST_WORKERS = 16
 _TOO_SMALL = re.compile(r"shared memory|Bus error|No space left|</torch_\w+>")
 _DEAD = re.compile(r"DataLoader worker \(pid\(?s?\)? [\d, ]+\)(.*)")
 
@@ -98,30 +102,49 @@ def workers_watched() -> Iterator[None]:
         ) from error
 
 
-def check_shared_memory(clip: Clip, views: Iterable[str], batch_size: int, workers: int) -> None:
-    """Check that shared memory suffices for prefetched batches, before the training starts.
+def number_of_workers(wanted: Workers, device: torch.device, item_bytes: int) -> int:
+    """Processes that load data for a process that computes on a device.
+
+    ``auto`` means as many as the process has threads on a GPU, but for the one that launches kernels, at most
+    :data:`MOST_WORKERS`, and no more than shared memory suffices for; none on a CPU, whose threads compute.
 
     Args:
-        clip: frames and crop sizes.
-        views: the views of a clip.
-        batch_size: clips per batch.
-        workers: processes that load, of one process of the run.
+        wanted: from the settings.
+        device: where the process computes.
+        item_bytes: size of what a worker loads at a time.
 
     Raises:
-        WorkerError: the prefetched batches do not fit into the free space of /dev/shm.
+        WorkerError: what as many workers as are wanted load in advance does not fit into the free space of
+            /dev/shm.
     """
+    workers: int = (
+        wanted
+        if wanted != "auto"
+        else min(torch.get_num_threads() - 1, MOST_WORKERS)
+        if device.type == "cuda"
+        else 0
+    )
     if not workers or not _SHARED_MEMORY.is_dir():
-        return
-    pixels = sum(VIEWS[view].channels * crop_size(clip, view) ** 2 for view in views)
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    needed = pixels * clip.frames * batch_size * workers * _PREFETCHED * processes
+        return workers
+    each = item_bytes * _PREFETCHED * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     status = os.statvfs(_SHARED_MEMORY)
     free = status.f_bavail * status.f_frsize
-    if needed > free:
-        raise _shared_memory_error(
-            f"{workers} workers load up to {needed / 2**20:.0f} MiB in advance, "
-            f"and {_SHARED_MEMORY} has {free / 2**20:.0f} MiB free"
-        )
+    if workers * each <= free:
+        return workers
+    message = (
+        f"{workers} workers load up to {workers * each / 2**20:.0f} MiB in advance, "
+        f"and {_SHARED_MEMORY} has {free / 2**20:.0f} MiB free"
+    )
+    if wanted != "auto":
+        raise _shared_memory_error(message)
+    fitting = int(free // each)
+    log.warning("%s; %d are used. A container can have more (docker run --shm-size=8g)", message, fitting)
+    return fitting
+
+
+def clip_bytes(clip: Clip, views: Iterable[str]) -> int:
+    """Bytes of a clip or window of these views, as it is loaded."""
+    return clip.frames * sum(VIEWS[view].channels * crop_size(clip, view) ** 2 for view in views)
 
 
 def _shared_memory_error(message: str) -> WorkerError:

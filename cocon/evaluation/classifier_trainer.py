@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cocon.config.schema import Finetune
 from cocon.data.batches import steps_per_epoch
-from cocon.data.loader import check_shared_memory
+from cocon.data.loader import clip_bytes, number_of_workers
 from cocon.evaluation.labelled_clips import LabelledClip, LabelledClips, augment_clips
 from cocon.models.classifier import Classifier
 from cocon.training.context import RunContext
@@ -41,8 +41,10 @@ class ClassifierTrainer(Loop[LabelledClip]):
     ) -> None:
         self.classifier, self.clips, self.labelling = classifier, clips, settings
         batch_size = min(settings.batch_size, len(clips))
-        check_shared_memory(clips.clip, [clips.view], batch_size, settings.workers)
-        Switches.of(settings, context.world.device).apply(classifier, context.world.device)
+        device = context.world.device
+        batch_bytes = batch_size * clip_bytes(clips.clip, [clips.view])
+        workers = number_of_workers(settings.workers, device, batch_bytes)
+        Switches.of(settings, device).apply(classifier, device)
         steps = steps_per_epoch(len(clips), batch_size, accumulate=settings.accumulate)
         super().__init__(
             context,
@@ -59,6 +61,7 @@ class ClassifierTrainer(Loop[LabelledClip]):
             ),
             batch_size=batch_size,
             accumulate=settings.accumulate,
+            workers=workers,
         )
 
     def make_optimiser(self) -> torch.optim.Optimizer:

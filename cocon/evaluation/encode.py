@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cocon.config.schema import Clip
+from cocon.config.schema.training import Workers
 from cocon.datasets.manifest import TEST, TRAIN, Video
 from cocon.errors import DatasetError
 from cocon.evaluation.features import Features
@@ -15,6 +16,7 @@ from cocon.evaluation.windows import mean_over_windows, usable_videos
 from cocon.loading import check_finite
 from cocon.models.network import ViewNetwork
 from cocon.shards import ShardSet
+from cocon.training.devices import autocast
 
 
 def labelled_ids(videos: Sequence[Video]) -> list[str]:
@@ -31,7 +33,8 @@ def encode_videos(
     pretraining: str,
     device: torch.device,
     batch_size: int = 16,
-    workers: int = 0,
+    workers: Workers = 0,
+    half: bool = False,
 ) -> Features:
     """Features of all videos that are not skipped, averaged over their windows.
 
@@ -43,7 +46,8 @@ def encode_videos(
         pretraining: Name of what the network was trained with, kept with the features.
         device: Where to compute.
         batch_size: Windows per forward pass.
-        workers: Processes that decode; 0: this one.
+        workers: Processes that decode; 0: this one; auto: several on a GPU.
+        half: Whether a GPU computes in half precision, which rounds like TF32.
 
     Raises:
         DatasetError: No video is left, or features are not finite numbers.
@@ -57,11 +61,13 @@ def encode_videos(
     network = network.to(device).eval()
 
     def encoded(x_BNCKHW: Tensor) -> dict[str, Tensor]:
-        z_BNDSS = network.encode(x_BNCKHW)
+        with autocast(device, "fp16" if half and device.type == "cuda" else "off"):
+            z_BNDSS = network.encode(x_BNCKHW)
+            context_BDSS = network.context(z_BNDSS)
         return {
-            "encoder": z_BNDSS.mean((1, 3, 4)),
+            "encoder": z_BNDSS.float().mean((1, 3, 4)),
             "encoder_max": z_BNDSS.amax((1, 3, 4)),
-            "context": network.context(z_BNDSS).mean((2, 3)),
+            "context": context_BDSS.float().mean((2, 3)),
         }
 
     arrays, windows = mean_over_windows(

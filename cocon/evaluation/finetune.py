@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cocon.config.schema import Clip, Finetune
+from cocon.config.schema.training import Workers
 from cocon.config.selection import clip_settings, training_settings
 from cocon.data.crops import centre_crop, crop_size
 from cocon.datasets.manifest import read_manifest
@@ -141,13 +142,7 @@ def _finetune(job: FinetuneJob, device: torch.device, stack: contextlib.ExitStac
     trainer = ClassifierTrainer(
         RunContext(World(device), job.seed, state, reporter, Loggers(run, settings.loggers)),
         classifier,
-        LabelledClips(
-            shards,
-            labels,
-            clip,
-            seed=job.seed,
-            cache_bytes=settings.cache_megabytes * 2**20 // max(1, settings.workers),
-        ),
+        LabelledClips(shards, labels, clip, seed=job.seed, cache_bytes=settings.cache_megabytes * 2**20),
         settings,
         section=job.protocol,
     )
@@ -183,7 +178,7 @@ def class_probabilities(
     *,
     device: torch.device,
     batch_size: int,
-    workers: int,
+    workers: Workers,
     crops: Literal[1, 10] = 1,
 ) -> np.ndarray:
     """Mean softmax over the half-overlapping windows of each video and their crops, (n, classes).

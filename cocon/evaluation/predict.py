@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cocon.config.schema.training import Workers
 from cocon.errors import CheckpointError, DatasetError
 from cocon.evaluation.classifier_file import load_classifier
 from cocon.evaluation.ensemble import view_weights
@@ -35,7 +36,7 @@ def predict(
     *,
     device: torch.device,
     batch_size: int = 16,
-    workers: int = 0,
+    workers: Workers = 0,
     shard_count: int | None = None,
 ) -> Predictions:
     """Classify every video of the shards: the weighted mean of the views' mean softmax over windows.
@@ -46,7 +47,7 @@ def predict(
         weights: Weight by view.
         device: Where to compute.
         batch_size: Windows per forward pass.
-        workers: Processes that decode; 0: this one.
+        workers: Processes that decode; 0: this one; auto: several on a GPU.
         shard_count: Shards of a view; None: all that are there.
 
     Raises:

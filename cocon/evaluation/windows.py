@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from itertools import chain, pairwise
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -13,16 +14,22 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cocon.config.schema import Clip
+from cocon.config.schema.training import Workers
 from cocon.data.augmentation import mirror
 from cocon.data.clips import read_windows
-from cocon.data.loader import Loader
+from cocon.data.loader import Loader, clip_bytes, number_of_workers
 from cocon.data.network_input import normalise, to_network_input, unit_range
+from cocon.data.sampling import eval_windows
 from cocon.shards import ShardSet
 from cocon.terminal import printable
+from cocon.transfer import Late
 
 log = logging.getLogger(__name__)
 
 Window = tuple[str, np.ndarray]
+T = TypeVar("T")
+#: windows of a video that are read together, at most: memory does not grow with its length
+_TOGETHER = 64
 
 
 def usable_videos(shards: ShardSet, video_ids: Iterable[str]) -> list[str]:
@@ -43,18 +50,28 @@ def usable_videos(shards: ShardSet, video_ids: Iterable[str]) -> list[str]:
     return [video for video in ids if video in infos and infos[video].usable]
 
 
-class _Videos(Dataset[tuple[str, np.ndarray]]):
-    """All windows of one video per item, uint8 (W, T, C, crop, crop)."""
+class _Windows(Dataset[tuple[str, np.ndarray]]):
+    """The windows of a video, uint8 (W, T, C, crop, crop), in several items where it has many."""
 
     def __init__(self, shards: ShardSet, video_ids: Sequence[str], clip: Clip, corners: bool) -> None:
-        self.shards, self.video_ids, self.clip, self.corners = shards, list(video_ids), clip, corners
+        self.shards, self.clip, self.corners = shards, clip, corners
+        counts = {video: len(eval_windows(shards.videos[video].frames, clip)) for video in video_ids}
+        self._parts = [
+            (video, slice(first, first + _TOGETHER))
+            for video, count in counts.items()
+            for first in range(0, count, _TOGETHER)
+        ]
+        self.most = min(_TOGETHER, max(counts.values(), default=0)) * (5 if corners else 1)
 
     def __len__(self) -> int:
-        return len(self.video_ids)
+        return len(self._parts)
 
     def __getitem__(self, number: int) -> tuple[str, np.ndarray]:
-        video = self.video_ids[number]
-        return video, read_windows(self.shards, video, self.clip, self.shards.view, corners=self.corners)
+        video, part = self._parts[number]
+        windows = read_windows(
+            self.shards, video, self.clip, self.shards.view, corners=self.corners, part=part
+        )
+        return video, windows
 
 
 def mean_over_windows(
@@ -65,7 +82,7 @@ def mean_over_windows(
     *,
     device: torch.device,
     batch_size: int,
-    workers: int = 0,
+    workers: Workers = 0,
     crops: Literal[1, 10] = 1,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Call ``apply`` with batches of windows and average what it returns over the windows of each video.
@@ -77,7 +94,7 @@ def mean_over_windows(
         clip: Blocks, frames and crop of a window.
         device: Where ``apply`` computes.
         batch_size: Windows per call, across videos.
-        workers: Processes that decode; 0: this one.
+        workers: Processes that decode; 0: this one; auto: several on a GPU.
         crops: 1: the middle of each window; 10: the middle and the corners, each unchanged and mirrored.
 
     Returns:
@@ -108,27 +125,50 @@ def apply_to_windows(
     *,
     device: torch.device,
     batch_size: int,
-    workers: int = 0,
+    workers: Workers = 0,
     crops: Literal[1, 10] = 1,
 ) -> Iterator[tuple[list[str], dict[str, np.ndarray]]]:
     """Call ``apply`` with batches of windows; arguments as of :func:`mean_over_windows`.
+
+    A GPU computes a batch while the one before is averaged and the next one is loaded.
 
     Yields:
         The video of each window of a batch, and each output as float32 (B, D). Videos come in the given
         order, their windows in that of time, crop by crop. With 10 crops an output is the mean of the window
         unchanged and mirrored.
     """
-    loader = Loader(_Videos(shards, video_ids, clip, crops == 10), workers=workers)
-    for batch in _batched(loader, batch_size):
-        x_u8_BTCHW = torch.from_numpy(np.stack([window for _, window in batch])).to(device)
+    windows = _Windows(shards, video_ids, clip, crops == 10)
+    item_bytes = windows.most * clip_bytes(clip, [shards.view])
+    loader = Loader(windows, workers=number_of_workers(workers, device, item_bytes))
+
+    def computed(batch: list[Window]) -> tuple[list[str], dict[str, Late]]:
+        x_u8_BTCHW = _uploaded([window for _, window in batch], device)
         with torch.inference_mode():
             outputs = apply(to_network_input(x_u8_BTCHW, shards.view, clip))
             if crops == 10:
                 x_BTCHW = mirror(unit_range(x_u8_BTCHW), shards.view)
                 mirrored = apply(normalise(x_BTCHW, shards.view, clip))
                 outputs = {name: (y_BD + mirrored[name]) / 2 for name, y_BD in outputs.items()}
-        arrays = {name: y_BD.float().cpu().numpy() for name, y_BD in outputs.items()}
-        yield [video for video, _ in batch], arrays
+            late = {name: Late(y_BD.float()) for name, y_BD in outputs.items()}
+        return [video for video, _ in batch], late
+
+    for videos, outputs in _one_late(map(computed, _batched(loader, batch_size))):
+        yield videos, {name: late.tensor().numpy() for name, late in outputs.items()}
+
+
+def _uploaded(windows: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    """Windows as one tensor on the device."""
+    shape = (len(windows), *windows[0].shape)
+    host = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    np.stack(windows, out=host.numpy())
+    return host.to(device, non_blocking=True)
+
+
+def _one_late(items: Iterable[T]) -> Iterator[T]:
+    """The items, each after the next one has been made."""
+    for item, _ in pairwise(chain(items, [None])):
+        assert item is not None
+        yield item
 
 
 def _batched(videos: Iterable[tuple[str, np.ndarray]], batch_size: int) -> Iterator[list[Window]]:

@@ -144,13 +144,14 @@ class Plan:
         frames = costs.frames / settings.shards
         for views in passes(self.recipe, self.views):
             found = [costs.views[view] for view in views]
+            gpus = int(any(cost.on_gpu for cost in found))
             yield Step(
                 name=f"extract {' '.join(views)}",
                 rule="extract_persons" if len(views) > 1 else "extract",
                 jobs=settings.shards,
                 seconds=frames * sum(cost.seconds for cost in found),
-                threads=job.threads,
-                gpus=int(any(cost.on_gpu for cost in found)),
+                threads=job.threads_with(gpus),
+                gpus=gpus,
                 bytes=costs.frames * sum(cost.bytes for cost in found),
                 after=after,
             )
@@ -169,7 +170,7 @@ class Plan:
                 seconds=self._epochs(STAGE1, STAGE1, jobs.pretrain_stage1)
                 * self._epoch(self.rates.alone[view])
                 / self._speedup(jobs.pretrain_stage1),
-                threads=jobs.pretrain_stage1.threads * jobs.pretrain_stage1.nodes,
+                threads=self._threads(jobs.pretrain_stage1),
                 gpus=self._gpus(jobs.pretrain_stage1),
                 bytes=len(runs[STAGE1]) * weights[view] * (1 + _STATE * self._kept(jobs.pretrain_stage1)),
                 after=("index for pretraining", extracted[view]),
@@ -183,7 +184,7 @@ class Plan:
                 rule="pretrain_stage2",
                 jobs=trainings,
                 seconds=epochs * self._epoch(self.rates.together) / self._speedup(jobs.pretrain_stage2),
-                threads=jobs.pretrain_stage2.threads * jobs.pretrain_stage2.nodes,
+                threads=self._threads(jobs.pretrain_stage2),
                 gpus=self._gpus(jobs.pretrain_stage2),
                 bytes=trainings * total * (1 + _STATE * self._kept(jobs.pretrain_stage2)),
                 after=("index for pretraining", *extracted.values(), *before),
@@ -204,6 +205,10 @@ class Plan:
     def _gpus(self, job: PretrainingJob) -> int:
         """GPUs of all nodes of a training."""
         return self.gpus_per_job * job.nodes * job.gpus
+
+    def _threads(self, job: PretrainingJob) -> int:
+        """Threads of all nodes of a training."""
+        return job.nodes * job.threads_with(self.gpus_per_job * job.gpus)
 
     def _speedup(self, job: PretrainingJob) -> int:
         """Processes that compute in parallel; those of a node without GPUs share its threads."""
@@ -274,7 +279,7 @@ class Plan:
             rule="features",
             jobs=jobs,
             seconds=self.roles.labelled * self.windows * self.seconds(self.rates.judged[view]),
-            threads=self.config.jobs.features.threads,
+            threads=self.config.jobs.features.threads_with(self.gpus_per_job),
             gpus=self.gpus_per_job,
             bytes=jobs * self.roles.labelled * _FEATURES * self.recipe.network.features * _FLOAT,
             after=ready,
@@ -293,7 +298,7 @@ class Plan:
             rule="finetune",
             jobs=splits,
             seconds=clips * self.seconds(trained) + tested * self.seconds(self.rates.judged[view]),
-            threads=getattr(self.config.jobs, PROTOCOLS[kind].job).threads,
+            threads=getattr(self.config.jobs, PROTOCOLS[kind].job).threads_with(self.gpus_per_job),
             gpus=self.gpus_per_job,
             bytes=splits * self.roles.test * self.roles.classes * _FLOAT,
             after=ready,

@@ -50,6 +50,7 @@ class Loop(Optimisation[BatchT]):
         schedule: the learning rate, and the number of epochs.
         batch_size: clips per batch and process.
         accumulate: batches per step.
+        workers: processes that load batches; 0: this one.
         per_video: clips of a video in a batch.
         keep_best: also keep the module with the lowest :meth:`figure`, on a tie the first or the last; None:
             do not.
@@ -66,6 +67,7 @@ class Loop(Optimisation[BatchT]):
         schedule: Schedule,
         batch_size: int,
         accumulate: int,
+        workers: int,
         per_video: int = 1,
         keep_best: Literal["first", "last"] | None = None,
     ) -> None:
@@ -88,7 +90,8 @@ class Loop(Optimisation[BatchT]):
         self.order = EpochBatches(
             videos, batch_size, seed=self.seed, rank=world.rank, size=world.size, per_video=per_video
         )
-        self.loader = self.load(clips, self.order, settings.workers)
+        self.workers = min(workers, steps * accumulate)
+        self.loader = self.load(clips, self.order, self.workers)
 
         self.averages = Averages()
         self.timing = Timing()
@@ -132,6 +135,8 @@ class Loop(Optimisation[BatchT]):
         """
         if self.switches != Switches():
             self.reporter.say(f"computing with {self.switches}")
+        if self.workers:
+            self.reporter.say(f"{self.workers} processes load data")
         self._restore(resume)
         self.loggers.begin(self.rows, self._global_step())
         self.checkpoints.start_clock()

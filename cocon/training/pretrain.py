@@ -135,7 +135,7 @@ def _clips(
         job.settings.clip,
         settings.augmentation if augmented else None,
         seed=job.seed,
-        cache_bytes=settings.cache_megabytes * 2**20 // max(1, settings.workers) if augmented else 0,
+        cache_bytes=settings.cache_megabytes * 2**20 if augmented else 0,
         per_video=PRESETS[job.loss_preset].clips,
     )
 

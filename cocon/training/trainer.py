@@ -15,7 +15,7 @@ from cocon.config.schema import Pretraining, Stage
 from cocon.data.augmentation import Augmenter
 from cocon.data.batches import fixed_batches, shares, steps_per_epoch
 from cocon.data.clips import ClipDataset, Clips
-from cocon.data.loader import check_shared_memory
+from cocon.data.loader import clip_bytes, number_of_workers
 from cocon.data.network_input import to_network_input
 from cocon.distributed import alone
 from cocon.losses.clip_vectors import ClipQueue
@@ -89,7 +89,8 @@ class Trainer(Loop[Clips]):
     ) -> None:
         world = context.world
         self.networks, self.pretraining, self.clip = networks, settings, train.clip
-        check_shared_memory(self.clip, networks, stage.batch_size, settings.workers)
+        batch_bytes = stage.batch_size * clip_bytes(self.clip, networks)
+        workers = number_of_workers(settings.workers, world.device, batch_bytes)
         queue = _queue(networks, settings, preset)
         module: nn.Module = ViewNetworks(networks, self.clip.predicted_blocks, queue).to(world.device)
         if settings.sync_batch_norm and world.size > 1:
@@ -117,6 +118,7 @@ class Trainer(Loop[Clips]):
             ),
             batch_size=stage.batch_size,
             accumulate=stage.accumulate,
+            workers=workers,
             per_video=train.per_video,
             keep_best=_which_of_equal(choice) if settings.result == "best" else None,
         )
@@ -187,7 +189,8 @@ class Trainer(Loop[Clips]):
         assert self.validation_clips is not None
         self.model.eval()
         averages, late = Averages(), []
-        for batch in self.load(self.validation_clips, self.validation_batches, 0):
+        workers = min(self.workers, len(self.validation_batches))
+        for batch in self.load(self.validation_clips, self.validation_batches, workers):
             inputs = {
                 view: to_network_input(x.to(self.world.device, non_blocking=True), view, self.clip)
                 for view, x in batch.views.items()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cocon.backends import backend_named
 from cocon.config.schema import Config
+from cocon.config.schema.jobs import GpuJob
 from cocon.workflow.documents.extraction import backend_of
 
 
@@ -36,6 +37,14 @@ class Gpus:
         """The GPUs of a job that extracts a view; without one, of the pass that gives mask and pose."""
         backend = backend_named(view, backend_of(self.config.recipe_of(dataset), view))
         return self.of_job() if backend.may_use_gpu(self.config.device) else 0
+
+    def threads(self, job: GpuJob, count: int = 1) -> int:
+        """Threads of a job of this stage that has so many GPUs, if it may have any."""
+        return job.threads_with(self.of_job(count))
+
+    def threads_of_extraction(self, dataset: str, view: str = "pose") -> int:
+        """Threads of a job that extracts a view, or mask and pose in one pass."""
+        return self.config.jobs.extract.threads_with(self.of_extraction(dataset, view))
 
     def slurm_options(self, nodes: int, per_node: int) -> str:
         """For sbatch: the signal on which a training saves its state, 5 minutes before the end; its GPUs.

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 
+from cocon.data import cache as module
 from cocon.data.cache import FrameCache
 from cocon.shards import ShardSet
 
@@ -35,6 +38,16 @@ def test_a_video_is_decoded_once(make_shards: Callable[..., ShardSet]) -> None:
     assert first[:, 0, 0, 0].tolist() == [20, 5, 5]
 
 
+@pytest.mark.parametrize(("workers", "kept"), [(1, True), (2, True), (3, False)])
+def test_workers_share_the_memory(
+    make_shards: Callable[..., ShardSet], monkeypatch: pytest.MonkeyPatch, workers: int, kept: bool
+) -> None:
+    monkeypatch.setattr(module, "get_worker_info", lambda: SimpleNamespace(num_workers=workers))
+    cache = FrameCache({"rgb": make_shards("rgb", {"a": 6})}, 2 * BYTES)
+    reads(cache, "a", [0])
+    assert (reads(cache, "a", [1])[1] == []) == kept
+
+
 def test_beyond_the_limit_only_needed_frames_are_decoded(make_shards: Callable[..., ShardSet]) -> None:
     cache = FrameCache({"rgb": make_shards("rgb", {"a": 6, "b": 6})}, BYTES)
     reads(cache, "a", [0])
@@ -42,7 +55,6 @@ def test_beyond_the_limit_only_needed_frames_are_decoded(make_shards: Callable[.
         frames, decoded = reads(cache, "b", [4, 1, 1])
         assert decoded == [[1, 4]]
         assert frames[:, 0, 0, 0].tolist() == [20, 5, 5]
-    assert cache.free_bytes == 0
 
 
 def test_zero_bytes_keep_nothing(make_shards: Callable[..., ShardSet]) -> None:

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from cocon.config.schema import Clip
 from cocon.data import loader as module
-from cocon.data.loader import Loader, WorkerError, check_shared_memory, workers_watched
+from cocon.data.loader import Loader, WorkerError, clip_bytes, number_of_workers, workers_watched
 from cocon.errors import ShardError
 
 BATCHES = [[(0, 1), (0, 2)], [(0, 3), (0, 0)]]
@@ -128,14 +128,45 @@ def test_other_errors_stay_what_they_are() -> None:
 def test_said_before_anything_is_loaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any, workers: int, megabytes: int, fits: bool
 ) -> None:
-    """16 clips of 40 frames of 128 px in colour are 30 MiB; two per worker are loaded in advance."""
+    """16 clips of 40 frames of 128 px in colour are 30 MiB; two batches per worker are loaded in advance."""
+    size, cpu = 16 * clip_bytes(Clip(), ["rgb"]), torch.device("cpu")
     monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=megabytes * 256, f_frsize=4096))
     if fits:
-        check_shared_memory(Clip(), ["rgb"], 16, workers)
+        assert number_of_workers(workers, cpu, size) == workers
         return
     with pytest.raises(WorkerError, match=r"load up to 240 MiB in advance, and \S+ has 64 MiB free"):
-        check_shared_memory(Clip(), ["rgb"], 16, workers)
+        number_of_workers(workers, cpu, size)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(WorkerError, match="load up to 480 MiB"):
-        check_shared_memory(Clip(), ["rgb"], 16, workers)
+        number_of_workers(workers, cpu, size)
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "megabytes", "count"),
+    [
+        ("cpu", 8, 4000, 0),
+        ("cuda", 1, 4000, 0),
+        ("cuda", 8, 4000, 7),
+        ("cuda", 64, 4000, 16),
+        ("cuda", 8, 64, 1),
+        ("cuda", 8, 32, 0),
+    ],
+)
+def test_as_many_workers_as_there_are_threads_and_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+    caplog: pytest.LogCaptureFixture,
+    device: str,
+    threads: int,
+    megabytes: int,
+    count: int,
+) -> None:
+    monkeypatch.setattr(module, "_SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_bavail=megabytes * 256, f_frsize=4096))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    size = 16 * clip_bytes(Clip(), ["rgb"])
+    assert number_of_workers("auto", torch.device(device), size) == count
+    reduced = [f"{megabytes} MiB free; {count} are used"] if megabytes < 100 else []
+    assert [text for text in reduced if text not in caplog.text] == []
+    assert len(caplog.records) == len(reduced)

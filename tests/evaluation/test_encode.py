@@ -11,8 +11,9 @@ from cocon.data.clips import read_windows
 from cocon.data.network_input import to_network_input
 from cocon.datasets.manifest import Video
 from cocon.errors import DatasetError
+from cocon.evaluation import encode
 from cocon.evaluation.encode import encode_videos, labelled_ids
-from cocon.evaluation.features import read_features
+from cocon.evaluation.features import Features, read_features
 from cocon.files import read_json
 from cocon.shards import ShardSet
 from cocon.training import network_file
@@ -61,6 +62,37 @@ def test_features_serve_the_linear_probe_with_coverage(striped: Path) -> None:
     row = read_json(output)
     assert (row["n"], row["coverage"]) == (5, pytest.approx(5 / 6))
     assert row["top1"] > 0.5
+
+
+def encoded(root: Path, device: str = "cpu", *, half: bool = False) -> Features:
+    network, info = load_encoder(root / "mask.safetensors")
+    shards = ShardSet.of_folder(root / "shards" / "mask")
+    options = {"pretraining": "random", "device": torch.device(device), "half": half}
+    return encode_videos(network, shards, ["jump/train0", "walk/test1"], info.clip, **options)  # type: ignore[arg-type]
+
+
+def close(found: Features, wanted: Features) -> None:
+    for name in ("encoder", "encoder_max", "context"):
+        ours, theirs = getattr(found, name), getattr(wanted, name)
+        assert ours.dtype == np.float32
+        assert np.abs(ours - theirs).mean() < 0.01 * np.abs(theirs).mean()
+
+
+def test_half_precision_rounds_but_only_on_a_gpu(striped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a CPU in the GPU's place, in the other half precision."""
+    wanted = encoded(striped)
+    np.testing.assert_array_equal(encoded(striped, half=True).context, wanted.context)
+    monkeypatch.setattr(encode, "autocast", lambda device, amp: torch.autocast("cpu", torch.bfloat16))
+    found = encoded(striped)
+    assert (found.context != wanted.context).any()
+    close(found, wanted)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("half", [False, True])
+def test_features_of_a_gpu_are_those_of_the_cpu(striped: Path, half: bool) -> None:
+    close(encoded(striped, "cuda", half=half), encoded(striped))
 
 
 def test_clip_of_the_settings_replaces_that_of_the_checkpoint(striped: Path) -> None:

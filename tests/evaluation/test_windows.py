@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from cocon.config.schema import Clip
 from cocon.data.augmentation import mirror
 from cocon.data.clips import read_windows
 from cocon.data.network_input import to_network_input
-from cocon.evaluation.windows import mean_over_windows, usable_videos
+from cocon.evaluation import windows as module
+from cocon.evaluation.windows import apply_to_windows, mean_over_windows, usable_videos
 from cocon.shards import ShardSet, ShardWriter, VideoRecord
 from cocon.shards.codecs import encode
 
@@ -43,6 +45,43 @@ def test_every_video_gets_the_mean_of_its_own_windows(shards: ShardSet, workers:
         assert windows[row] == len(x)
         for name, value in expected.items():
             np.testing.assert_allclose(means[name][row], value, rtol=1e-5)
+
+
+@pytest.mark.parametrize("crops", [1, 10])
+def test_long_videos_are_read_in_parts(
+    shards: ShardSet, monkeypatch: pytest.MonkeyPatch, crops: Literal[1, 10]
+) -> None:
+    ids = usable_videos(shards, shards.videos)
+    options = {"device": torch.device("cpu"), "batch_size": 3, "crops": crops}
+    whole, counts = mean_over_windows(_judge, shards, ids, CLIP, **options)
+    read: list[int] = []
+
+    def spy(*arguments: object, **given: object) -> np.ndarray:
+        found = read_windows(*arguments, **given)  # type: ignore[arg-type]
+        read.append(len(found))
+        return found
+
+    monkeypatch.setattr(module, "read_windows", spy)
+    monkeypatch.setattr(module, "_TOGETHER", 2)
+    parts, same = mean_over_windows(_judge, shards, ids, CLIP, **options)
+    assert max(read) == 2 * (5 if crops == 10 else 1)
+    np.testing.assert_array_equal(counts, same)
+    for name, means in whole.items():
+        np.testing.assert_allclose(parts[name], means, rtol=1e-6)
+
+
+def test_a_batch_is_launched_before_the_one_before_is_read(shards: ShardSet) -> None:
+    seen: list[str] = []
+
+    def judge(x_BNCKHW: Tensor) -> dict[str, Tensor]:
+        seen.append("computed")
+        return _judge(x_BNCKHW)
+
+    ids = usable_videos(shards, shards.videos)[:3]
+    windows = len(np.concatenate([read_windows(shards, video, CLIP, "mask") for video in ids]))
+    for _ in apply_to_windows(judge, shards, ids, CLIP, device=torch.device("cpu"), batch_size=1):
+        seen.append("read")
+    assert seen == ["computed", *["computed", "read"] * (windows - 1), "read"]
 
 
 def test_order_of_the_ids_is_kept(shards: ShardSet) -> None:

@@ -271,7 +271,7 @@ def another_value(path: str, annotation: Any, default: Any) -> Any:
         return default / 2 if default else 0.25
     if isinstance(default, int):
         return default + 1
-    assert default is None, path
+    assert default in (None, "auto"), path
     return 0.5 if "float" in str(annotation) else 3
 
 

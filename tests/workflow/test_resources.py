@@ -40,6 +40,22 @@ def test_extraction_has_a_gpu_where_its_backend_uses_one(view: str, count: int) 
     assert gpus("cpu", 1, False).of_extraction("mine", view) == 0
 
 
+@pytest.mark.parametrize(
+    ("device", "threads"), [("cpu", (1, 1, 1, 2)), ("auto", (1, 4, 4, 32))], ids=["cpu", "gpu"]
+)
+def test_jobs_on_a_gpu_have_threads_that_keep_up_with_it(device: str, threads: tuple[int, ...]) -> None:
+    """Of extracting rgb and flow, of features, and of a stage 2 on four GPUs."""
+    found = gpus(device, 1, False)
+    jobs = found.config.jobs
+    assert threads == (
+        found.threads_of_extraction("mine", "rgb"),
+        found.threads_of_extraction("mine", "flow"),
+        found.threads(jobs.features),
+        found.threads(jobs.pretrain_stage2, count=4),
+    )
+    assert found.threads(jobs.features.model_copy(update={"threads": 3})) == 3
+
+
 def test_whether_there_is_a_cluster_is_asked_when_jobs_are_planned() -> None:
     known: list[bool] = []
     found = Gpus(gpus("auto", 0, False).config, 0, lambda: bool(known))

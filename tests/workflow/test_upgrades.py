@@ -65,8 +65,9 @@ def records(project: Workflow) -> dict[str, dict[str, list[str]]]:
 
 
 def defaults() -> dict[str, Any]:
-    """Every key of a recipe with its default, as JSON has it."""
-    return json.loads(json.dumps({path: value for path, _, value in leaves(Recipe())}, default=str))
+    """Every key of a recipe that a result depends on, with its default, as JSON has it."""
+    found = {p: value for p, _, value in leaves(Recipe()) if p.rpartition(".")[2] not in selection.RUNNING}
+    return json.loads(json.dumps(found, default=str))
 
 
 @pytest.fixture(scope="module")

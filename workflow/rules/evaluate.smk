@@ -16,7 +16,7 @@ rule features:
         f"{RUN}benchmarks/features/{{pretraining}}_{{view}}.tsv"
     conda:
         beside_snakemake
-    threads: JOBS.features.threads
+    threads: of(GPUS.threads, job=JOBS.features)
     resources:
         gpu=of(GPUS.of_job),
         disk_mb=DISK_MB,
@@ -29,6 +29,7 @@ rule features:
         settings=settings_in(DOCUMENTS.evaluation.features),
         workers=untracked(JOBS.features.workers),
         batch_size=untracked(JOBS.features.batch_size),
+        amp=untracked(JOBS.features.amp),
         device=untracked(CONFIG.device),
     message:
         "Features of {wildcards.dataset}: {wildcards.view} by the encoder {wildcards.pretraining}"
@@ -37,7 +38,7 @@ rule features:
         "cocon features --manifest {input.manifest:q} --shards {params.shards:q}"
         " --shard-count {params.shard_count} --view {wildcards.view}"
         " --checkpoint {input.encoder:q} --settings {params.settings:q} --device {params.device}"
-        " --workers {params.workers} --batch-size {params.batch_size}"
+        " --workers {params.workers} --batch-size {params.batch_size} --amp {params.amp}"
         " --threads {threads} --output {output:q} > {log:q} 2>&1"
 
 
@@ -89,7 +90,7 @@ rule finetune:
         protocol=values.any_of(values.protocols_that_read(CONFIG, FRAMES)),
     conda:
         beside_snakemake
-    threads: JOBS.finetune.threads
+    threads: of(GPUS.threads, job=JOBS.finetune)
     resources:
         gpu=of(GPUS.of_job),
         mpi=CALLS_SRUN,

@@ -38,7 +38,7 @@ rule pretrain_stage1:
         f"{RUN}benchmarks/pretrain/stage1_{{view}}.tsv"
     conda:
         beside_snakemake
-    threads: JOBS.pretrain_stage1.threads
+    threads: of(GPUS.threads, job=JOBS.pretrain_stage1, count=JOBS.pretrain_stage1.gpus)
     resources:
         gpu=of(GPUS.of_job, count=JOBS.pretrain_stage1.processes),
         nodes=JOBS.pretrain_stage1.nodes,
@@ -92,7 +92,7 @@ rule pretrain_stage2:
         pretraining=values.any_of(PRESETS),
     conda:
         beside_snakemake
-    threads: JOBS.pretrain_stage2.threads
+    threads: of(GPUS.threads, job=JOBS.pretrain_stage2, count=JOBS.pretrain_stage2.gpus)
     resources:
         gpu=of(GPUS.of_job, count=JOBS.pretrain_stage2.processes),
         nodes=JOBS.pretrain_stage2.nodes,

@@ -20,7 +20,7 @@ rule extract:
         f"{RESULTS}/{{dataset}}/benchmarks/extract/{{view}}_{{shard}}.tsv"
     conda:
         of(ARGUMENTS.environment)
-    threads: JOBS.extract.threads
+    threads: of(GPUS.threads_of_extraction)
     resources:
         mem_mb=growing(JOBS.extract.memory_mb),
         runtime=growing(JOBS.extract.runtime_minutes),
@@ -64,7 +64,7 @@ rule extract_persons:
         dataset=values.any_of(values.extracting_persons_in_one_pass(CONFIG)),
     conda:
         of(ARGUMENTS.environment)
-    threads: JOBS.extract.threads
+    threads: of(GPUS.threads_of_extraction)
     resources:
         mem_mb=growing(JOBS.extract.memory_mb),
         runtime=growing(JOBS.extract.runtime_minutes),

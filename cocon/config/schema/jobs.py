@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from cocon.config.schema.base import Fraction, PositiveInt, Section
 from cocon.config.schema.extraction import MAX_FAILED_FRACTION
-from cocon.config.schema.training import Probing, Running
+from cocon.config.schema.training import Probing, Running, Workers
 
-Threads = Annotated[PositiveInt, Field(description="threads, that is cores, of a job")]
 MemoryMb = Annotated[
     PositiveInt,
     Field(description="memory of a job, MB, for a scheduler; repeated jobs get twice, then three times"),
@@ -27,12 +26,31 @@ RuntimeMinutes = Annotated[
 class Job(Section):
     """What one job of a stage asks for."""
 
-    threads: Threads = 1
     memory_mb: MemoryMb = 4000
     runtime_minutes: RuntimeMinutes = 240
 
 
-class ExtractionJob(Job):
+class GpuJob(Job):
+    """What one job of a stage asks for that uses a GPU where there is one.
+
+    Attributes:
+        without_gpu: threads by default.
+        per_gpu: likewise, for each GPU: decoding, loading and packing keep up with it.
+    """
+
+    without_gpu: ClassVar[int] = 1
+    per_gpu: ClassVar[int] = 4
+
+    threads: PositiveInt | None = Field(
+        None, description="threads, that is cores, of a job; null: 1, or 4 for each of its GPUs"
+    )
+
+    def threads_with(self, gpus: int) -> int:
+        """Threads of a job, or of the part on one node, that has so many GPUs."""
+        return self.threads or gpus * self.per_gpu or self.without_gpu
+
+
+class ExtractionJob(GpuJob):
     """What extracting one shard asks for."""
 
     max_failed_fraction: Fraction = Field(
@@ -41,7 +59,7 @@ class ExtractionJob(Job):
     )
 
 
-class PretrainingJob(Job, Running, Probing):
+class PretrainingJob(GpuJob, Running, Probing):
     """What pretraining asks for; threads and memory are those of a node, for all its processes."""
 
     runtime_minutes: RuntimeMinutes = 2880
@@ -64,24 +82,36 @@ class PretrainingJob(Job, Running, Probing):
 class TogetherJob(PretrainingJob):
     """What pretraining all views together asks for."""
 
-    threads: Threads = 2
+    without_gpu: ClassVar[int] = 2
+    per_gpu: ClassVar[int] = 8
+
+    threads: PositiveInt | None = Field(
+        None, description="threads, that is cores, of a job; null: 2, or 8 for each of its GPUs"
+    )
     memory_mb: MemoryMb = 8000
 
 
 class RenderingJob(Job):
     """What rendering the demo asks for."""
 
-    threads: Threads = 2
+    threads: PositiveInt = Field(2, description="threads, that is cores, of a job")
 
 
-class FeaturesJob(Job):
+class FeaturesJob(GpuJob):
     """What computing features asks for."""
 
-    workers: int = Field(0, ge=0, description="processes that decode; 0: in the computing process")
+    workers: Workers = Field(
+        "auto",
+        description="processes that decode; 0: in the computing process; auto: on a GPU one per thread but "
+        "one, else 0",
+    )
     batch_size: PositiveInt = Field(16, description="windows per forward pass")
+    amp: Literal["auto", "off"] = Field(
+        "auto", description="auto: a GPU computes in half precision, which rounds like TF32 (10 bits)"
+    )
 
 
-class FinetuningJob(Job, Running):
+class FinetuningJob(GpuJob, Running):
     """What fine-tuning asks for."""
 
     runtime_minutes: RuntimeMinutes = 2880

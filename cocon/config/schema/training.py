@@ -11,6 +11,9 @@ from cocon.config.schema.base import PositiveFloat, PositiveInt, Section
 
 _LENGTHS = {"epochs", "steps"}
 
+#: processes that load data
+Workers = Annotated[int, Field(ge=0)] | Literal["auto"]
+
 
 class Running(Section):
     """How a training loop runs; nothing is trained again because of it. Belongs under ``jobs``.
@@ -29,7 +32,11 @@ class Running(Section):
         2,
         description="number of checkpoints that are kept, the newest; an older one serves if that is damaged",
     )
-    workers: int = Field(0, ge=0, description="processes that load data; 0: in the training process")
+    workers: Workers = Field(
+        "auto",
+        description="processes that load data; 0: in the training process; auto: on a GPU one per thread but "
+        "one, as far as shared memory suffices, else 0",
+    )
     cache_megabytes: int = Field(
         1000, ge=0, description="memory for decoded frames, MB, of all workers together; 0: decode every time"
     )
