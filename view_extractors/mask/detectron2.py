@@ -30,20 +30,21 @@ class Detectron2PanopticFpn(Detectron2Network):
         """Per frame the persons, with masks; or, with ``confidence: things``, float32 (h, w)."""
         all_instances, logits_BCHW = found
         if self.options.confidence == "persons":
-            return [self._read(instances, scale_2) for instances in all_instances]
-        things_BHW = logits_BCHW.softmax(dim=1)[:, THINGS]
+            return self._read(all_instances, scale_2)
+        things_BHW = logits_BCHW.softmax(dim=1)[:, THINGS].cpu().numpy()
         sizes = [instances.image_size for instances in all_instances]
         # The network's input is padded at its right and lower side.
-        return [
-            things_HW[: size[0], : size[1]].cpu().numpy()
-            for things_HW, size in zip(things_BHW, sizes, strict=True)
-        ]
+        return [things_HW[: size[0], : size[1]] for things_HW, size in zip(things_BHW, sizes, strict=True)]
 
-    def _read(self, instances: Any, scale_2: np.ndarray) -> Persons:
-        kept_P = self.persons(instances)
-        boxes_P4 = instances.pred_boxes.tensor[kept_P].cpu().numpy() * np.tile(scale_2, 2)
-        masks_P1MM = instances.pred_masks[kept_P].cpu().numpy()
-        return Persons(boxes_P4, instances.scores[kept_P].cpu().numpy(), masks_P=list(masks_P1MM[:, 0]))
+    def _read(self, found: Sequence[Any], scale_2: np.ndarray) -> list[Persons]:
+        counts, columns = self.persons(found, ["pred_masks"])
+        ends = np.cumsum(counts)[:-1]
+        return [
+            Persons(boxes_P4 * np.tile(scale_2, 2), scores_P, masks_P=list(masks_P1MM[:, 0]))
+            for boxes_P4, scores_P, masks_P1MM in zip(
+                *(np.split(x.cpu().numpy(), ends) for x in columns), strict=True
+            )
+        ]
 
 
 class Detectron2Mask(PersonMask):

@@ -23,11 +23,15 @@ class MaskRcnn(Rcnn):
 
     name = "maskrcnn_resnet50_fpn_v2"
 
-    def _read(self, features: Any, boxes: list[torch.Tensor], sizes: Any) -> np.ndarray:
-        """Probabilities, float32 (all persons, 28, 28)."""
+    def _logits(self, features: Any, boxes: list[torch.Tensor], sizes: Any) -> torch.Tensor:
         heads = self._network.roi_heads
         logits_PLMM = heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(features, boxes, sizes)))
-        result: np.ndarray = logits_PLMM[:, PERSON].sigmoid().cpu().numpy()
+        logits_PMM: torch.Tensor = logits_PLMM[:, PERSON]
+        return logits_PMM
+
+    def _read(self, logits: torch.Tensor, boxes_P4: torch.Tensor) -> np.ndarray:
+        """Probabilities, float32 (all persons, 28, 28)."""
+        result: np.ndarray = logits.sigmoid().cpu().numpy()
         return result
 
     def _persons(

@@ -18,7 +18,9 @@ from cocon.errors import CoConError
 from cocon.installation import failed_import
 from view_extractors.base import Resources, SharedNetwork
 from view_extractors.networks.checkpoints import load_published
-from view_extractors.networks.devices import at_once, torch_device, upload
+from view_extractors.networks.devices import at_once, half_precision, keep_float32, placed, torch_device
+from view_extractors.networks.persons import best_persons
+from view_extractors.networks.resizing import scaled_by_pillow
 from view_extractors.networks.weights import WEIGHTS
 
 if TYPE_CHECKING:
@@ -32,6 +34,11 @@ INSTALL = (
 PERSON = 0
 #: longer sides than this many shorter ones are scaled further down; the weights were trained with it
 LONGEST_SIDE = 1333 / 800
+#: layers that give boxes, scores and logits; and the poolers, which take boxes in the precision of features
+_FLOAT32 = (
+    *("objectness_logits", "anchor_deltas", "box_predictor", "predictor", "score_lowres"),
+    *("box_pooler", "mask_pooler", "keypoint_pooler"),
+)
 #: memory for a frame, per pixel of the network's input
 _BYTES_PER_PIXEL = 4000
 
@@ -65,7 +72,8 @@ class Detectron2Network(SharedNetwork):
         self._pillow = _import("PIL.Image")
         self._network: Any = _import("detectron2.modeling").build_model(settings)
         load_published(self._network, self.name)
-        self._network.eval()
+        self._network = placed(self._network, self._device)
+        keep_float32(self._network, _FLOAT32)
 
     def start(self) -> None:
         """Start a new video; frames are independent of each other."""
@@ -81,17 +89,13 @@ class Detectron2Network(SharedNetwork):
     def _infer(self, frames: Sequence[np.ndarray], size: tuple[int, int]) -> list[Any]:
         import torch
 
-        pictures_BHWC = np.stack([self._resize(frame, size) for frame in frames])
         scale_2 = np.array(frames[0].shape[1::-1], np.float32) / np.array(size[::-1], np.float32)
         with torch.inference_mode():
-            x_BCHW = upload(pictures_BHWC, self._device).float()
+            x_BCHW = scaled_by_pillow(frames, size, self._device, self._pillow)
             inputs = [{"image": x_CHW.flip(0) if self._bgr else x_CHW} for x_CHW in x_BCHW]
-            return self.read(self._network.inference(inputs, do_postprocess=False), scale_2)
-
-    def _resize(self, frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Scaled as Detectron2 does it, with Pillow: bilinearly, over a wider area when the frame shrinks."""
-        picture = self._pillow.fromarray(np.ascontiguousarray(frame))
-        return np.asarray(picture.resize(size[::-1], self._pillow.BILINEAR))
+            with half_precision(self._device):
+                found = self._network.inference(inputs, do_postprocess=False)
+            return self.read(found, scale_2)
 
     def detections(self, usual: int) -> int:
         """How many detections of a frame, the best of all classes, the second head reads."""
@@ -107,10 +111,24 @@ class Detectron2Network(SharedNetwork):
             scale_2: leads from there to the frame, in x and y.
         """
 
-    def persons(self, instances: Any) -> torch.Tensor:
-        """Which of a frame's instances to take: the best persons."""
-        result: torch.Tensor = (instances.pred_classes == PERSON).nonzero()[: self.options.persons, 0]
-        return result
+    def persons(self, found: Sequence[Any], fields: Sequence[str]) -> tuple[list[int], list[torch.Tensor]]:
+        """The best persons of all frames.
+
+        Args:
+            found: the instances of each frame.
+            fields: of the instances, which are tensors.
+
+        Returns:
+            How many persons each frame has; and boxes, scores and the fields of all of them, on the device.
+        """
+        import torch
+
+        counts, places_P = best_persons(
+            [instances.pred_classes for instances in found], PERSON, self.options.persons
+        )
+        columns = [[instances.pred_boxes.tensor for instances in found]]
+        columns += [[getattr(instances, field) for instances in found] for field in ("scores", *fields)]
+        return counts, [torch.cat(column)[places_P] for column in columns]
 
 
 def network_size(height: int, width: int, short_side: int) -> tuple[int, int]:

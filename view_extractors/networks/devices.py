@@ -1,12 +1,13 @@
-"""Shared by the networks in torch: their device, the transfer of frames, and the batch size."""
+"""Shared by the networks in torch: their device and precision, the transfer of frames, and the batch size."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: part of the free memory of a GPU that one step may fill
 _SHARE = 0.5
+#: torch's name of the type of half precision
+_HALF = "float16"
+Module = TypeVar("Module", bound="torch.nn.Module")
 
 
 def torchvision_models(module: str, backend: str) -> ModuleType:
@@ -63,13 +67,91 @@ def torch_device(resources: Resources) -> torch.device:
     return torch.device("cpu")
 
 
-def upload(pictures_BHWC: np.ndarray, device: torch.device) -> torch.Tensor:
-    """``uint8`` (B, H, W, C) on the device as (B, C, H, W); a GPU copies asynchronously."""
+def is_gpu(device: torch.device) -> bool:
+    """Whether networks on this device run as on a GPU: in half precision, with frames scaled there.
+
+    Tests replace this function, to run the same code on a CPU.
+    """
+    return device.type == "cuda"
+
+
+def placed(network: Module, device: torch.device) -> Module:
+    """The network on the device, to infer; a GPU convolves in half precision with the channels last."""
     import torch
 
-    pixels_BHWC = torch.from_numpy(np.ascontiguousarray(pictures_BHWC))
+    network = network.eval().to(device)
+    if is_gpu(device):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
+    return network
+
+
+def half_precision(device: torch.device) -> torch.autocast:
+    """A context in which convolutions and matrix products are in half precision on a GPU; no change on a CPU.
+
+    See :func:`keep_float32` for the layers whose results become coordinates and scores.
+    """
+    import torch
+
+    return torch.autocast(device.type, getattr(torch, _HALF), enabled=is_gpu(device))
+
+
+def keep_float32(network: torch.nn.Module, names: Iterable[str]) -> None:
+    """Let parts of a network compute in float32, from and to float32, also inside of :func:`half_precision`.
+
+    Half precision has 11 bits: steps of .5 px at coordinates above 512, and steps between the logits of a
+    heatmap that move its maximum. The last layers, from which such numbers come, cost little in float32.
+
+    Args:
+        network: with the parts.
+        names: of modules, wherever they are in the network; of a list of modules, for each of them.
+    """
+    wanted = set(names)
+    for path, module in network.named_modules():
+        if wanted.intersection([part for part in path.split(".") if not part.isdigit()][-1:]):
+            module.forward = _in_float32(module.forward)
+
+
+def _in_float32(forward: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(forward)
+    def run(*inputs: Any) -> Any:
+        import torch
+
+        kind = _first_tensor(inputs).device.type
+        with torch.autocast(kind, enabled=False):
+            return forward(*map(_float32, inputs))
+
+    return run
+
+
+def _first_tensor(value: Any) -> torch.Tensor:
+    """The first of the tensors in nested lists and tuples."""
+    while isinstance(value, list | tuple):
+        value = value[0]
+    tensor: torch.Tensor = value
+    return tensor
+
+
+def _float32(value: Any) -> Any:
+    """The same with tensors of floats, in nested lists and tuples too, as float32."""
+    import torch
+
+    if isinstance(value, list | tuple):
+        return type(value)(map(_float32, value))
+    return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+
+
+def upload(pictures_BHWC: np.ndarray | Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
+    """``uint8`` pictures of one size (H, W, C) on the device as (B, C, H, W); a GPU copies asynchronously."""
+    import torch
+
     if device.type == "cuda":
-        pixels_BHWC = pixels_BHWC.pin_memory().to(device, non_blocking=True)
+        shape = (len(pictures_BHWC), *pictures_BHWC[0].shape)
+        # Page-locked memory comes from torch's own cache, which waits for the copy before it is used again.
+        pixels_BHWC = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        np.stack(list(pictures_BHWC), out=pixels_BHWC.numpy())
+        pixels_BHWC = pixels_BHWC.to(device, non_blocking=True)
+    else:
+        pixels_BHWC = torch.from_numpy(np.ascontiguousarray(pictures_BHWC))
     return pixels_BHWC.permute(0, 3, 1, 2)
 
 

@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ import numpy as np
 from cocon.errors import CoConError
 from cocon.installation import failed_import
 from view_extractors.networks.checkpoints import load_published
-from view_extractors.networks.devices import upload
+from view_extractors.networks.devices import placed, upload
 
 if TYPE_CHECKING:
     import torch
@@ -74,15 +74,19 @@ class OpenMMLabNetwork:
         with DefaultScope.overwrite_default_scope(package):
             self.module: torch.nn.Module = models.build(self.settings.model)
         load_published(self.module, weights)
-        self.module.eval().to(device)
+        self.module = placed(self.module, device)
         self._device = device
 
-    def normalise(self, pictures_BHWC: np.ndarray) -> torch.Tensor:
-        """Float32 (B, 3, H, W) on the device, as the network expects it, from ``uint8`` RGB."""
+    def normalise(self, pictures: np.ndarray | Sequence[np.ndarray] | torch.Tensor) -> torch.Tensor:
+        """Float32 (B, 3, H, W) on the device, as the network expects it.
+
+        Args:
+            pictures: RGB: ``uint8`` (B, H, W, 3), or (B, 3, H, W) on the device.
+        """
         import torch
 
         preprocessor = self.settings.model.data_preprocessor
-        x_BCHW = upload(pictures_BHWC, self._device)
+        x_BCHW = pictures if isinstance(pictures, torch.Tensor) else upload(pictures, self._device)
         # The packages read pictures as BGR; a network either takes them so, or has them swapped.
         if not preprocessor.bgr_to_rgb:
             x_BCHW = x_BCHW.flip(1)

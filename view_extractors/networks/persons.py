@@ -1,11 +1,15 @@
-"""The result type of the networks: the persons in a frame."""
+"""The result type of the networks: the persons in a frame; and which detections they are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -28,3 +32,27 @@ class Persons:
     keypoints_PJ3: np.ndarray | None = None
     masks_P: Sequence[np.ndarray] | None = None
     frame: np.ndarray | None = None
+
+
+def best_persons(labels: Sequence[torch.Tensor], person: int, limit: int) -> tuple[list[int], torch.Tensor]:
+    """Which detections of several frames to take: the first ones that are persons.
+
+    Args:
+        labels: of each frame's detections, best first.
+        person: the label of persons.
+        limit: of persons per frame.
+
+    Returns:
+        How many there are in each frame, and their places among the detections of all frames, on the device.
+    """
+    import torch
+
+    sizes = [len(labels_A) for labels_A in labels]
+    starts = np.cumsum([0, *sizes[:-1]])
+    # Chosen on the CPU, after one copy: on the device, each frame would wait for the number of its persons.
+    parts = np.split(torch.cat(list(labels)).cpu().numpy(), starts[1:])
+    places = [
+        np.flatnonzero(part == person)[:limit] + start for part, start in zip(parts, starts, strict=True)
+    ]
+    places_P = torch.from_numpy(np.concatenate(places)).to(labels[0].device)
+    return [len(of_frame) for of_frame in places], places_P

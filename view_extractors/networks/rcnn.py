@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from cocon.config.schema import RcnnParameters
-from view_extractors.base import MAX_SIDE, Resources, SharedNetwork, resize, scaled_size
-from view_extractors.networks.devices import at_once, torch_device, torchvision_models, upload
-from view_extractors.networks.persons import Persons
+from view_extractors.base import MAX_SIDE, Resources, SharedNetwork, scaled_size
+from view_extractors.networks.devices import (
+    at_once,
+    half_precision,
+    keep_float32,
+    placed,
+    torch_device,
+    torchvision_models,
+)
+from view_extractors.networks.persons import Persons, best_persons
+from view_extractors.networks.resizing import scaled
 from view_extractors.networks.weights import WEIGHTS, load_weights
 
 if TYPE_CHECKING:
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
 
 #: the label of persons, in COCO's classes with and without the others
 PERSON = 1
+#: layers that give boxes, scores and the second head's logits
+_FLOAT32 = ("cls_logits", "bbox_pred", "box_predictor", "mask_fcn_logits", "kps_score_lowres")
 #: memory for a frame, per pixel of the network's input
 _BYTES_PER_PIXEL = 2500
 #: longer sides than this many shorter ones are scaled further down; the weights were trained with it
@@ -56,7 +66,8 @@ class Rcnn(SharedNetwork):
         )
         load_weights(network, self.name)
         self._device = torch_device(resources)
-        self._network: Any = network.eval().to(self._device)
+        self._network: Any = placed(network, self._device)
+        keep_float32(self._network, _FLOAT32)
 
     def start(self) -> None:
         """Start a new video; frames are independent of each other."""
@@ -73,36 +84,43 @@ class Rcnn(SharedNetwork):
     def _infer(self, frames: Sequence[np.ndarray], size: tuple[int, int]) -> list[Persons]:
         import torch
 
-        pictures_BHWC = np.stack([resize(frame, size) for frame in frames])
         with torch.inference_mode():
-            pixels_BCHW = upload(pictures_BHWC, self._device).float() / 255
-            images, _ = self._network.transform(list(pixels_BCHW))
-            features = self._network.backbone(images.tensors)
-            proposals, _ = self._network.rpn(images, features)
-            boxes, scores = self._find(features, proposals, images.image_sizes)
-            read = self._read(features, boxes, images.image_sizes)
+            pixels_BCHW = scaled(frames, size, self._device) / 255
+            with half_precision(self._device):
+                images, _ = self._network.transform(list(pixels_BCHW))
+                features = self._network.backbone(images.tensors)
+                proposals, _ = self._network.rpn(images, features)
+                boxes, scores_P = self._find(features, proposals, images.image_sizes)
+                logits = self._logits(features, boxes, images.image_sizes)
+            # What several frames have found leaves the device in one copy.
+            found_P5 = torch.cat([torch.cat(boxes), scores_P[:, None]], dim=1).cpu()
+            read = self._read(logits, found_P5[:, :4])
+        ends = np.cumsum([len(boxes_P4) for boxes_P4 in boxes])[:-1]
         height, width = images.image_sizes[0]
         scale_2 = np.array([frames[0].shape[1] / width, frames[0].shape[0] / height], np.float32)
-        ends = np.cumsum([len(boxes_P4) for boxes_P4 in boxes])[:-1]
+        columns = (np.split(x, ends) for x in (found_P5[:, :4].numpy(), found_P5[:, 4].numpy(), read))
         return [
-            self._persons(boxes_P4.cpu().numpy(), scores_P.cpu().numpy(), read_P, scale_2)
-            for boxes_P4, scores_P, read_P in zip(boxes, scores, np.split(read, ends), strict=True)
+            self._persons(boxes_P4, scores_P, read_P, scale_2)
+            for boxes_P4, scores_P, read_P in zip(*columns, strict=True)
         ]
 
-    def _find(
-        self, features: Any, proposals: Any, sizes: Any
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Boxes (P, 4) in px of the network's input and scores (P,) of the best persons of every frame."""
+    def _find(self, features: Any, proposals: Any, sizes: Any) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """The best persons: boxes (P, 4) in px of the network's input per frame, and the scores of all."""
+        import torch
+
         heads = self._network.roi_heads
         logits, offsets = heads.box_predictor(heads.box_head(heads.box_roi_pool(features, proposals, sizes)))
-        found = heads.postprocess_detections(logits, offsets, proposals, sizes)
-        kept = [(labels == PERSON).nonzero()[: self._options.persons, 0] for labels in found[2]]
-        boxes = [boxes_P4[k] for boxes_P4, k in zip(found[0], kept, strict=True)]
-        return boxes, [scores_P[k] for scores_P, k in zip(found[1], kept, strict=True)]
+        boxes, scores, labels = heads.postprocess_detections(logits, offsets, proposals, sizes)
+        counts, places_P = best_persons(labels, PERSON, self._options.persons)
+        return list(torch.cat(boxes)[places_P].split(counts)), torch.cat(scores)[places_P]
 
     @abstractmethod
-    def _read(self, features: Any, boxes: list[torch.Tensor], sizes: Any) -> np.ndarray:
-        """The second head's output for the boxes of all frames together."""
+    def _logits(self, features: Any, boxes: list[torch.Tensor], sizes: Any) -> torch.Tensor:
+        """The second head's output for the boxes of all frames together, on the device."""
+
+    @abstractmethod
+    def _read(self, logits: torch.Tensor, boxes_P4: torch.Tensor) -> np.ndarray:
+        """What the logits say of each box; the boxes are on the CPU."""
 
     @abstractmethod
     def _persons(

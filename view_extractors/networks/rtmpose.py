@@ -8,17 +8,18 @@ along y.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from cocon.config.schema import MmposeParameters
 from view_extractors.base import Resources, SharedNetwork
-from view_extractors.networks.devices import at_once, torch_device
+from view_extractors.networks.devices import at_once, half_precision, is_gpu, torch_device, upload
 from view_extractors.networks.openmmlab import OpenMMLabNetwork, import_packages
 from view_extractors.networks.persons import Persons
+from view_extractors.networks.resizing import cut_out
 from view_extractors.networks.rtmdet import Boxes, Rtmdet
 
 if TYPE_CHECKING:
@@ -60,30 +61,63 @@ class RtmPose(SharedNetwork):
 
     def infer(self, frames: Sequence[np.ndarray]) -> list[Persons]:
         """The persons in RGB frames of one size, with keypoints."""
-        found = list(self._detector(frames) if self._detector else map(whole_frame, frames))
+        source = upload(frames, self._device) if is_gpu(self._device) else frames
+        found = list(self._detector(source)) if self._detector else list(map(whole_frame, frames))
         maps = [[crop_to_frame(box) for box in boxes.boxes_P4] for boxes in found]
-        crops = [cut(frame, m) for frame, of_frame in zip(frames, maps, strict=True) for m in of_frame]
-        keypoints = iter(self._keypoints(crops))
+        keypoints = iter(self._keypoints(Crops(source, maps)))
         return [
             self._persons(boxes, [in_frame(next(keypoints), m) for m in of_frame])
             for boxes, of_frame in zip(found, maps, strict=True)
         ]
 
-    def _keypoints(self, crops: Sequence[np.ndarray]) -> Iterable[np.ndarray]:
+    def _keypoints(self, crops: Crops) -> np.ndarray:
         """Per crop (17, 3): x, y in pixels of the crop, and a score."""
         import torch
 
         step = at_once(self._device, _BYTES)
-        for start in range(0, len(crops), step):
-            with torch.inference_mode():
-                input_BCHW = self._network.normalise(np.stack(crops[start : start + step]))
-                module = self._network.module
-                yield from read_bins(*module.head(module.backbone(input_BCHW))).cpu().numpy()  # type: ignore[operator]
+        module: Any = self._network.module
+        parts = [torch.zeros(0, 17, 3, device=self._device)]
+        with torch.inference_mode():
+            for start in range(0, len(crops), step):
+                input_BCHW = self._network.normalise(crops[start : start + step])
+                with half_precision(self._device):
+                    features = module.backbone(input_BCHW)
+                # The head is small, and the places of its maxima are the result.
+                parts.append(read_bins(*module.head([level_BCHW.float() for level_BCHW in features])))
+            result: np.ndarray = torch.cat(parts).cpu().numpy()
+        return result
 
     def _persons(self, boxes: Boxes, keypoints: Sequence[np.ndarray]) -> Persons:
         keypoints_PJ3 = np.array(keypoints, np.float32).reshape(-1, 17, 3)
         sure_P = keypoints_PJ3[:, :, 2].mean(axis=1) >= self._options.score
         return Persons(boxes.boxes_P4[sure_P], boxes.scores_P[sure_P], keypoints_PJ3[sure_P])
+
+
+class Crops:
+    """The crops of all frames in a row, cut out as they are asked for.
+
+    Args:
+        frames: RGB, ``uint8``: (H, W, 3) each, or (B, 3, H, W) on the device.
+        maps: of the persons of each frame, see :func:`crop_to_frame`.
+    """
+
+    def __init__(
+        self, frames: Sequence[np.ndarray] | torch.Tensor, maps: Sequence[Sequence[np.ndarray]]
+    ) -> None:
+        self._frames = frames
+        self._crops = [(index, m) for index, of_frame in enumerate(maps) for m in of_frame]
+
+    def __len__(self) -> int:
+        return len(self._crops)
+
+    def __getitem__(self, part: slice) -> Sequence[np.ndarray] | torch.Tensor:
+        """Some of them: ``uint8`` (256, 192, 3) each, or on the device float32 (N, 3, 256, 192)."""
+        import torch
+
+        if isinstance(self._frames, torch.Tensor):
+            index_N, maps_N23 = (np.stack(column) for column in zip(*self._crops[part], strict=True))
+            return cut_out(self._frames, index_N, maps_N23, CROP_PX[::-1])
+        return [cut(self._frames[index], m) for index, m in self._crops[part]]
 
 
 def whole_frame(frame: np.ndarray) -> Boxes:

@@ -8,7 +8,7 @@ import numpy as np
 
 from view_extractors.networks.detectron2 import Detectron2Network
 from view_extractors.networks.persons import Persons
-from view_extractors.pose.persons import PersonPose, keypoint_certainty
+from view_extractors.pose.persons import PersonPose, with_certainty
 
 
 class Detectron2KeypointRcnn(Detectron2Network):
@@ -24,17 +24,21 @@ class Detectron2KeypointRcnn(Detectron2Network):
 
     def read(self, found: Any, scale_2: np.ndarray) -> list[Persons]:
         """The persons in each frame, with keypoints."""
-        return [self._read(instances, scale_2) for instances in found]
-
-    def _read(self, instances: Any, scale_2: np.ndarray) -> Persons:
-        kept_P = self.persons(instances)
-        boxes_P4 = instances.pred_boxes.tensor[kept_P].cpu().numpy()
-        points_PJ2 = instances.pred_keypoints[kept_P, :, :2].cpu().numpy()
-        logits_PJMM = instances.pred_keypoint_heatmaps[kept_P].cpu().numpy()
-        scores_PJ = keypoint_certainty(logits_PJMM, boxes_P4, points_PJ2)
-        keypoints_PJ3 = np.concatenate([points_PJ2 * scale_2, scores_PJ[:, :, None]], axis=2)
-        scores_P = instances.scores[kept_P].cpu().numpy()
-        return Persons(boxes_P4 * np.tile(scale_2, 2), scores_P, keypoints_PJ3=keypoints_PJ3)
+        counts, (boxes_P4, scores_P, points_PJ3, logits_PJMM) = self.persons(
+            found, ["pred_keypoints", "pred_keypoint_heatmaps"]
+        )
+        read = boxes_P4.cpu(), scores_P.cpu(), with_certainty(logits_PJMM, boxes_P4, points_PJ3[:, :, :2])
+        ends = np.cumsum(counts)[:-1]
+        return [
+            Persons(
+                boxes_P4 * np.tile(scale_2, 2),
+                scores_P,
+                keypoints_PJ3=keypoints_PJ3 * np.append(scale_2, np.float32(1)),
+            )
+            for boxes_P4, scores_P, keypoints_PJ3 in zip(
+                *(np.split(np.asarray(x), ends) for x in read), strict=True
+            )
+        ]
 
 
 class Detectron2Pose(PersonPose):

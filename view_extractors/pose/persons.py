@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cocon.config.schema import PoseExtraction
 from cocon.views import COCO_KEYPOINTS
 from view_extractors.base import Extractor
+from view_extractors.networks.devices import is_gpu
 from view_extractors.networks.persons import Persons
 from view_extractors.pose.smoothing import Tracks, smooth
+
+if TYPE_CHECKING:
+    import torch
 
 #: how far annotators differ in a keypoint, as a fraction of the root of the person's area: sigma of COCO
 _SIGMAS_J = (
@@ -108,3 +112,48 @@ def keypoint_certainty(logits_PJMN: np.ndarray, boxes_P4: np.ndarray, points_PJ2
     expected_PJ = np.einsum("pjmn,pjm,pjn->pj", weight_PJMN, likeness_PJM, likeness_PJN, optimize=True)
     result: np.ndarray = (expected_PJ / weight_PJMN.sum(axis=(2, 3))).astype(np.float32)
     return result
+
+
+def with_certainty(logits_PJMN: torch.Tensor, boxes_P4: torch.Tensor, points_PJ2: torch.Tensor) -> np.ndarray:
+    """Keypoints with their :func:`keypoint_certainty`; on a GPU the heatmaps, 200 kB a person, stay there.
+
+    Args:
+        logits_PJMN: heatmaps, on the device.
+        boxes_P4: x1, y1, x2, y2, px, on any device.
+        points_PJ2: predicted positions of the keypoints, px, on the device.
+
+    Returns:
+        float32 (P, J, 3): x, y, certainty.
+    """
+    import torch
+
+    if is_gpu(logits_PJMN.device):
+        boxes_P4 = boxes_P4.to(logits_PJMN.device)
+        scores_PJ = _certainty_in_torch(logits_PJMN, boxes_P4, points_PJ2)
+        keypoints_PJ3: np.ndarray = torch.cat([points_PJ2, scores_PJ[:, :, None]], dim=2).cpu().numpy()
+        return keypoints_PJ3
+    points = points_PJ2.numpy()
+    scores = keypoint_certainty(logits_PJMN.numpy(), boxes_P4.numpy(), points)
+    return np.concatenate([points, scores[:, :, None]], axis=2)
+
+
+def _certainty_in_torch(
+    logits_PJMN: torch.Tensor, boxes_P4: torch.Tensor, points_PJ2: torch.Tensor
+) -> torch.Tensor:
+    """:func:`keypoint_certainty` on the device of the heatmaps."""
+    import torch
+
+    rows, columns = logits_PJMN.shape[2:]
+    x1_P, y1_P, x2_P, y2_P = boxes_P4.T
+    column_N, row_M = (torch.arange(n, device=logits_PJMN.device) + 0.5 for n in (columns, rows))
+    x_PN = x1_P[:, None] + (x2_P - x1_P)[:, None] * column_N / columns
+    y_PM = y1_P[:, None] + (y2_P - y1_P)[:, None] * row_M / rows
+    area_P = (_AREA * (x2_P - x1_P) * (y2_P - y1_P)).clamp(min=1e-9)
+    sigmas_J = torch.from_numpy(_SIGMAS_J).to(area_P.device)
+    tolerance_PJ1 = (2 * area_P[:, None] * (2 * sigmas_J) ** 2)[:, :, None]
+    likeness_PJN = (-((x_PN[:, None] - points_PJ2[:, :, :1]) ** 2) / tolerance_PJ1).exp()
+    likeness_PJM = (-((y_PM[:, None] - points_PJ2[:, :, 1:]) ** 2) / tolerance_PJ1).exp()
+    probability_PJMN = logits_PJMN.flatten(2).softmax(dim=2).view_as(logits_PJMN)
+    expected_PJM = (probability_PJMN * likeness_PJN[:, :, None]).sum(dim=3)
+    result_PJ: torch.Tensor = (expected_PJM * likeness_PJM).sum(dim=2)
+    return result_PJ

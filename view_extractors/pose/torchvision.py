@@ -8,7 +8,7 @@ import numpy as np
 
 from view_extractors.networks.persons import Persons
 from view_extractors.networks.rcnn import Rcnn
-from view_extractors.pose.persons import PersonPose, keypoint_certainty
+from view_extractors.pose.persons import PersonPose, with_certainty
 
 if TYPE_CHECKING:
     import torch
@@ -19,18 +19,19 @@ class KeypointRcnn(Rcnn):
 
     name = "keypointrcnn_resnet50_fpn"
 
-    def _read(self, features: Any, boxes: list[torch.Tensor], sizes: Any) -> np.ndarray:
-        """Keypoints (all persons, 17, 3) in px of the network's input, with their certainty."""
-        import torch
-        from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
-
+    def _logits(self, features: Any, boxes: list[torch.Tensor], sizes: Any) -> torch.Tensor:
         heads = self._network.roi_heads
         pooled = heads.keypoint_roi_pool(features, boxes, sizes)
-        logits_PJMM = heads.keypoint_predictor(heads.keypoint_head(pooled))
-        boxes_P4 = torch.cat(boxes)
-        points_PJ2 = heatmaps_to_keypoints(logits_PJMM, boxes_P4)[0][:, :, :2].cpu().numpy()
-        scores_PJ = keypoint_certainty(logits_PJMM.cpu().numpy(), boxes_P4.cpu().numpy(), points_PJ2)
-        return np.concatenate([points_PJ2, scores_PJ[:, :, None]], axis=2)
+        logits_PJMM: torch.Tensor = heads.keypoint_predictor(heads.keypoint_head(pooled))
+        return logits_PJMM
+
+    def _read(self, logits: torch.Tensor, boxes_P4: torch.Tensor) -> np.ndarray:
+        """Keypoints (all persons, 17, 3) in px of the network's input, with their certainty."""
+        from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
+
+        # It reads the size of each box: from the CPU's copy, because it would wait for the device each time.
+        points_PJ2 = heatmaps_to_keypoints(logits, boxes_P4)[0][:, :, :2]
+        return with_certainty(logits, boxes_P4, points_PJ2)
 
     def _persons(
         self, boxes_P4: np.ndarray, scores_P: np.ndarray, read_P: np.ndarray, scale_2: np.ndarray

@@ -15,7 +15,7 @@ from cocon.config.schema import MmposeParameters, PoseExtraction
 from view_extractors.base import Resources
 from view_extractors.networks import openmmlab, rtmdet, rtmpose
 from view_extractors.networks.rtmdet import Boxes, Rtmdet, letterbox
-from view_extractors.networks.rtmpose import RtmPose, crop_to_frame, cut, in_frame, read_bins
+from view_extractors.networks.rtmpose import Crops, RtmPose, crop_to_frame, cut, in_frame, read_bins
 from view_extractors.pose.mmpose import MmposePose
 
 pytestmark = pytest.mark.backends
@@ -71,18 +71,19 @@ def test_persons_keep_their_frames(two_persons, moving):
     for index, persons in enumerate(found):
         np.testing.assert_array_equal(persons.boxes_P4, BOXES[: 2 - index % 2])
         for number in range(len(persons.scores_P)):
-            (keypoints,) = two_persons._keypoints([cut(frames[index], crop_to_frame(BOXES[number]))])
+            (keypoints,) = two_persons._keypoints(Crops(frames[index:], [[crop_to_frame(BOXES[number])]]))
             expected = in_frame(keypoints, crop_to_frame(BOXES[number]))
             np.testing.assert_allclose(persons.keypoints_PJ3[number], expected, atol=1e-4)
 
 
 def test_batching_equals_one_by_one(network, monkeypatch, moving):
     frames = moving(5, 90, 130, step=7)
-    one_by_one = list(network._keypoints([cut(f, crop_to_frame(BOXES[0])) for f in frames]))
+    crops = Crops(frames, [[crop_to_frame(BOXES[0])]] * 5)
+    one_by_one = network._keypoints(crops)
     monkeypatch.setattr(rtmpose, "at_once", lambda device, each: 2)
-    batched = list(network._keypoints([cut(f, crop_to_frame(BOXES[0])) for f in frames]))
+    batched = network._keypoints(crops)
     # A random network's maxima are no peaks, so only their heights are compared.
-    np.testing.assert_allclose(np.array(batched)[..., 2], np.array(one_by_one)[..., 2], atol=1e-4)
+    np.testing.assert_allclose(batched[..., 2], one_by_one[..., 2], atol=1e-4)
 
 
 def test_agrees_with_mmposes_own_inference(network, moving, monkeypatch):
