@@ -39,8 +39,9 @@ _FLOAT32 = (
     *("objectness_logits", "anchor_deltas", "box_predictor", "predictor", "score_lowres"),
     *("box_pooler", "mask_pooler", "keypoint_pooler"),
 )
-#: memory for a frame, per pixel of the network's input
-_BYTES_PER_PIXEL = 4000
+#: memory for a frame, per pixel of the network's input: more than for torchvision's networks, because the
+#: logits and probabilities of 54 classes are in float32
+_BYTES_PER_PIXEL = 2000
 
 
 class Detectron2Network(SharedNetwork):

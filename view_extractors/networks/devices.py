@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: part of the free memory of a GPU that one step may fill
 _SHARE = 0.5
+#: torch's names of the devices that are GPUs; tests add the CPU, to run the same code there
+_GPUS = ("cuda",)
 #: torch's name of the type of half precision
 _HALF = "float16"
 Module = TypeVar("Module", bound="torch.nn.Module")
@@ -68,11 +70,8 @@ def torch_device(resources: Resources) -> torch.device:
 
 
 def is_gpu(device: torch.device) -> bool:
-    """Whether networks on this device run as on a GPU: in half precision, with frames scaled there.
-
-    Tests replace this function, to run the same code on a CPU.
-    """
-    return device.type == "cuda"
+    """Whether networks on this device run as on a GPU: in half precision, with frames scaled there."""
+    return device.type in _GPUS
 
 
 def placed(network: Module, device: torch.device) -> Module:

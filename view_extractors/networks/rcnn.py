@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 PERSON = 1
 #: layers that give boxes, scores and the second head's logits
 _FLOAT32 = ("cls_logits", "bbox_pred", "box_predictor", "mask_fcn_logits", "kps_score_lowres")
-#: memory for a frame, per pixel of the network's input
-_BYTES_PER_PIXEL = 2500
+#: memory for a frame, per pixel of the network's input: tensors take 400 bytes in half precision (counted on
+#: a CPU), and convolutions need room
+_BYTES_PER_PIXEL = 1000
 #: longer sides than this many shorter ones are scaled further down; the weights were trained with it
 _LONGEST_SIDE = 1333 / 800
 

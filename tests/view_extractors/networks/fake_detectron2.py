@@ -36,6 +36,14 @@ class Instances:
             setattr(self, name, value)
 
 
+class Pooler(torch.nn.Module):
+    """As ROIPooler: boxes take the type of the features, and the result too."""
+
+    def forward(self, levels: list[torch.Tensor], boxes: list[Boxes]) -> torch.Tensor:
+        rounded = torch.cat([box.tensor for box in boxes]).to(levels[0].dtype)
+        return levels[0].mean() + rounded
+
+
 class FakeNetwork(torch.nn.Module):
     """As GeneralizedRCNN, or with a semantic branch as PanopticFPN.
 
@@ -43,12 +51,18 @@ class FakeNetwork(torch.nn.Module):
         batches: how many pictures came at once.
         pictures: the pictures, RGB.
         second_head: how many detections of each picture the second head has read.
+        dtypes: of what its layers have given, by their names in Detectron2.
     """
 
     def __init__(self, settings: SimpleNamespace) -> None:
         super().__init__()
         self.settings = settings
-        self.anything = torch.nn.Parameter(torch.zeros(1))
+        self.backbone = torch.nn.Conv2d(3, 4, 1)
+        self.roi_heads = torch.nn.Module()
+        self.roi_heads.box_pooler = Pooler()
+        self.roi_heads.box_head = torch.nn.Linear(4, 4)
+        self.roi_heads.box_predictor = torch.nn.Linear(4, 4)
+        self.dtypes: dict[str, torch.dtype] = {}
         self.batches: list[int] = []
         self.pictures: list[torch.Tensor] = []
         self.second_head: list[int] = []
@@ -65,9 +79,19 @@ class FakeNetwork(torch.nn.Module):
         pictures = [self._rgb(item["image"]) for item in batched_inputs]
         self.pictures += pictures
         found = [self._instances(picture) for picture in pictures]
+        self._layers(batched_inputs[0]["image"], found[0].pred_boxes)
         if not self.settings.PANOPTIC:
             return found
         return found, torch.stack([self._classes(picture) for picture in pictures])
+
+    def _layers(self, image: torch.Tensor, boxes: Boxes) -> None:
+        """What a network computes from features, of which only the types count here."""
+        features = self.backbone(image[None] / 255)
+        pooled = self.roi_heads.box_pooler([features], [boxes])
+        head = self.roi_heads.box_head(pooled)
+        values = {"backbone": features, "box_pooler": pooled, "box_head": head}
+        values["box_predictor"] = self.roi_heads.box_predictor(head)
+        self.dtypes = {name: value.dtype for name, value in values.items()}
 
     @staticmethod
     def _rgb(image: torch.Tensor) -> torch.Tensor:

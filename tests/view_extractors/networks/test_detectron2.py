@@ -166,6 +166,70 @@ def test_batches_are_as_large_as_memory_allows(built, monkeypatch):
         np.testing.assert_allclose(persons.boxes_P4, [box], atol=2)
 
 
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_a_gpus_path_agrees_with_the_cpus(built, monkeypatch, as_on_a_gpu, half):
+    """On the CPU: frames scaled by torch, casts, and one copy of the results of several frames."""
+    frames = [three(), frame((BALL, BALL_RGB)), frame((PERSON, PERSON_RGB))]
+    sections = {Detectron2KeypointRcnn: PoseExtraction, Detectron2PanopticFpn: MaskExtraction}
+    made = {
+        kind: lambda kind=kind, section=section: kind(
+            section(detectron2={"frame_short_side": 240}).detectron2, Resources(threads=1)
+        )
+        for kind, section in sections.items()
+    }
+    expected = {kind: make().infer(frames) for kind, make in made.items()}
+    assert set(built[0].dtypes.values()) == {torch.float32}
+    as_on_a_gpu(half)
+    monkeypatch.setattr(detectron2, "at_once", lambda device, each: 2)
+    for kind, make in made.items():
+        found = make().infer(frames)
+        assert [len(persons.scores_P) for persons in found] == [2, 0, 1]
+        for there, here in zip(found, expected[kind], strict=True):
+            np.testing.assert_array_equal(there.boxes_P4, here.boxes_P4)
+            np.testing.assert_array_equal(there.scores_P, here.scores_P)
+            if here.masks_P is None:
+                np.testing.assert_allclose(there.keypoints_PJ3, here.keypoints_PJ3, atol=1e-4)
+            elif here.masks_P:
+                np.testing.assert_array_equal(np.stack(there.masks_P), np.stack(here.masks_P))
+        kinds = {"backbone": getattr(torch, half), "box_head": getattr(torch, half)}
+        kinds |= {"box_pooler": torch.float32, "box_predictor": torch.float32}
+        assert built[-1].dtypes == kinds
+
+
+def test_things_on_a_gpu(built, as_on_a_gpu):
+    options = MaskExtraction(detectron2={"confidence": "things", "frame_short_side": 100}).detectron2
+    frames = [frame((PERSON, PERSON_RGB)), frame((BALL, BALL_RGB))]
+    expected = Detectron2PanopticFpn(options, CPU).infer(frames)
+    as_on_a_gpu("bfloat16")
+    for there, here in zip(Detectron2PanopticFpn(options, CPU).infer(frames), expected, strict=True):
+        assert there.dtype == np.float32
+        assert (np.abs(there - here) > 0.01).mean() < 0.002, "only pixels at a border round differently"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", [Detectron2KeypointRcnn, Detectron2PanopticFpn])
+def test_gpu_agrees_with_the_cpu(monkeypatch, kind):
+    """With the package itself, where it is installed, and random weights."""
+    pytest.importorskip("detectron2.modeling", reason="needs detectron2")
+    monkeypatch.setattr(detectron2, "load_published", lambda network, name: None)
+    section = PoseExtraction if kind is Detectron2KeypointRcnn else MaskExtraction
+    options = section(detectron2={"frame_short_side": 128, "score": 0.0}).detectron2
+    torch.manual_seed(0)
+    here, there = kind(options, CPU), kind(options, Resources(device="cuda"))
+    there._network.load_state_dict(here._network.state_dict())
+    picture = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
+    x_BCHW = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    with torch.inference_mode():
+        ours = there._network.backbone(x_BCHW.to("cuda"))
+        for name, theirs in here._network.backbone(x_BCHW).items():
+            apart = (ours[name].float().cpu() - theirs).abs().mean() / theirs.abs().mean()
+            assert apart < 0.05, name
+    for persons in there.infer([picture, picture]):
+        assert persons.boxes_P4.dtype == np.float32
+        assert np.isfinite(persons.boxes_P4).all()
+
+
 @pytest.mark.parametrize(
     ("frame_size", "expected"),
     [((480, 640), (800, 1067)), ((640, 480), (1067, 800)), ((120, 480), (333, 1333)), ((7, 7), (800, 800))],

@@ -13,7 +13,7 @@ import torch
 
 from cocon.config.schema import MmposeParameters, PoseExtraction
 from view_extractors.base import Resources
-from view_extractors.networks import openmmlab, rtmdet, rtmpose
+from view_extractors.networks import devices, openmmlab, rtmdet, rtmpose
 from view_extractors.networks.rtmdet import Boxes, Rtmdet, letterbox
 from view_extractors.networks.rtmpose import Crops, RtmPose, crop_to_frame, cut, in_frame, read_bins
 from view_extractors.pose.mmpose import MmposePose
@@ -254,3 +254,134 @@ def test_letterbox_keeps_the_aspect_ratio():
     np.testing.assert_allclose(scale, [6.4, 6.4])
     assert (pictures[0, :, :320] == 200).all()
     assert (pictures[0, :, 320:] == rtmdet.GREY).all()
+
+
+# ---------------------------------------------------------------------------------------- a GPU's path
+
+
+def enlivened(module, run):
+    """Random weights whose output depends on the input: those of the packages give nearly a constant."""
+    torch.manual_seed(0)
+    for part in module.modules():
+        if isinstance(part, torch.nn.Conv2d | torch.nn.Linear):
+            torch.nn.init.kaiming_normal_(part.weight)
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+            part.momentum = 1.0
+    module.train()
+    with torch.no_grad():
+        run()
+    module.eval()
+
+
+@pytest.fixture(scope="module")
+def frames(moving) -> list[np.ndarray]:
+    """Twice as large as the square, which OpenCV and torch scale alike to the last grey level."""
+    return [frame.repeat(4, axis=0).repeat(4, axis=1) for frame in moving(3, 80, 320, step=3)]
+
+
+@pytest.fixture(scope="module")
+def whole(frames) -> RtmPose:
+    """Detector and pose network that find some persons."""
+    made = make(detector="rtmdet-tiny", detection_score=0.3)
+    detector, pose = made._detector._network, made._network
+    square, head = detector.normalise(letterbox(frames)[0]), detector.module.bbox_head
+    enlivened(detector.module, lambda: head(detector.module.extract_feat(square)))
+    for logits, distances in zip(head.rtm_cls, head.rtm_reg, strict=True):
+        logits.weight.data *= 0.2
+        logits.bias.data[0] -= 1
+        distances.weight.data *= 0.3
+        distances.bias.data += 4
+    crops = pose.normalise([cut(frame, crop_to_frame(np.float32([300, 20, 600, 280]))) for frame in frames])
+    enlivened(pose.module.backbone, lambda: pose.module.backbone(crops))
+    return made
+
+
+def remade(whole) -> RtmPose:
+    """Another one with the same weights, made now."""
+    there = RtmPose(whole._options, Resources(threads=1, device="auto"))
+    there._network.module.load_state_dict(whole._network.module.state_dict())
+    there._detector._network.module.load_state_dict(whole._detector._network.module.state_dict())
+    return there
+
+
+@pytest.mark.filterwarnings("ignore:In CPU autocast")
+def test_a_gpus_path_agrees_with_the_cpus(whole, frames, monkeypatch, as_on_a_gpu):
+    """On the CPU, without half precision: frames scaled and crops cut out by torch, batches, one copy."""
+    expected = whole.infer(frames)
+    as_on_a_gpu("float32")
+    monkeypatch.setattr(rtmdet, "at_once", lambda device, each: 2)
+    monkeypatch.setattr(rtmpose, "at_once", lambda device, each: 7)
+    for there, here in zip(remade(whole).infer(frames), expected, strict=True):
+        assert len(here.scores_P) == len(there.scores_P) == 10
+        np.testing.assert_allclose(there.scores_P, here.scores_P, atol=1e-4)
+        np.testing.assert_allclose(there.boxes_P4, here.boxes_P4, atol=0.02)
+        # A random network's maxima are no peaks: some change places.
+        assert np.median(np.abs(there.keypoints_PJ3 - here.keypoints_PJ3)[..., :2]) < 0.01
+
+
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_nothing_leaves_a_gpu_in_half_precision(whole, frames, monkeypatch, as_on_a_gpu, half):
+    """bfloat16 would stop numpy. Distances, scores and bins have never been in half precision."""
+    as_on_a_gpu(half)
+    made = remade(whole)
+    seen = {}
+
+    def note(name):
+        def hook(module, inputs, outputs):
+            levels = outputs if torch.is_tensor(outputs[0]) else sum(outputs, ())
+            seen[name] = {x.dtype for x in levels}
+
+        return hook
+
+    detector, pose = made._detector._network.module, made._network.module
+    parts = {"neck": detector.neck, "boxes": detector.bbox_head, "pose": pose.backbone, "bins": pose.head}
+    for name, part in parts.items():
+        part.register_forward_hook(note(name))
+    for persons in made.infer(frames):
+        assert len(persons.scores_P) == 10
+        for result in (persons.boxes_P4, persons.scores_P, persons.keypoints_PJ3):
+            assert result.dtype == np.float32
+            assert np.isfinite(result).all()
+    kind = getattr(torch, half)
+    assert seen == {"neck": {kind}, "boxes": {torch.float32}, "pose": {kind}, "bins": {torch.float32}}
+
+
+def test_half_precision_changes_the_networks_outputs_little(whole, frames, as_on_a_gpu):
+    """Relative to their spread: a deep network of random weights amplifies its roundings, to 2 to 12 %."""
+    square, head = letterbox(frames)[0], np.stack([frame[:256, :192] for frame in frames])
+
+    def outputs(made):
+        detector, pose = made._detector._network, made._network
+        with torch.inference_mode(), devices.half_precision(torch.device("cpu")):
+            maps = detector.module.bbox_head(detector.module.extract_feat(detector.normalise(square)))
+            features = pose.module.backbone(pose.normalise(head))
+        with torch.inference_mode():
+            return [*maps[0], *maps[1], *pose.module.head([x.float() for x in features])]
+
+    expected = outputs(whole)
+    as_on_a_gpu("float16")
+    for there, here in zip(outputs(remade(whole)), expected, strict=True):
+        assert (there - here).abs().mean() / here.std() < 0.2
+
+
+def test_no_persons_at_all_on_a_gpu(whole, frames, monkeypatch, as_on_a_gpu):
+    as_on_a_gpu("float16")
+    made = remade(whole)
+    monkeypatch.setattr(made._detector, "_score", 1.1)
+    assert [persons.keypoints_PJ3.shape for persons in made.infer(frames)] == [(0, 17, 3)] * 3
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gpu_agrees_with_the_cpu(whole, frames):
+    """A random detector's boxes move with the rounding of its layers: only their number and scores count."""
+    expected = whole.infer(frames)
+    made = remade(whole)
+    assert made._device.type == "cuda"
+    for there, here in zip(made.infer(frames), expected, strict=True):
+        assert len(there.scores_P) == len(here.scores_P)
+        np.testing.assert_allclose(there.scores_P, here.scores_P, atol=0.15)
+    crops = [crop_to_frame(np.float32([300, 20, 600, 280])), crop_to_frame(np.float32([10, 30, 100, 200]))]
+    here = whole._keypoints(Crops(frames, [crops] * 3))
+    there = made._keypoints(Crops(devices.upload(frames, made._device), [crops] * 3))
+    assert np.median(np.abs(there - here)[..., :2]) < 1

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from cocon.config.schema import PoseExtraction
+from view_extractors.networks import devices
 from view_extractors.networks.persons import Persons
-from view_extractors.pose.persons import PersonPose, keypoint_certainty, pose_array
+from view_extractors.pose.persons import PersonPose, keypoint_certainty, pose_array, with_certainty
 
 
 def test_keypoints_are_fractions_weighted_by_the_person():
@@ -69,3 +71,19 @@ def test_certainty_of_a_sharp_a_blurred_and_an_undecided_heatmap():
 def test_certainty_without_persons():
     nobody = keypoint_certainty(np.zeros((0, 17, 56, 56)), np.zeros((0, 4)), np.zeros((0, 17, 2)))
     assert nobody.shape == (0, 17)
+
+
+def test_certainty_on_a_gpu_is_the_same(monkeypatch):
+    """Its path, on the CPU."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(0, 5, (3, 17, 56, 56)).astype(np.float32))
+    boxes = torch.tensor([[10.0, 20, 40, 100], [0, 0, 6, 8], [5, 5, 5, 5]])
+    points = boxes[:, None, :2] + torch.from_numpy(rng.uniform(0, 6, (3, 17, 2)).astype(np.float32))
+    expected = with_certainty(logits, boxes, points)
+    np.testing.assert_array_equal(expected[:, :, :2], points)
+    monkeypatch.setattr(devices, "_GPUS", ("cpu",))
+    found = with_certainty(logits, boxes, points)
+    assert found.dtype == expected.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    assert with_certainty(logits[:0], boxes[:0], points[:0]).shape == (0, 17, 3)
