@@ -186,7 +186,7 @@ def detector(task: Task, view: str, name: str) -> Row:
 
 
 def features_apart(how: Detector, ours: Any, theirs: Any) -> float:
-    """Mean distance of the finest features, relative to their mean size; of several backbones, the largest."""
+    """Mean distance of the finest features, relative to their mean size; the largest of all backbones."""
     found = []
     for (mine, size), (other, _) in zip(how.backbones(ours), how.backbones(theirs), strict=True):
         x_BCHW = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))

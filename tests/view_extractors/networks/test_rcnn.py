@@ -10,7 +10,11 @@ import pytest
 pytest.importorskip("torchvision", reason="needs torchvision: make test-backends")
 import torch
 from torchvision.models import detection
-from torchvision.models.detection.roi_heads import keypoints_to_heatmap, project_masks_on_boxes
+from torchvision.models.detection.roi_heads import (
+    heatmaps_to_keypoints,
+    keypoints_to_heatmap,
+    project_masks_on_boxes,
+)
 
 from cocon.config.schema import FlowExtraction, MaskExtraction, PoseExtraction, RcnnParameters
 from cocon.shards import Shard
@@ -22,6 +26,7 @@ from view_extractors.mask.persons import mask_picture
 from view_extractors.mask.torchvision import MaskRcnn, MaskRcnnMask
 from view_extractors.networks import rcnn
 from view_extractors.pipeline.run import extract
+from view_extractors.pose import persons as pose_persons
 from view_extractors.pose.torchvision import KeypointRcnn, KeypointRcnnPose
 
 pytestmark = pytest.mark.backends
@@ -313,6 +318,18 @@ def test_nothing_leaves_a_gpu_in_half_precision(make, moving, monkeypatch, as_on
             assert np.isfinite(result).all()
     assert set(seen) == {torch.float32}
     assert {x.dtype for x in features} == {torch.bfloat16}
+
+
+def test_heatmaps_are_read_without_waiting_for_the_device():
+    """Heatmaps on torch's meta device, which has no values, and the boxes on the CPU, as in the pose view."""
+    boxes = torch.tensor([[10.0, 20, 40, 100], [0, 0, 6, 8]])
+    points, _ = heatmaps_to_keypoints(torch.zeros(2, 17, 56, 56, device="meta"), boxes)
+    assert points.device.type == "meta"
+    scores = pose_persons._certainty_in_torch(
+        torch.zeros(2, 17, 56, 56, device="meta"), boxes.to("meta"), points[:, :, :2]
+    )
+    assert scores.device.type == "meta"
+    assert scores.shape == (2, 17)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

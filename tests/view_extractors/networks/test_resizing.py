@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from view_extractors.networks.devices import upload
-from view_extractors.networks.resizing import cut_out, scaled, scaled_by_pillow
+from view_extractors.networks.resizing import cut_out, resized, scaled, scaled_by_pillow
 from view_extractors.networks.rtmdet import GREY, letterbox, letterbox_on_device
 from view_extractors.networks.rtmpose import CROP_PX, crop_to_frame, cut
 
@@ -98,3 +98,17 @@ def test_a_turned_crop_is_cut_out_too():
     # Crop (x, y) is frame (70 - y, 5 + x).
     expected = frames[0][5:35, 31:71][:, ::-1].transpose(2, 1, 0)
     np.testing.assert_array_equal(found[0], expected)
+
+
+def test_pictures_stay_on_their_device():
+    """On torch's meta device, which has no values: nothing waits for them, and no tensor is on the CPU."""
+    pixels = upload(noise(60, 80), CPU).to("meta")
+    maps = np.stack([crop_to_frame(np.float32([5, 5, 50, 40]))] * 3)
+    found = {
+        resized(pixels, (30, 40), by_area=True): (2, 3, 30, 40),
+        letterbox_on_device(pixels)[0]: (2, 3, 640, 640),
+        cut_out(pixels, np.array([0, 1, 1]), maps, (256, 192)): (3, 3, 256, 192),
+    }
+    for picture, shape in found.items():
+        assert picture.device.type == "meta"
+        assert picture.shape == shape
