@@ -25,6 +25,7 @@ from view_extractors.base import Resources
 from view_extractors.mask.detectron2 import Detectron2Mask, Detectron2PanopticFpn
 from view_extractors.networks import detectron2
 from view_extractors.networks.detectron2 import network_size
+from view_extractors.networks.devices import half_precision
 from view_extractors.pose.detectron2 import Detectron2KeypointRcnn, Detectron2Pose
 from view_extractors.registry import to_install
 
@@ -221,7 +222,8 @@ def test_gpu_agrees_with_the_cpu(monkeypatch, kind):
     picture = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
     x_BCHW = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
     with torch.inference_mode():
-        ours = there._network.backbone(x_BCHW.to("cuda"))
+        with half_precision(there._device):
+            ours = there._network.backbone(x_BCHW.to("cuda"))
         for name, theirs in here._network.backbone(x_BCHW).items():
             apart = (ours[name].float().cpu() - theirs).abs().mean() / theirs.abs().mean()
             assert apart < 0.05, name
