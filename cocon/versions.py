@@ -42,13 +42,18 @@ def version_of(protocol: str) -> int:
     return STAGES.get(protocol, 1)
 
 
-_RAISED = {"detectron2": 2}
-"""By backend, where it is not 1. Decoding belongs to all of them."""
+_RAISED = {"mask/detectron2": 2, "pose/detectron2": 2, "pose/torchvision": 2}
+"""By view and backend, where it is not 1. Decoding belongs to all of them."""
 
 EXTRACTION: dict[str, int] = {
-    key: _RAISED.get(name, 1)
+    key: _RAISED.get(key, 1)
     for view, backends in BACKENDS.items()
-    for name in backends
-    for key in ((name, view) if len(backends) == 1 else (name,))
+    for key in (f"{view}/{name}" for name in backends)
 }
-"""By backend, and by view for the views that have only one, whose settings need not name it."""
+"""By view and backend."""
+
+
+def extraction_version(view: str, backend: str) -> int:
+    """The version of a backend for a view, whose settings need not name it if it is the only one; 1 for those
+    of other packages."""
+    return EXTRACTION.get(f"{view}/{backend or next(iter(BACKENDS[view]))}", 1)

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from cocon.shards.codecs import encode_as
 from cocon.shards.format import Codec
-from cocon.versions import EXTRACTION
+from cocon.versions import extraction_version
 from cocon.video import VideoError
 
 #: px; OpenCV maps pictures up to 32,766, and two channels of flow are one JPEG of at most 65,500
@@ -120,7 +120,7 @@ class Extractor(ABC):
     def parameters(self) -> dict[str, Any]:
         """Everything that the stored bytes depend on, for the shard's attributes."""
         weights = {"weights": self.network.weights} if self.network else {}
-        number = EXTRACTION.get(self.backend, 1)
+        number = extraction_version(self.view, self.backend)
         version = {"version": number} if number > 1 else {}
         return {
             **self.settings.in_use(),

@@ -27,7 +27,7 @@ from cocon.files import write_csv
 from cocon.loading import in_short
 from cocon.shards import ShardSet
 from cocon.shards.parameters import VERSIONS, differences
-from cocon.versions import EXTRACTION
+from cocon.versions import extraction_version
 
 log = logging.getLogger(__name__)
 _CODE = Path(__file__).parents[2]
@@ -72,11 +72,12 @@ def settings_of(view: str, parameters: Mapping[str, Any]) -> str:
             f"the extraction settings of {view} are incomplete: short_side is missing",
             "extract it again with this version",
         )
-    backend = getattr(settings, "backend", view)
-    if parameters.get("version", 1) != EXTRACTION[backend]:
+    backend = getattr(settings, "backend", "")
+    version = extraction_version(view, backend)
+    if parameters.get("version", 1) != version:
         raise CheckpointError(
-            f"{view} was extracted with version {parameters.get('version', 1)} of {backend}, "
-            f"this is version {EXTRACTION[backend]}",
+            f"{view} was extracted with version {parameters.get('version', 1)} of {backend or view}, "
+            f"this is version {version}",
             "use the version of cocon that it was extracted with, or extract it again",
         )
     return dump_settings(settings)

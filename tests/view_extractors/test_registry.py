@@ -35,7 +35,7 @@ def test_every_entry_leads_to_a_class_that_says_the_same(entry: Backend, reposit
     assert (found.view, found.backend) == (entry.view, entry.name)
     assert found.section is section_of(entry.view)
     assert found.section().short_side > 0
-    assert entry.name in EXTRACTION
+    assert f"{entry.view}/{entry.name}" in EXTRACTION
     assert not entry.environment or (repository / "workflow" / "envs" / f"{entry.environment}.yml").is_file()
     assert not entry.package or bool(entry.advice) != (entry.package in EXTRA_OF), "one way to get it"
 

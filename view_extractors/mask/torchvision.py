@@ -22,6 +22,7 @@ class MaskRcnn(Rcnn):
     """Mask R-CNN with the improved head and training of Li et al. 2021 (arXiv 2111.11429)."""
 
     name = "maskrcnn_resnet50_fpn_v2"
+    epsilon = 1e-5
 
     def _logits(self, features: Any, boxes: list[torch.Tensor], sizes: Any) -> torch.Tensor:
         heads = self._network.roi_heads

@@ -45,6 +45,7 @@ class Rcnn(SharedNetwork):
 
     Attributes:
         name: of the network in torchvision, and of its weights.
+        epsilon: that is added to variances in the backbone's batch norm, as the weights were trained.
 
     Raises:
         CoConError: torchvision is not installed, or a GPU is requested and there is none.
@@ -52,11 +53,14 @@ class Rcnn(SharedNetwork):
     """
 
     name: ClassVar[str]
+    epsilon: ClassVar[float]
 
     def __init_subclass__(cls) -> None:
         cls.weights = WEIGHTS[cls.name].filename
 
     def __init__(self, options: RcnnParameters, resources: Resources) -> None:
+        import torch
+
         self._options = options
         network = getattr(torchvision_models("detection", "torchvision"), self.name)(
             weights=None,
@@ -66,6 +70,9 @@ class Rcnn(SharedNetwork):
             box_score_thresh=options.score,
         )
         load_weights(network, self.name)
+        for module in network.backbone.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.eps = self.epsilon
         self._device = torch_device(resources)
         self._network: Any = placed(network, self._device)
         keep_float32(self._network, _FLOAT32)

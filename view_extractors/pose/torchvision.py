@@ -18,6 +18,7 @@ class KeypointRcnn(Rcnn):
     """Keypoint R-CNN; it has no other class than persons."""
 
     name = "keypointrcnn_resnet50_fpn"
+    epsilon = 0.0
 
     def _logits(self, features: Any, boxes: list[torch.Tensor], sizes: Any) -> torch.Tensor:
         heads = self._network.roi_heads

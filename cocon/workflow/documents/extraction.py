@@ -9,7 +9,7 @@ from typing import Any
 from cocon.backends import backend_named
 from cocon.config.schema import Config, Recipe, ViewExtraction
 from cocon.config.selection import Document, changed
-from cocon.versions import EXTRACTION
+from cocon.versions import extraction_version
 from cocon.workflow.documents.fingerprints import fingerprint_of, of_stage
 from cocon.workflow.documents.videos import VideoDocuments
 from cocon.workflow.lists import VideoLists
@@ -67,7 +67,7 @@ def extraction(recipe: Recipe, views: Iterable[str], videos: str) -> Document:
         "videos": videos,
         **{
             view: {
-                "version": EXTRACTION[backend_of(recipe, view) or view],
+                "version": extraction_version(view, backend_of(recipe, view)),
                 "settings": _documented(recipe, view),
             }
             for view in views

@@ -113,6 +113,21 @@ def test_agrees_with_torchvisions_own_inference(make, moving, network):
 
 
 @pytest.mark.parametrize("network", NETWORKS)
+def test_batch_norm_is_that_of_torchvision_with_the_published_weights(make, network, monkeypatch):
+    """Those of Keypoint R-CNN were trained with an epsilon of zero."""
+    made = make(network)
+    state = made._network.state_dict()
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *_, **__: state)
+    theirs = getattr(detection, network.name)(weights="DEFAULT", weights_backbone=None)
+    assert made._network.backbone.body.bn1.eps == theirs.backbone.body.bn1.eps
+    assert epsilons(made._network) == epsilons(theirs)
+
+
+def epsilons(network):
+    return {name: m.eps for name, m in network.named_modules() if hasattr(m, "running_var")}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
 def test_score_and_number_of_persons_are_limits(make, moving, network):
     frames = moving(1, 90, 130)
     (everyone,) = make(network).infer(frames)
