@@ -21,11 +21,12 @@ class Term:
     """A term of the loss.
 
     Attributes:
-        path: module and function with its equation. A term of ``PREDICTIONS`` takes z (B, N, D, S, S), p
-            (B, P, D, S, S) and the section ``loss``, and gives the value and an accuracy; one of ``PAIRS``
-            takes the instances (M, D) of two views and the section, and gives the value; one of ``CLIPS``
-            takes :class:`cocon.losses.clip_vectors.ClipVectors` and the section, and gives value and accuracy
-            by view.
+        path: module and function with its equation. A term of ``PREDICTIONS`` takes this process's
+            predictions (R, D), one per clip, block and location, the features at these places of all
+            processes (C, D) and the section ``loss``, and gives the value and an accuracy; one of ``PAIRS``
+            takes the instances (M, D) of all processes in two views and the section, and gives the value; one
+            of ``CLIPS`` takes :class:`cocon.losses.clip_vectors.ClipVectors` and the section, and gives value
+            and accuracy by view.
         title: of its curve.
         note: what the curve shows.
         of: what it is computed of: ``PREDICTIONS``, ``CLIPS`` or ``PAIRS``.

@@ -117,6 +117,23 @@ class Counting(TorchDispatchMode):
         return torch.ones(source.shape, dtype=kwargs.get("dtype") or source.dtype)  # there are no values
 
 
+class Collectives(TorchDispatchMode):
+    """Counts the calls to all processes while it is active, those of DDP as well.
+
+    Attributes:
+        calls: by the name of torch's operator.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.namespace == "c10d":
+            self.calls[func.overloadpacket.__name__] += 1
+        return func(*args, **(kwargs or {}))
+
+
 def let_meta_pass_for_a_gpu(patch: pytest.MonkeyPatch) -> None:
     """Mixed precision and optimisers take the ways that they take on a GPU."""
     real = torch.autocast

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cocon.distributed import gather_with_gradient
 from cocon.losses.instances import instance_features
 
 _EMPTY = -1  # marks an empty row
@@ -53,16 +52,16 @@ class ClipQueue(nn.Module):
         return self.videos_Q != _EMPTY
 
     @torch.no_grad()
-    def add(self, h: Mapping[str, Tensor], videos_B: Tensor) -> None:
-        """Prepend the clips of a batch, gathered from all processes.
+    def add(self, h: Mapping[str, Tensor], videos_C: Tensor) -> None:
+        """Prepend the clips of a batch.
 
         Args:
-            h: vectors (B, D) of this process by view.
-            videos_B: numbers of their videos, >= 0.
+            h: vectors (C, D) of the clips of all processes by view.
+            videos_C: numbers of their videos, >= 0.
         """
-        _push(self.videos_Q, gather_with_gradient(videos_B))
-        for view, h_BD in h.items():
-            _push(self.of(view), gather_with_gradient(h_BD.detach()))
+        _push(self.videos_Q, videos_C)
+        for view, h_CD in h.items():
+            _push(self.of(view), h_CD)
 
 
 def _push(rows: Tensor, new: Tensor) -> None:
@@ -74,13 +73,17 @@ class ClipVectors:
     """The clips of a batch.
 
     Attributes:
-        h: one vector per clip (B, D) by view, L2-normalised.
+        h: one vector per clip of this process (B, D) by view, L2-normalised.
         videos_B: ``int64``, equal for clips of one video in any process and batch.
+        everyone: the vectors of all processes' clips (C, D) by view.
+        videos_C: the videos of all processes' clips.
         queue: clips of past batches; None: there are none.
         mining: whether positives are mined from other views.
     """
 
     h: Mapping[str, Tensor]
     videos_B: Tensor
+    everyone: Mapping[str, Tensor]
+    videos_C: Tensor
     queue: ClipQueue | None = None
     mining: bool = True

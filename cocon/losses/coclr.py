@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from cocon.config.schema import Loss
+from cocon.distributed import gather_together
 from cocon.losses.clip_vectors import ClipQueue, ClipVectors
-from cocon.losses.nce import batch_candidates, multi_instance_loss
+from cocon.losses.nce import batch_masks, multi_instance_loss
 
 
 def coclr_loss(
@@ -45,24 +46,34 @@ def coclr_loss(
     Raises:
         ValueError: if the temperature is not positive.
     """
-    batch = {view: batch_candidates(h_BD, videos_B) for view, h_BD in h.items()}
+    everyone = gather_together({"videos": videos_B} | {("h", view): h_BD for view, h_BD in h.items()})
+    all_h = {view: everyone["h", view] for view in h}
+    return _of_clips(ClipVectors(h, videos_B, all_h, everyone["videos"], queue), temperature, nearest)
+
+
+def _of_clips(clips: ClipVectors, temperature: float, nearest: int) -> dict[str, tuple[Tensor, Tensor]]:
+    h, queue = clips.h, clips.queue
+    positive_BC, counted_BC = batch_masks(clips.videos_B, clips.videos_C)
     if queue is None:
-        return {view: multi_instance_loss(h[view], *batch[view], temperature) for view in h}
-    filled_Q, same_BQ = queue.filled(), videos_B[:, None] == queue.videos_Q
+        return {
+            view: multi_instance_loss(h_BD, clips.everyone[view], positive_BC, counted_BC, temperature)
+            for view, h_BD in h.items()
+        }
+    filled_Q, same_BQ = queue.filled(), clips.videos_B[:, None] == queue.videos_Q
     others_BQ = filled_Q & ~same_BQ
+    counted = torch.cat([counted_BC, filled_Q.expand_as(same_BQ)], 1)
     found = {view: nearest_clips(h_BD, queue.of(view), others_BQ, nearest) for view, h_BD in h.items()}
     result = {}
     for view, h_BD in h.items():
-        candidates_CD, positive_BC, counted_BC = batch[view]
         positive_BQ = same_BQ.clone()
         for other in found:
             if other != view:
                 positive_BQ |= found[other]
         result[view] = multi_instance_loss(
             h_BD,
-            torch.cat([candidates_CD, queue.of(view)]),
+            torch.cat([clips.everyone[view], queue.of(view)]),
             torch.cat([positive_BC, positive_BQ], 1),
-            torch.cat([counted_BC, filled_Q.expand_as(same_BQ)], 1),
+            counted,
             temperature,
         )
     return result
@@ -79,4 +90,4 @@ def nearest_clips(h_BD: Tensor, queue_QD: Tensor, allowed_BQ: Tensor, nearest: i
 def coclr_term(clips: ClipVectors, loss: Loss) -> dict[str, tuple[Tensor, Tensor]]:
     """L_coclr and its accuracy in every view, as a term of kind ``CLIPS``."""
     nearest = loss.nearest if clips.mining else 0
-    return coclr_loss(clips.h, clips.videos_B, clips.queue, loss.contrast_temperature, nearest)
+    return _of_clips(clips, loss.contrast_temperature, nearest)

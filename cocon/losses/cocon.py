@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from cocon.config.schema import Loss
-from cocon.distributed import gather_with_gradient
+from cocon.distributed import gather_together
 from cocon.errors import ConfigError
 from cocon.losses.clip_vectors import ClipQueue, ClipVectors, clip_features
+from cocon.losses.cpc import location_rows
 from cocon.losses.instances import instance_features
 from cocon.pretrainings import CLIPS, PAIRS, PREDICTIONS, PRESETS, TERMS
 from cocon.transfer import sent
@@ -114,33 +115,52 @@ class CoConLoss:
             parts.append(self._weight[name] * value)
             terms[f"{name}/{where}"] = value.detach()
 
+        own = self._own(outputs, videos)
+        everyone = gather_together({key: x for key, x in own.items() if key[0] != "predictions"})
         for name in self.of_predictions:
-            for view, (z, p) in outputs.items():
-                value, accuracy = self._compute[name](z, p, self.loss)
+            for view in outputs:
+                value, accuracy = self._compute[name](
+                    own["predictions", view], everyone["features", view], self.loss
+                )
                 add(name, view, value)
                 terms[f"accuracy/{view}"] = accuracy
         if self.of_clips:
-            clips = self._clips(outputs, videos, mining)
+            h, all_h = ({view: of["clips", view] for view in outputs} for of in (own, everyone))
+            all_videos = everyone["videos", ""]
+            clips = ClipVectors(h, own["videos", ""], all_h, all_videos, self.queue, mining)
             for name in self.of_clips:
                 for view, (value, accuracy) in self._compute[name](clips, self.loss).items():
                     add(name, view, value)
                     terms[f"accuracy/{view}"] = accuracy
             if self.queue is not None and keep:
-                self.queue.add(clips.h, clips.videos_B)
-        if self.of_pairs and len(outputs) > 1:
-            h = {view: gather_with_gradient(instance_features(z)) for view, (z, _) in outputs.items()}
-            for a, b in combinations(h, 2):
+                self.queue.add(all_h, all_videos)
+        if self.of_pairs:
+            for a, b in combinations(outputs, 2):
                 for name in self.of_pairs:
-                    add(name, f"{a}-{b}", self._compute[name](h[a], h[b], self.loss))
+                    value = self._compute[name](everyone["instances", a], everyone["instances", b], self.loss)
+                    add(name, f"{a}-{b}", value)
         return LossTerms(torch.stack(parts).sum(), terms)
 
-    def _clips(
-        self, outputs: dict[str, tuple[Tensor, Tensor]], videos: Sequence[str], mining: bool
-    ) -> ClipVectors:
-        """One vector per clip and view, with the numbers of their videos."""
-        h = {view: clip_features(z) for view, (z, _) in outputs.items()}
-        first_BD = next(iter(h.values()))
-        return ClipVectors(h, sent(_numbers(videos, len(first_BD)), first_BD.device), self.queue, mining)
+    def _own(
+        self, outputs: dict[str, tuple[Tensor, Tensor]], videos: Sequence[str]
+    ) -> dict[tuple[str, str], Tensor]:
+        """What the terms compare, of this process's clips, by kind and view.
+
+        All but the predictions are compared with those of the other processes, and so are gathered.
+        """
+        own: dict[tuple[str, str], Tensor] = {}
+        for view, (z, p) in outputs.items():
+            if self.of_predictions:
+                targets = z[:, z.shape[1] - p.shape[1] :]
+                own["predictions", view], own["features", view] = location_rows(p, targets)
+            if self.of_clips:
+                own["clips", view] = clip_features(z)
+            if self.of_pairs and len(outputs) > 1:
+                own["instances", view] = instance_features(z)
+        if self.of_clips:
+            z, _ = next(iter(outputs.values()))
+            own["videos", ""] = sent(_numbers(videos, len(z)), z.device)
+        return own
 
 
 def _numbers(videos: Sequence[str], clips: int) -> Tensor:

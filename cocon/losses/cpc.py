@@ -31,21 +31,33 @@ def cpc_loss(p_BPDSS: Tensor, z_BPDSS: Tensor, temperature: float) -> tuple[Tens
     Raises:
         ValueError: if the shapes differ or the temperature is not positive.
     """
+    p_RD, z_RD = location_rows(p_BPDSS, z_BPDSS)
+    return _cross_entropy(p_RD, gather_with_gradient(z_RD), temperature)
+
+
+def location_rows(p_BPDSS: Tensor, z_BPDSS: Tensor) -> tuple[Tensor, Tensor]:
+    """Predictions and features as one row per (clip, predicted block, location), (R, D) each.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
     if p_BPDSS.dim() != 5 or p_BPDSS.shape != z_BPDSS.shape:
         raise ValueError(
             "predictions and features must have one shape (B, P, D, S, S), "
             f"not {tuple(p_BPDSS.shape)} and {tuple(z_BPDSS.shape)}"
         )
-    p_RD = _rows(p_BPDSS)
-    candidates_CD = gather_with_gradient(_rows(z_BPDSS))
-    first = rank_and_world_size()[0] * len(p_RD)
-    return matching_cross_entropy(p_RD, candidates_CD, temperature, first)
+    return _rows(p_BPDSS), _rows(z_BPDSS)
 
 
 def _rows(x_BPDSS: Tensor) -> Tensor:
     return x_BPDSS.permute(0, 1, 3, 4, 2).flatten(0, 3)
 
 
-def cpc_term(z_BNDSS: Tensor, p_BPDSS: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
-    """L_cpc of one view and its accuracy, as a term of kind ``PREDICTIONS``; targets are the last blocks."""
-    return cpc_loss(p_BPDSS, z_BNDSS[:, z_BNDSS.shape[1] - p_BPDSS.shape[1] :], loss.temperature)
+def _cross_entropy(p_RD: Tensor, candidates_CD: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    first = rank_and_world_size()[0] * len(p_RD)
+    return matching_cross_entropy(p_RD, candidates_CD, temperature, first)
+
+
+def cpc_term(p_RD: Tensor, z_CD: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """L_cpc of one view and its accuracy, as a term of kind ``PREDICTIONS``."""
+    return _cross_entropy(p_RD, z_CD, loss.temperature)

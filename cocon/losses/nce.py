@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cocon.config.schema import Loss
-from cocon.distributed import gather_with_gradient, rank_and_world_size
+from cocon.distributed import gather_together, rank_and_world_size
 from cocon.losses.clip_vectors import ClipVectors
 
 
@@ -33,19 +33,19 @@ def nce_loss(h_BD: Tensor, videos_B: Tensor, temperature: float) -> tuple[Tensor
     Raises:
         ValueError: if the temperature is not positive.
     """
-    candidates_CD, positive_BC, others_BC = batch_candidates(h_BD, videos_B)
-    return multi_instance_loss(h_BD, candidates_CD, positive_BC, others_BC, temperature)
+    everyone = gather_together({"h": h_BD, "videos": videos_B})
+    masks = batch_masks(videos_B, everyone["videos"])
+    return multi_instance_loss(h_BD, everyone["h"], *masks, temperature)
 
 
-def batch_candidates(h_BD: Tensor, videos_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The clips of all processes: vectors (C, D); which are of the same video as each clip of this process
-    (B, C), the clip itself excluded; and which are not the clip itself (B, C).
+def batch_masks(videos_B: Tensor, videos_C: Tensor) -> tuple[Tensor, Tensor]:
+    """Which clips of all processes are of the same video as each clip of this process (B, C), the clip itself
+    excluded; and which are not the clip itself (B, C).
     """
-    candidates_CD, videos_C = gather_with_gradient(h_BD), gather_with_gradient(videos_B)
-    first = rank_and_world_size()[0] * len(h_BD)
-    rows_B = torch.arange(first, first + len(h_BD), device=h_BD.device)
-    others_BC = rows_B[:, None] != torch.arange(len(candidates_CD), device=h_BD.device)
-    return candidates_CD, (videos_B[:, None] == videos_C) & others_BC, others_BC
+    first = rank_and_world_size()[0] * len(videos_B)
+    rows_B = torch.arange(first, first + len(videos_B), device=videos_B.device)
+    others_BC = rows_B[:, None] != torch.arange(len(videos_C), device=videos_B.device)
+    return (videos_B[:, None] == videos_C) & others_BC, others_BC
 
 
 def multi_instance_loss(
@@ -77,4 +77,8 @@ def multi_instance_loss(
 
 def nce_term(clips: ClipVectors, loss: Loss) -> dict[str, tuple[Tensor, Tensor]]:
     """L_nce and its accuracy in every view, as a term of kind ``CLIPS``."""
-    return {view: nce_loss(h_BD, clips.videos_B, loss.contrast_temperature) for view, h_BD in clips.h.items()}
+    masks = batch_masks(clips.videos_B, clips.videos_C)
+    return {
+        view: multi_instance_loss(h_BD, clips.everyone[view], *masks, loss.contrast_temperature)
+        for view, h_BD in clips.h.items()
+    }

@@ -20,6 +20,7 @@ from cocon.distributed import alone
 from cocon.losses.clip_vectors import ClipQueue
 from cocon.losses.cocon import CoConLoss
 from cocon.pretrainings import PRESETS
+from tests.counting import Collectives
 
 VIEWS = ("rgb", "flow", "mask")
 SIZE, CLIPS, PREDICTED = 2, 2, 2
@@ -52,7 +53,9 @@ def past() -> ClipQueue:
 def step(
     data: dict[str, Tensor], weights: dict[str, Tensor], videos: list[str], preset: str, kind: int
 ) -> dict[str, Tensor]:
-    """The loss, its terms, the gradients of all weights (zero where there is none), and the queue then."""
+    """The loss, its terms, the gradients of all weights (zero where there is none), the queue then, and how
+    often other processes are called.
+    """
     leaves = {name: weight.clone().requires_grad_() for name, weight in weights.items()}
     outputs = {}
     for view, x_BNDSS in data.items():
@@ -60,13 +63,15 @@ def step(
         p = torch.einsum("ed,bndij->bneij", leaves[f"{view}/predictor"], z[:, :PREDICTED])
         outputs[view] = (z, F.normalize(p, dim=2))
     queue, settings = past(), Loss(temperature=0.2, nearest=2, **KINDS[kind])
-    result = CoConLoss(settings, preset, queue)(outputs, videos)
-    result.total.backward()
+    with Collectives() as counting:
+        result = CoConLoss(settings, preset, queue)(outputs, videos)
+        result.total.backward()
+    calls = {f"calls of {name}": torch.tensor(count) for name, count in counting.calls.items()}
     gradients = {
         f"gradient of {name}": torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
         for name, leaf in leaves.items()
     }
-    return {"total": result.total.detach(), **result.terms, **gradients, **queue.state_dict()}
+    return {"total": result.total.detach(), **result.terms, **gradients, **queue.state_dict(), **calls}
 
 
 def worker(rank: int, folder: str) -> None:
@@ -103,3 +108,13 @@ def test_mean_of_loss_and_gradients_is_that_of_the_whole_batch(
         half = {view: x[:CLIPS] for view, x in data.items()}
         alone_ = step(half, weights, VIDEOS[:CLIPS], preset, kind)
         assert alone_["total"] != pytest.approx(results[0]["total"]), "candidates of the other process count"
+
+
+@pytest.mark.parametrize(("preset", "kind"), CASES)
+def test_all_rows_are_gathered_in_one_call_and_their_gradients_reduced_in_another(
+    by_rank: list[list[dict[str, Tensor]]], preset: str, kind: int
+) -> None:
+    for rank in by_rank:
+        found = rank[CASES.index((preset, kind))]
+        calls = {name: int(count) for name, count in found.items() if name.startswith("calls of ")}
+        assert calls == {"calls of _allgather_base_": 1, "calls of _reduce_scatter_base_": 1}

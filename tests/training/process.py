@@ -34,6 +34,7 @@ from cocon.training.pretrain_job import PretrainJob
 from cocon.training.settings import PretrainSettings
 from cocon.training.state import RunState
 from cocon.training.trainer import Trainer
+from tests.counting import Collectives
 
 
 def first_steps(
@@ -64,14 +65,19 @@ def first_steps(
     ):
         trainer.model.eval()
         first, second, *_ = trainer.loader
-        terms = trainer.train_step([first]).read()
+        with Collectives() as counting:
+            values = trainer.train_step([first])
+        terms = values.read()
         parameters = dict(trainer.module.named_parameters())
         gradients = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
         validation = trainer.validate()
         trainer.epoch = trainer.mines_from  # from here on views find positives
         trainer.model.eval()
         next_terms = trainer.train_step([second]).read()
-    return {"terms": terms, "gradients": gradients, "validation": validation, "next": next_terms}
+    calls = dict(counting.calls)
+    return {
+        "terms": terms, "gradients": gradients, "validation": validation, "next": next_terms, "calls": calls
+    }  # fmt: skip
 
 
 def runs(dataset: Path, output: Path, settings: PretrainSettings, here: World) -> dict[str, Any]:
