@@ -23,7 +23,7 @@ from cocon.losses.clip_vectors import ClipQueue, ClipVectors, clip_features
 from cocon.losses.cpc import location_rows
 from cocon.losses.instances import instance_features
 from cocon.pretrainings import CLIPS, PAIRS, PREDICTIONS, PRESETS, TERMS
-from cocon.transfer import sent
+from cocon.transfer import constant, sent
 from cocon.views import VIEWS
 
 
@@ -110,9 +110,11 @@ class CoConLoss:
     ) -> LossTerms:
         terms: dict[str, Tensor] = {}
         parts: list[Tensor] = []
+        weights: list[float] = []
 
         def add(name: str, where: str, value: Tensor) -> None:
-            parts.append(self._weight[name] * value)
+            parts.append(value)
+            weights.append(self._weight[name])
             terms[f"{name}/{where}"] = value.detach()
 
         own = self._own(outputs, videos)
@@ -139,7 +141,8 @@ class CoConLoss:
                 for name in self.of_pairs:
                     value = self._compute[name](everyone["instances", a], everyone["instances", b], self.loss)
                     add(name, f"{a}-{b}", value)
-        return LossTerms(torch.stack(parts).sum(), terms)
+        values = torch.stack(parts)
+        return LossTerms((values * constant(tuple(weights), values.device, values.dtype)).sum(), terms)
 
     def _own(
         self, outputs: dict[str, tuple[Tensor, Tensor]], videos: Sequence[str]

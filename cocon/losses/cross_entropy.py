@@ -62,11 +62,11 @@ class _MatchingCrossEntropy(torch.autograd.Function):
             part = slice(begin, begin + step)
             scores = scaled[part] @ candidates.t()
             highest, found = scores.max(1)
-            hits[part] = found == targets[part]
+            torch.eq(found, targets[part], out=hits[part])
             own = scores.diagonal(first + begin)
-            losses[part] = highest - own
+            torch.sub(highest, own, out=losses[part])
             total = scores.sub_(highest[:, None]).exp_().sum(1)
-            losses[part] += total.log()
+            losses[part].add_(total.log())
             if grad_queries is not None and grad_candidates is not None:
                 scores.div_(total[:, None])  # the softmax; less 1 at the own candidate it is the gradient
                 own.sub_(1)

@@ -43,9 +43,9 @@ class ConvGRU(nn.Module):
         if x_NRD.dim() != 3 or x_NRD.shape[0] < 1 or x_NRD.shape[2] != self.features:
             raise ValueError(f"expected (N >= 1, R, {self.features}), got {tuple(x_NRD.shape)}")
         gates = (self.update, self.reset, self.candidate)
-        from_x = torch.cat([gate.weight[:, : self.features] for gate in gates])
+        from_x, from_h = torch.cat([gate.weight for gate in gates]).split(self.features, dim=1)
         bias = torch.cat([gate.bias for gate in gates])
-        from_h = torch.cat([gate.weight[:, self.features :] for gate in gates[:2]])
+        from_h = from_h[: 2 * self.features]  # the candidate is computed after reset
         state = torch.zeros_like(x_NRD[0]) if h_RD is None else h_RD
         for inputs in F.linear(x_NRD, from_x, bias).unbind():
             state = self._step(inputs, state, from_h)
@@ -53,9 +53,10 @@ class ConvGRU(nn.Module):
 
     def _step(self, inputs_RE: Tensor, h_RD: Tensor, from_h: Tensor) -> Tensor:
         """One step, given the gates' share of the input (R, 3 D): update, reset, candidate."""
-        gates = torch.sigmoid(inputs_RE[:, : 2 * self.features] + F.linear(h_RD, from_h))
+        for_gates, for_candidate = inputs_RE.split((2 * self.features, self.features), dim=1)
+        gates = torch.sigmoid(for_gates + F.linear(h_RD, from_h))
         update, reset = gates.chunk(2, dim=1)
         from_state = F.linear(reset * h_RD, self.candidate.weight[:, self.features :])
-        candidate = torch.tanh(inputs_RE[:, 2 * self.features :] + from_state)
+        candidate = torch.tanh(for_candidate + from_state)
         state = h_RD + update * (candidate - h_RD)
         return F.dropout(state, self.dropout, self.training)

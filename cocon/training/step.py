@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
+from functools import reduce
 from typing import Any, Generic, Protocol, TypeVar
 
 import torch
@@ -125,18 +126,20 @@ class Optimisation(ABC, Generic[BatchT]):
         for group in self.optimiser.param_groups:
             group["lr"] = self.schedule.rate(self.epoch, self.step, self.steps) * group.get("factor", 1.0)
         self.optimiser.zero_grad(set_to_none=True)
-        sums: dict[str, Tensor] = {}
+        names: list[str] = []
+        values: list[Tensor] = []
         for place, batch in enumerate(window):
             with self._communication(place == len(window) - 1):
-                values = self.loss_of(batch, self.step * self.accumulate + place)
-                self.scaler.scale(values["loss"] / len(window)).backward()
-            for name, value in values.items():
-                sums[name] = sums.get(name, 0.0) + value.detach()
+                found = self.loss_of(batch, self.step * self.accumulate + place)
+                self.scaler.scale(found["loss"] / len(window)).backward()
+            names = [*found]
+            values.append(torch.stack([value.detach() for value in found.values()]))
         self.scaler.unscale_(self.optimiser)
         norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        means = torch.stack([*sums.values(), norm * len(window)]).div_(len(window)).double()
+        sums = torch.cat([reduce(torch.add, values), norm[None] * len(window)])
+        means = sums.div_(len(window)).double()
         result = StepValues(
-            (*sums, "gradient_norm"),
+            (*names, "gradient_norm"),
             Late(self.world.sum_(means) / self.world.size),
             [name for batch in window for name in batch.video_id],
             self.world,

@@ -32,7 +32,7 @@ CLIP = Clip(blocks=4, frames_per_block=2, predicted_blocks=2, crop=dict.fromkeys
 NETWORK = Network(layers=(1, 1, 1, 1), width=8, features=16)
 TRAINED = ("rgb", "flow", "pose")
 #: most kernels of a step of the preset cocon, by views, in float32: the casts of mixed precision are more
-KERNELS = {("rgb",): 560, ("rgb", "flow", "mask", "pose"): 2400}
+KERNELS = {("rgb",): 510, ("rgb", "flow", "mask", "pose"): 2160}
 FLIPS = {f"{view}_flip": 0.5 for view in VIEWS}
 
 
@@ -148,7 +148,7 @@ def test_a_step_has_few_kernels(context: RunContext, views: tuple[str, ...], bat
     network = Network(width=8, features=16)
     counting = counted(pretraining(context, "cocon", batch, views, network, clip_gradient=1.0))
     assert counting.operators["_fused_adam_"] == 1
-    assert 0.8 * KERNELS[views] < sum(counting.operators.values()) <= KERNELS[views]
+    assert 0.95 * KERNELS[views] < sum(counting.operators.values()) <= KERNELS[views]
 
 
 @pytest.mark.parametrize(("view", "kernels"), [("rgb", 60), ("flow", 12), ("mask", 8), ("pose", 8)])
