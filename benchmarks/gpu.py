@@ -14,6 +14,7 @@ else is rendered or random. The parts, the most important first, until the minut
 - extraction: videos to a shard of flow, with the time of each stage;
 - networks: RAFT and the detectors, with random weights, where torchvision is installed;
 - compile: the step with torch.compile;
+- graph: the step as one CUDA graph, against the same step without;
 - tuning: the kernels of TV-L1 with other strips, rows, depths and registers than the chosen ones.
 
 Every row has a rate, its share of the card's peak (arithmetic, or bytes for flow), the peak memory and,

@@ -33,6 +33,7 @@ PARTS = {
     "extraction": ("extraction", "measurements"),
     "networks": ("networks", "measurements"),
     "compile": ("steps", "compiled"),
+    "graph": ("steps", "graphs"),
     "tuning": ("tuning", "measurements"),
 }
 

@@ -1,11 +1,13 @@
-"""The pretraining step with four views, at 16 and 64 clips, with each switch, from memory and from shards."""
+"""The pretraining step with four views, at 16 and 64 clips: with each switch, from memory and from shards,
+compiled, and as a CUDA graph.
+"""
 
 from __future__ import annotations
 
 import itertools
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -67,6 +69,12 @@ def with_shards(task: Task) -> Iterator[Measurement]:
 def compiled(task: Task) -> Iterator[Measurement]:
     for clips in batches(task):
         yield Measurement(f"step {clips} compile", 60, partial(from_memory, task, clips, {"compile": True}))
+
+
+def graphs(task: Task) -> Iterator[Measurement]:
+    """What a CUDA graph of the step would gain."""
+    for clips in batches(task):
+        yield Measurement(f"step {clips} graph", 15, partial(as_a_graph, task, clips))
 
 
 def trainer_of(task: Task, clips: int, folder: str, settings: dict[str, Any], data: Any = None) -> Trainer:
@@ -153,6 +161,82 @@ def rate_of(task: Task, trainer: Trainer, clips: int, data: Iterator[Clips]) -> 
         "loss": round(loss, 3),
         "switches": str(switches),
     }
+
+
+def as_a_graph(task: Task, clips: int) -> Row:
+    """The step on inputs that stay on the device, as one CUDA graph; ``gain``: over the same step without.
+
+    Augmentation, the schedule and the values for the log are left out. On a CPU there is no graph.
+    """
+    device = task.place
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = trainer_of(task, clips, folder, {})
+        trainer.model.train()
+        batch = next(iter(trainer.loader))
+        inputs = trainer.augment.batch(batch.views, device, torch.Generator().manual_seed(0))
+    gpu = device.type == "cuda"
+    rate = torch.tensor(trainer.schedule.learning_rate, device=device)
+    optimiser = torch.optim.Adam(
+        trainer.parameters,
+        rate,
+        weight_decay=trainer.settings.weight_decay,
+        fused=gpu or None,
+        capturable=gpu,
+    )
+
+    def step() -> torch.Tensor:
+        optimiser.zero_grad(set_to_none=True)  # a graph has its own memory for gradients
+        loss = trainer.compare(inputs, batch.video_id)["loss"]
+        loss.backward()
+        optimiser.step()
+        return loss.detach()
+
+    plain = steps_per_second(step, task)
+    forget_peak(device)
+    replay, loss = captured(step, device)
+    graph = steps_per_second(replay, task)
+    return {
+        "rate": round(clips * graph, 2),
+        "unit": "clips/s",
+        "memory_mb": peak_mb(device),
+        "ms_per_step": round(1000 / graph, 1),
+        "without_graph": round(clips * plain, 2),
+        "gain": round(graph / plain, 3),
+        "loss": round(float(loss), 3),
+    }
+
+
+def steps_per_second(step: Callable[[], object], task: Task) -> float:
+    """No step waits for the one before, as in a training; the first two are not counted."""
+    step()
+    synchronise(task.place)
+    began = time.perf_counter()
+    step()
+    synchronise(task.place)
+    count = max(2, round(task.seconds(SECONDS) / (time.perf_counter() - began)))
+    began = time.perf_counter()
+    for _ in range(count):
+        step()
+    synchronise(task.place)
+    return count / (time.perf_counter() - began)
+
+
+def captured(
+    step: Callable[[], torch.Tensor], device: torch.device
+) -> tuple[Callable[[], object], torch.Tensor]:
+    """A call that runs the step as a CUDA graph, and where the loss is then; on a CPU the step itself."""
+    if device.type != "cuda":
+        return step, step()
+    side = torch.cuda.Stream(device)  # a capture must follow runs on another stream than the default one
+    side.wait_stream(torch.cuda.current_stream(device))
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream(device).wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+    return graph.replay, loss
 
 
 def check(task: Task) -> Row:

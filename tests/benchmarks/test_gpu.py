@@ -72,7 +72,7 @@ def test_all_rows_on_a_cpu(monkeypatch, capsys):
         "card bf16: TFLOP/s", "card copy: GB/s", "tvl1 64x48 exact: pairs/s", "tvl1 40x40 fast: agrees",
         "step check: agrees", "step 4: clips/s", "step 4: share", "step 2 amp off: clips/s",
         "step 4 from shards: clips/s", "features check: agrees", "features rgb: windows/s",
-        "extraction flow exact: inference_ms",
+        "extraction flow exact: inference_ms", "step 4 graph: clips/s", "step 2 graph: gain",
     ):  # fmt: skip
         assert found[name], name
 
