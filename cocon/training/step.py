@@ -129,7 +129,7 @@ class Optimisation(ABC, Generic[BatchT]):
         names: list[str] = []
         values: list[Tensor] = []
         for place, batch in enumerate(window):
-            with self._communication(place == len(window) - 1):
+            with self.switches.stepping(), self._communication(place == len(window) - 1):
                 found = self.loss_of(batch, self.step * self.accumulate + place)
                 self.scaler.scale(found["loss"] / len(window)).backward()
             names = [*found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ class Switches:
         channels_last_3d: whether weights of convolutions have their channels last in memory.
         fused: whether a step of the optimiser is one kernel.
         pinned: whether batches are in pinned memory, which a GPU reads without blocking.
-        compiled: whether networks run through torch.compile.
+        compiled: whether training steps run the networks through torch.compile.
     """
 
     amp: Literal["off", "bf16", "fp16"] = "off"
@@ -85,7 +86,8 @@ class Switches:
         """Prepare a network, in place, and the device for the whole process.
 
         Activations have their channels last in any case; ``channels_last_3d`` gives the weights of the
-        convolutions the same layout, so that they are not reordered in every step.
+        convolutions the same layout, so that they are not reordered in every step. With ``compiled``
+        the process runs torch.compile's code within :meth:`stepping` only.
         """
         if device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = self.tf32
@@ -97,9 +99,17 @@ class Switches:
                     parameter.data = parameter.data.contiguous(memory_format=layout)
         if self.compiled:
             # Every view has one size; without this the second view's size makes the code dynamic, and
-            # that fails. There is one compilation per view, in training and in evaluation mode.
+            # that fails. There is one compilation per view.
             network.compile(dynamic=False)
             torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _COMPILATIONS)
+            torch.compiler.set_stance("force_eager")
+
+    def stepping(self) -> contextlib.AbstractContextManager[object]:
+        """The context of a training step: nothing else is compiled.
+
+        Evaluation has batches of many sizes, and each would be compiled.
+        """
+        return torch.compiler.set_stance("default") if self.compiled else contextlib.nullcontext()
 
 
 def _has_bf16(device: torch.device) -> bool:

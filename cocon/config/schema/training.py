@@ -142,7 +142,8 @@ class Training(Running):
         " off elsewhere (results are not made again between these two); fp16 has a loss scale",
     )
     compile: bool = Field(
-        False, description="networks run through torch.compile; not together with amp on a CPU"
+        False,
+        description="training steps run the networks through torch.compile; not together with amp on a CPU",
     )
     channels_last_3d: bool | None = Field(
         None,
