@@ -75,6 +75,7 @@ def fit(tmp_path: Path) -> Any:
             section="test",
             batch_size=batch,
             accumulate=accumulate,
+            workers=0,
             schedule=Schedule("constant", rate, epochs),
             keep_best=best,
         )
