@@ -18,9 +18,19 @@ from torch.utils.data import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.on_gpu import shards
-from benchmarks.on_gpu.rows import Measurement, Row, Skipped, Task, forget_peak, peak_mb, synchronise
+from benchmarks.on_gpu.rows import (
+    Measurement,
+    Row,
+    Skipped,
+    Task,
+    calls_per_second,
+    forget_peak,
+    peak_mb,
+    synchronise,
+)
 from benchmarks.train_step import NETWORK, clip_of, make_trainer
 from cocon.config.schema import Augmentation, Clip, Network
+from cocon.data.augmentation import Way, by_operations, way_on
 from cocon.data.clips import ClipDataset, Clips
 from cocon.training.devices import World, keep_freed_memory
 from cocon.training.trainer import Trainer
@@ -50,6 +60,7 @@ def measurements(task: Task) -> Iterator[Measurement]:
     yield Measurement("step check", 15, partial(check, task))
     for clips in batches(task):
         yield Measurement(f"step {clips}", 10, partial(from_memory, task, clips, {}))
+    yield Measurement("step augmentation", 10, partial(augmentation, task, batches(task)[0]))
     for clips, (name, switches) in itertools.product(batches(task), VARIANTS.items()):
         yield Measurement(f"step {clips} {name}", 8, partial(from_memory, task, clips, switches))
 
@@ -103,6 +114,42 @@ def from_shards(task: Task, clips: int, sets: Any, videos: int) -> Row:
         trainer = trainer_of(task, clips, folder, {"workers": workers}, data)
         row = rate_of(task, trainer, clips, epochs(trainer))
     return {**row, "workers": workers}
+
+
+def augmentation(task: Task, clips: int) -> Row:
+    """A batch on the device, of all views, by the kernels and by operations of torch.
+
+    The share counts what has to be moved: every byte read once, and every value written once as float32.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = trainer_of(task, clips, folder, {})
+        views = {view: x.to(task.place) for view, x in next(iter(trainer.loader)).views.items()}
+        augmenter, clip = trainer.augment, trainer.clip
+    draws = {}
+    for view, x in views.items():
+        drawn = augmenter._draw(len(x), x.shape[1], view, torch.Generator().manual_seed(0))
+        draws[view] = {name: values.to(task.place) for name, values in drawn.items()}
+
+    def by(way: Way) -> dict[str, torch.Tensor]:
+        return {view: way(x, view, draws[view], clip) for view, x in views.items()}
+
+    way = way_on(task.place)
+    found, wanted = by(way), by(by_operations)
+    apart = max(float((found[view] - wanted[view]).abs().max()) for view in views)
+    del found, wanted
+    forget_peak(task.place)
+    rate = calls_per_second(lambda: by(way), task.place, task.seconds(1))
+    memory = peak_mb(task.place)
+    slower = calls_per_second(lambda: by(by_operations), task.place, task.seconds(1))
+    return {
+        "rate": round(rate * clips, 1),
+        "unit": "clips/s",
+        "share": task.share(rate * 5 * sum(x.numel() for x in views.values()), "copy"),
+        "memory_mb": memory,
+        "agrees": apart < 1e-3,
+        "by_operations": round(slower * clips, 1),
+        "fused": way is not by_operations,
+    }
 
 
 def epochs(trainer: Trainer) -> Iterator[Clips]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import logging
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -12,6 +14,12 @@ from cocon.data import colour
 from cocon.data.network_input import normalise, unit_range
 from cocon.transfer import constant, sent_together
 from cocon.views import VIEWS
+
+log = logging.getLogger(__name__)
+#: from clips (``uint8`` (B, T, C, H, W)), their view, random numbers and blocks to network input
+Way = Callable[[Tensor, str, Mapping[str, Tensor], Clip], Tensor]
+#: of values that are of size 1, by rounding
+_APART = 1e-3
 
 
 def mirror(x_BTCHW: Tensor, view: str) -> Tensor:
@@ -135,13 +143,61 @@ class Augmenter:
         return {name: values.float() for name, values in draws.items()}
 
     def _apply(self, x_u8_BTCHW: Tensor, view: str, draws: Mapping[str, Tensor]) -> Tensor:
-        if "flipped" in draws:
-            x_BTCHW = mirror_some(x_u8_BTCHW, draws["flipped"] > 0, view)
-        else:
-            x_BTCHW = unit_range(x_u8_BTCHW)
-        if VIEWS[view].content == "photograph":
-            x_BTCHW = _recoloured(x_BTCHW.contiguous().flatten(0, 1), draws).view_as(x_BTCHW)
-        return normalise(x_BTCHW, view, self.clip)
+        return way_on(x_u8_BTCHW.device)(x_u8_BTCHW, view, draws, self.clip)
+
+
+def by_operations(x_u8_BTCHW: Tensor, view: str, draws: Mapping[str, Tensor], clip: Clip) -> Tensor:
+    """Clips augmented with these random numbers, as network input.
+
+    In operations of torch; :func:`cocon.data.augmentation_kernels.augment` is the same in a few kernels.
+    """
+    if "flipped" in draws:
+        x_BTCHW = mirror_some(x_u8_BTCHW, draws["flipped"] > 0, view)
+    else:
+        x_BTCHW = unit_range(x_u8_BTCHW)
+    if VIEWS[view].content == "photograph":
+        x_BTCHW = _recoloured(x_BTCHW.contiguous().flatten(0, 1), draws).view_as(x_BTCHW)
+    return normalise(x_BTCHW, view, clip)
+
+
+@functools.cache
+def way_on(device: torch.device) -> Way:
+    """The kernels on a GPU, if they run there with correct results; else operations, on a GPU with a warning.
+
+    Triton comes with torch where there is a GPU, but it needs a C compiler and a GPU that it supports.
+    """
+    if device.type != "cuda":
+        return by_operations
+    try:
+        from cocon.data.augmentation_kernels import augment
+
+        check(augment, device)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        log.warning("clips are augmented without fused kernels, which takes longer: %s", reason)
+        return by_operations
+    return augment
+
+
+def check(way: Way, device: torch.device) -> None:
+    """Compare a way to augment with operations of torch, on small clips of every view.
+
+    Raises:
+        ArithmeticError: the results differ.
+    """
+    clip = Clip(blocks=2, frames_per_block=2, predicted_blocks=1)
+    everything = Augmentation(**{f"{view}_flip": 0.5 for view in VIEWS}, grey=0.5)
+    generator = torch.Generator().manual_seed(0)
+    for view, known in VIEWS.items():
+        x_u8 = torch.randint(256, (4, 4, known.channels, 9, 11), dtype=torch.uint8, generator=generator)
+        drawn = Augmenter(everything, clip)._draw(4, 4, view, generator)
+        draws = {name: values.to(device) for name, values in drawn.items()}
+        found, wanted = (each(x_u8.to(device), view, draws, clip) for each in (way, by_operations))
+        apart = float((found - wanted).abs().max())
+        if not apart < _APART:  # also true for NaN
+            raise ArithmeticError(f"the view {view} is {apart:.3g} away from the correct values")
 
 
 def _recoloured(x_FCHW: Tensor, draws: Mapping[str, Tensor]) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from cocon.transfer import constant
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+#: parts of red, green and blue (ITU-R BT.601)
+LUMA = (0.299, 0.587, 0.114)
 
 
 def _per_frame(strength_F: Tensor) -> Tensor:
@@ -20,7 +21,7 @@ def _per_frame(strength_F: Tensor) -> Tensor:
 
 def luma(x_FCHW: Tensor) -> Tensor:
     """Luma (ITU-R BT.601), (F, 1, H, W)."""
-    weights_C = constant(_LUMA, x_FCHW.device, x_FCHW.dtype)
+    weights_C = constant(LUMA, x_FCHW.device, x_FCHW.dtype)
     return torch.einsum("fchw,c->fhw", x_FCHW, weights_C).unsqueeze(1)
 
 
@@ -31,7 +32,7 @@ def adjust_brightness(x_FCHW: Tensor, factor_F: Tensor) -> Tensor:
 
 def adjust_contrast(x_FCHW: Tensor, factor_F: Tensor) -> Tensor:
     """Change the contrast around the mean luma of each frame; factor 0 gives uniform grey."""
-    mean_F = (x_FCHW.mean((2, 3)) * constant(_LUMA, x_FCHW.device, x_FCHW.dtype)).sum(1)
+    mean_F = (x_FCHW.mean((2, 3)) * constant(LUMA, x_FCHW.device, x_FCHW.dtype)).sum(1)
     offset_F = mean_F * (1 - factor_F)
     return x_FCHW.mul_(_per_frame(factor_F)).add_(_per_frame(offset_F)).clamp_(0, 1)
 

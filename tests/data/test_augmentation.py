@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import pytest
 import torch
 
 from cocon.config.schema import Augmentation, Clip
-from cocon.data.augmentation import Augmenter, mirror
+from cocon.data.augmentation import Augmenter, by_operations, check, mirror, way_on
 from cocon.data.network_input import to_network_input
 from cocon.views import COCO_KEYPOINTS, VIEWS
 
@@ -119,6 +122,30 @@ def test_works_on_any_device_without_reading_back(view: str) -> None:
     result = augmented(clips(view).to("meta"), view, Augmentation(**everything))
     assert result.device.type == "meta"
     assert result.shape == (12, 4, VIEWS[view].channels, 2, 6, 6)
+
+
+def test_without_triton_a_gpu_augments_by_operations_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "cocon.data.augmentation_kernels", None)
+    way_on.cache_clear()
+    assert [way_on(torch.device("cuda")) for _ in range(2)] == [by_operations] * 2
+    way_on.cache_clear()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("clips are augmented without fused kernels, which takes longer: ")
+
+
+@pytest.mark.parametrize("fault", [2e-3, float("nan")])
+def test_kernels_that_compute_something_else_are_found_out(fault: float) -> None:
+    def slightly_off(*arguments: Any) -> torch.Tensor:
+        x = by_operations(*arguments)
+        x[1, 1, -1, 0, 2, 3] += fault
+        return x
+
+    check(by_operations, torch.device("cpu"))
+    with pytest.raises(ArithmeticError, match="away from the correct values"):
+        check(slightly_off, torch.device("cpu"))
 
 
 @pytest.mark.gpu
