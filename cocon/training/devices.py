@@ -7,7 +7,7 @@ import ctypes
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -81,6 +81,12 @@ class World:
         if self.size > 1:
             distributed.all_reduce(values)
         return values
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Give all processes the values that the leading one has, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, 0)
 
     def mean(self, values: dict[str, float]) -> dict[str, float]:
         """The mean of each value over all processes, which must have the same keys."""

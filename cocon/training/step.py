@@ -81,10 +81,14 @@ class Optimisation(ABC, Generic[BatchT]):
         """Wrap the module in DDP. Gradients are views of the communication buckets, not copies.
 
         All trained parameters get a gradient in every batch, so the graph is static. A static graph cannot be
-        combined with skipping the communication of all but the last batch of a step.
+        combined with skipping the communication of all but the last batch of a step. Buffers, the statistics
+        of batch norm, are not sent in every step: a training step does not read them.
         """
         return DistributedDataParallel(
-            module, gradient_as_bucket_view=True, static_graph=self.accumulate == 1
+            module,
+            gradient_as_bucket_view=True,
+            static_graph=self.accumulate == 1,
+            broadcast_buffers=False,
         )
 
     @abstractmethod

@@ -185,8 +185,12 @@ class Trainer(Loop[Clips]):
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Mean loss and terms on the validation clips: networks in evaluation mode, no augmentation."""
+        """Mean loss and terms on the validation clips: networks in evaluation mode, no augmentation.
+
+        All processes use the statistics of batch norm of the leading one, which are those that are stored.
+        """
         assert self.validation_clips is not None
+        self.world.share(self.module.buffers())
         self.model.eval()
         averages, late = Averages(), []
         workers = min(self.workers, len(self.validation_batches))

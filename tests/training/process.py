@@ -70,6 +70,9 @@ def first_steps(
         terms = values.read()
         parameters = dict(trainer.module.named_parameters())
         gradients = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
+        if not trainer.world.leads:  # what other processes know of batch norm's statistics does not count
+            for buffer in trainer.module.buffers():
+                buffer.zero_()
         validation = trainer.validate()
         trainer.epoch = trainer.mines_from  # from here on views find positives
         trainer.model.eval()
