@@ -39,17 +39,16 @@ def add_machine_arguments(parser: argparse.ArgumentParser, threads: bool = True)
     add(
         "--batch-size",
         type=int,
-        default=16,
         metavar="B",
-        help="frames that a network processes at once (default %(default)s); fewer if frames are large, and "
-        "halved if the GPU's memory is too small",
+        help="frames that a network processes at once (default: 64 on a GPU, else 16); fewer if frames are "
+        "large, and halved if the GPU's memory is too small",
     )
 
 
 def resources_of(options: argparse.Namespace) -> Resources:
     """Threads and device; a number below 1 is an error."""
     for name in ("threads", "batch_size"):
-        if getattr(options, name) < 1:
+        if getattr(options, name) is not None and getattr(options, name) < 1:
             raise CoConError(f"--{name.replace('_', '-')} must be at least 1")
     return Resources(options.threads, options.device)
 

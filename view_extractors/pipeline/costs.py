@@ -15,7 +15,7 @@ import numpy as np
 
 from cocon.video import open_video
 from view_extractors.base import Extractor, Pending, Resources, SharedNetwork, finished
-from view_extractors.pipeline.inference import network_key, on_gpu
+from view_extractors.pipeline.inference import frames_at_once, network_key, on_gpu
 
 #: seconds that the measurement of one view may take, without its first batch
 _PATIENCE = 3.0
@@ -57,7 +57,7 @@ class Cost:
 
 
 def measure(
-    extractors: Sequence[Extractor], samples: Sequence[Path], resources: Resources, batch_size: int
+    extractors: Sequence[Extractor], samples: Sequence[Path], resources: Resources, batch_size: int | None
 ) -> list[Cost]:
     """Decode, infer and encode frames of the samples, each extractor for a few seconds.
 
@@ -78,7 +78,8 @@ def measure(
         if key and network is None:
             network = key[0](key[1], resources)
             networks[key] = (extractor.view, network)
-        spent = _spent(extractor, network, videos, batch_size if gpu else min(batch_size, _CPU_BATCH))
+        frames = batch_size or frames_at_once(gpu)
+        spent = _spent(extractor, network, videos, frames if gpu else min(frames, _CPU_BATCH))
         costs.append(
             Cost(
                 view=extractor.view,

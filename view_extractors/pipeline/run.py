@@ -30,7 +30,7 @@ def extract(
     *,
     max_failed_fraction: float = 0.0,
     resources: Resources | None = None,
-    batch_size: int = 16,
+    batch_size: int | None = None,
     progress: Progress | None = None,
     was_there: Mapping[str, bool] | None = None,
     checksums: Mapping[str, str] | None = None,
@@ -52,7 +52,7 @@ def extract(
         outputs: the views to write.
         max_failed_fraction: largest fraction of skipped videos that still gives a shard.
         resources: threads and device.
-        batch_size: frames that a network sees at once; fewer where frames are large.
+        batch_size: frames that a network sees at once, fewer where frames are large; None: more on a GPU.
         progress: its methods are called at every step.
         was_there: whether a video's file was there when the videos were listed, by id, as far as it is known.
             A video that was already missing then does not count as failed.

@@ -17,7 +17,7 @@ from cocon.shards.writer import MISSING
 from cocon.video import VideoError, VideoMissingError, open_video
 from view_extractors.base import Extractor, Resources, finished
 from view_extractors.pipeline.gpu_memory import FittingBatches
-from view_extractors.pipeline.inference import network_key, on_gpu
+from view_extractors.pipeline.inference import frames_at_once, network_key, on_gpu
 from view_extractors.pipeline.progress import Progress, Summary
 from view_extractors.pipeline.threads import Behind, ahead
 from view_extractors.pipeline.work_item import Results, WorkItem
@@ -38,7 +38,7 @@ class Stages:
     Args:
         writers: the shards to write, with their extractors.
         resources: threads and device.
-        batch_size: largest number of frames in a batch.
+        batch_size: largest number of frames in a batch; None: more on a GPU.
         progress: its methods are called at every step.
         summary: is filled.
         was_there: whether a video's file was there when the videos were listed, where that is known.
@@ -48,14 +48,13 @@ class Stages:
         self,
         writers: Mapping[ShardWriter, Extractor],
         resources: Resources,
-        batch_size: int,
+        batch_size: int | None,
         progress: Progress,
         summary: Summary,
         was_there: Mapping[str, bool] | None = None,
     ) -> None:
         self._writers = writers
         self._resources = resources
-        self._batch_size = batch_size
         self._progress = progress
         self._summary = summary
         self._was_there = was_there or {}
@@ -67,6 +66,7 @@ class Stages:
         self._map: Callable[..., Iterable[Any]] = map
         self._open = contextlib.ExitStack()
         self._on_gpu = any(on_gpu(extractor, resources) for extractor in writers.values())
+        self._batch_size = batch_size or frames_at_once(self._on_gpu)
         overlap = resources.threads > 1 or self._on_gpu
         self._depth = _DEPTH if overlap else 0
         order = "at the same time" if overlap else "in turn"

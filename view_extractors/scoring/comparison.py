@@ -118,7 +118,7 @@ def compare(
     known: Known,
     views: Iterable[str],
     resources: Resources,
-    batch_size: int = 16,
+    batch_size: int | None = None,
     several: Known | None = None,
 ) -> Iterator[Comparison]:
     """Extract the videos with every backend of the views, and score the result.
@@ -127,7 +127,7 @@ def compare(
         known: the videos.
         views: names of the views.
         resources: threads and device.
-        batch_size: frames that a network sees at once.
+        batch_size: frames that a network sees at once; None: more on a GPU.
         several: videos with several persons in a frame.
     """
     for view in views:
@@ -145,7 +145,9 @@ def compare(
                 yield Comparison(view, backend, absent=error.message)
 
 
-def _measure(view: str, backend: str, known: Known, resources: Resources, batch_size: int) -> Comparison:
+def _measure(
+    view: str, backend: str, known: Known, resources: Resources, batch_size: int | None
+) -> Comparison:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / view / "00000.h5"
         # Once for what is loaded or compiled at the first use, once for the time.
@@ -165,7 +167,7 @@ def _measure(view: str, backend: str, known: Known, resources: Resources, batch_
         return Comparison(view, backend, 1000 * seconds / frames, figures[view])
 
 
-def _of_several(row: Comparison, several: Known, resources: Resources, batch_size: int) -> Figures:
+def _of_several(row: Comparison, several: Known, resources: Resources, batch_size: int | None) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / row.view / "00000.h5"
         extractor = extractor_of(row.view, f"{{backend: {row.backend}}}")

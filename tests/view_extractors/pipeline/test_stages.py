@@ -187,6 +187,16 @@ def test_large_frames_come_in_small_batches(tmp_path, videos, monkeypatch):
     assert sizes == [3] * 7
 
 
+@pytest.mark.parametrize(("gpu", "given", "largest"), [(False, None, 16), (True, None, 64), (True, 3, 3)])
+def test_batches_are_larger_on_a_gpu(tmp_path, moving, write_video, monkeypatch, gpu, given, largest):
+    video, sizes = write_video(tmp_path / "long.mkv", moving(70, 16, 16), "ffv1", "bgr0"), []
+    monkeypatch.setattr(stages, "on_gpu", lambda extractor, resources: gpu)
+    watched = Watched(lambda batch: sizes.append(len(batch)))
+    extract({"long": video}, [Output(watched, tmp_path / "x.h5")], batch_size=given)
+    assert max(sizes) == largest
+    assert sum(sizes) == 70
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("stage", ["decoding", "inference", "writing"])
 def test_bug_names_its_video_and_keeps_what_is_finished(tmp_path, videos, monkeypatch, stage, threads):
