@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from cocon.config.schema import Augmentation, Clip
 from cocon.data import colour
-from cocon.data.augmentation import mirror_some
+from cocon.data.augmentation import by_operations, mirror_some, way_on
 from cocon.data.cache import FrameCache
 from cocon.data.clips import Key
 from cocon.data.crops import crop_size, resized_crop_at, scaled
@@ -110,6 +110,8 @@ def augment_clips(
     """
     drawn = _draws(len(x_u8_BTCHW), VIEWS[view].content == "photograph", jitter, generator)
     draws = sent_together({name: values.float() for name, values in drawn.items()}, x_u8_BTCHW.device)
+    if (way := way_on(x_u8_BTCHW.device)) is not by_operations:
+        return way(x_u8_BTCHW, view, _of_frames(draws, x_u8_BTCHW.shape[1]), clip)
     x_BTCHW = mirror_some(x_u8_BTCHW, draws["flipped"] > 0, view)
     if "chosen" not in draws:
         return normalise(x_BTCHW, view, clip)
@@ -136,6 +138,15 @@ def _draws(count: int, colours: bool, jitter: float, generator: torch.Generator)
                 values = 2 * torch.rand(chosen, generator=generator) - 1
                 draws[name][chosen_B] = values * getattr(Augmentation(), name)
     return draws
+
+
+def _of_frames(draws: Mapping[str, Tensor], frames: int) -> dict[str, Tensor]:
+    """The random numbers as pretraining has them, a factor per frame: 1 in clips that keep their colours."""
+    found = {"flipped": draws["flipped"]}
+    for name in _COLOURS if "chosen" in draws else ():
+        values_F = draws[name].repeat_interleave(frames)
+        found[name] = values_F if name == "hue" else 1 + values_F
+    return found
 
 
 def _recoloured(x_BTCHW: Tensor, draws: Mapping[str, Tensor]) -> Tensor:

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from cocon.config.schema import Clip
+from cocon.data.augmentation import by_operations
 from cocon.data.network_input import to_network_input
+from cocon.evaluation import labelled_clips
 from cocon.evaluation.labelled_clips import LabelledClips, _resized_crop, augment_clips
 from cocon.shards import ShardSet
-from cocon.views import COCO_KEYPOINTS
+from cocon.views import COCO_KEYPOINTS, VIEWS
 
 CLIP = Clip(blocks=2, frames_per_block=2, stride=1, predicted_blocks=1, crop={"mask": 16, "rgb": 16})
 LABELS = {"run/train0": 1, "walk/train3": 2}
@@ -113,3 +115,21 @@ def test_mirrored_pose_exchanges_left_and_right() -> None:
         torch.testing.assert_close(after[:, left], before[:, right].flip(-1))
         torch.testing.assert_close(after[:, right], before[:, left].flip(-1))
         torch.testing.assert_close(after[:, 0], before[:, 0].flip(-1))
+
+
+@pytest.mark.parametrize("view", ["rgb", "flow"])
+@pytest.mark.parametrize("jitter", [0.0, 0.5])
+def test_on_a_gpu_kernels_do_the_same(view: str, jitter: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take numbers per frame; operations of torch stand in for them."""
+    x = torch.randint(256, (6, CLIP.frames, VIEWS[view].channels, 6, 5), dtype=torch.uint8)
+    wanted = augment_clips(x, view, CLIP, jitter, torch.Generator().manual_seed(3))
+    calls: list[str] = []
+
+    def kernels(x: torch.Tensor, view: str, draws: dict[str, torch.Tensor], clip: Clip) -> torch.Tensor:
+        calls.append(view)
+        return by_operations(x, view, {"grey": torch.zeros(x.shape[0] * x.shape[1]), **draws}, clip)
+
+    monkeypatch.setattr(labelled_clips, "way_on", lambda device: kernels)
+    found = augment_clips(x, view, CLIP, jitter, torch.Generator().manual_seed(3))
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+    assert calls == [view]
