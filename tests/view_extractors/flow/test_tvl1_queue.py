@@ -109,18 +109,29 @@ def test_an_error_reaches_everyone_in_its_batch_and_nobody_else(gpu: Gpu) -> Non
     assert values(queue.submit(pictures(3, 4), SIZE, BOUND)) == [7]
 
 
+def test_an_error_of_any_kind_leaves_nobody_waiting(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(height: int, width: int) -> int:
+        raise RuntimeError("the device is gone")
+
+    monkeypatch.setattr(gpu, "at_once", fails)
+    queue = FlowQueue(gpu)  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the device is gone"):
+            finished(queue.submit(pictures(1, 2), SIZE, BOUND))
+
+
 def test_only_the_same_picture_is_shared() -> None:
     same, other = pictures(1, 2), pictures(2, 3)
     found, begins = joined([Request(same, SIZE, BOUND), Request(other, SIZE, BOUND)])
     assert ([int(picture[0, 0]) for picture in found], begins) == ([1, 2, 2, 3], [0, 2])
 
 
-def test_its_thread_ends_with_it(gpu: Gpu) -> None:
-    before = threading.active_count()
+def test_its_thread_ends_when_nothing_waits(gpu: Gpu) -> None:
     queue = FlowQueue(gpu)  # type: ignore[arg-type]
-    gpu.go_on.release()
-    assert values(queue.submit(pictures(1, 2), SIZE, BOUND)) == [3]
-    (thread,) = queue._thread._threads
-    del queue
-    thread.join(timeout=10)
-    assert threading.active_count() == before
+    for _ in range(2):
+        result = queue.submit(pictures(1, 2), SIZE, BOUND)
+        (thread,) = [each for each in threading.enumerate() if each.name == "flow"]
+        gpu.go_on.release()
+        assert values(result) == [3]
+        thread.join(timeout=10)
+        assert not thread.is_alive()

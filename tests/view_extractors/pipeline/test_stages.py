@@ -75,7 +75,7 @@ class Watched(Rgb):
 def no_thread_is_left():
     before = threading.active_count()
     yield
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # one of another test may have been ending
 
 
 @pytest.fixture

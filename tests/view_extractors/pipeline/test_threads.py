@@ -32,7 +32,7 @@ def numbers(count, made=None, fail_at=None):
 def no_thread_is_left():
     before = threading.active_count()
     yield
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # one of another test may have been ending
 
 
 @pytest.mark.parametrize("depth", [0, 1, 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,7 +37,7 @@ class Request:
 
 
 class FlowQueue:
-    """Computes flow in a thread of its own.
+    """Computes flow in a thread of its own, which ends when nothing waits.
 
     A small batch leaves a GPU mostly idle. While a batch is computed, requests collect; the next batch
     consists of all that wait then, up to the number of pairs that the GPU takes at once. So batches are
@@ -49,43 +49,47 @@ class FlowQueue:
         self._gpu = gpu
         self._waiting: deque[Request] = deque()
         self._lock = threading.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="flow")
+        self._working = False
 
     def submit(self, pictures: Sequence[np.ndarray], size: tuple[int, int], bound: float) -> list[Pending]:
         """The stored flow ``uint8`` (h, w, 2) of each pair of neighbours, pending; see :class:`Request`."""
         request = Request(pictures, size, bound)
         with self._lock:
             self._waiting.append(request)
-        self._thread.submit(self._work)
+            if not self._working:
+                self._working = True
+                threading.Thread(target=self._work, name="flow").start()
         return [Pending(request.stored, index) for index in range(len(pictures) - 1)]
 
     def _work(self) -> None:
-        """Compute a batch, if the one before has left any request."""
-        batch = self._take()
-        if not batch:
-            return
-        try:
-            pictures, begins = joined(batch)
-            stored = self._gpu.stored(pictures, batch[0].size, batch[0].bound)
-        except BaseException as error:
-            for request in batch:
-                request.stored.set_exception(error)
-        else:
-            for request, begin in zip(batch, begins, strict=True):
-                request.stored.set_result(stored[begin : begin + len(request.pictures) - 1])
+        """Compute batches while there are any."""
+        while batch := self._first():
+            try:
+                batch += self._others(batch[0])
+                pictures, begins = joined(batch)
+                stored = self._gpu.stored(pictures, batch[0].size, batch[0].bound)
+            except BaseException as error:
+                for request in batch:
+                    request.stored.set_exception(error)
+            else:
+                for request, begin in zip(batch, begins, strict=True):
+                    request.stored.set_result(stored[begin : begin + len(request.pictures) - 1])
 
-    def _take(self) -> list[Request]:
-        """The requests at the head of the queue that fit into one batch; at least one, if there is any."""
-        batch: list[Request] = []
+    def _first(self) -> list[Request]:
+        """The request at the head of the queue; none: the thread ends."""
         with self._lock:
-            most = self._gpu.at_once(*self._waiting[0].pictures[0].shape) if self._waiting else 0
-            while self._waiting:
-                request = self._waiting[0]
-                most -= len(request.pictures)
-                if batch and (most < 0 or not request.fits(batch[0])):
-                    break
-                batch.append(self._waiting.popleft())
-        return batch
+            self._working = bool(self._waiting)
+            return [self._waiting.popleft()] if self._waiting else []
+
+    def _others(self, first: Request) -> list[Request]:
+        """The requests that follow and fit into one batch with the first one."""
+        room = self._gpu.at_once(*first.pictures[0].shape) - len(first.pictures)
+        found: list[Request] = []
+        with self._lock:
+            while self._waiting and self._waiting[0].fits(first) and len(self._waiting[0].pictures) <= room:
+                room -= len(self._waiting[0].pictures)
+                found.append(self._waiting.popleft())
+        return found
 
 
 def joined(batch: Sequence[Request]) -> tuple[list[np.ndarray], list[int]]:
