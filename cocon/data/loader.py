@@ -46,6 +46,7 @@ class Loader(Generic[ItemT]):
         batches: lists of keys, one collated batch each; None: single items, arrays as tensors.
         workers: processes that load; 0: this one.
         pin: put batches into pinned memory.
+        once: the batches are loaded once: the workers end with them.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Loader(Generic[ItemT]):
         *,
         workers: int = 0,
         pin: bool = False,
+        once: bool = False,
     ) -> None:
         collate = default_convert if batches is None else default_collate
         chosen: dict[str, Any] = {"batch_size": None} if batches is None else {"batch_sampler": batches}
@@ -63,7 +65,7 @@ class Loader(Generic[ItemT]):
             **chosen,
             collate_fn=_Collate(collate),
             num_workers=workers,
-            persistent_workers=workers > 0 and batches is not None,
+            persistent_workers=workers > 0 and batches is not None and not once,
             prefetch_factor=_PREFETCHED if workers else None,
             pin_memory=pin,
             worker_init_fn=functools.partial(_begin, messages.level()),
@@ -102,7 +104,9 @@ def workers_watched() -> Iterator[None]:
         ) from error
 
 
-def number_of_workers(wanted: Workers, device: torch.device, item_bytes: int) -> int:
+def number_of_workers(
+    wanted: Workers, device: torch.device, item_bytes: int, *, at_most: bool = False
+) -> int:
     """Processes that load data for a process that computes on a device.
 
     ``auto`` means as many as the process has threads on a GPU, but for the one that launches kernels, at most
@@ -112,10 +116,11 @@ def number_of_workers(wanted: Workers, device: torch.device, item_bytes: int) ->
         wanted: from the settings.
         device: where the process computes.
         item_bytes: size of what a worker loads at a time.
+        at_most: fewer than are wanted will do as well.
 
     Raises:
         WorkerError: what as many workers as are wanted load in advance does not fit into the free space of
-            /dev/shm.
+            /dev/shm, and fewer will not do.
     """
     workers: int = (
         wanted
@@ -135,7 +140,7 @@ def number_of_workers(wanted: Workers, device: torch.device, item_bytes: int) ->
         f"{workers} workers load up to {workers * each / 2**20:.0f} MiB in advance, "
         f"and {_SHARED_MEMORY} has {free / 2**20:.0f} MiB free"
     )
-    if wanted != "auto":
+    if wanted != "auto" and not at_most:
         raise _shared_memory_error(message)
     fitting = int(free // each)
     log.warning("%s; %d are used. A container can have more (docker run --shm-size=8g)", message, fitting)

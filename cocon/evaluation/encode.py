@@ -75,7 +75,10 @@ def encode_videos(
     )
     for name, values_ND in arrays.items():
         what = f"the {pretraining} features ({name}) of the view {shards.view}"
-        check_finite(what, ids, values_ND, "look at these videos, or at the loss of the pretraining")
+        hint = "look at these videos, or at the loss of the pretraining"
+        if half and device.type == "cuda":
+            hint = f"half precision may be too small a range: use --amp off (jobs.features.amp); else {hint}"
+        check_finite(what, ids, values_ND, hint)
     settings = {"clip": clip.model_dump(mode="json"), "network": network.settings.model_dump(mode="json")}
     return Features(
         ids, **arrays, windows=windows, view=shards.view, pretraining=pretraining, settings=settings

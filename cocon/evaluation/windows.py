@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 Window = tuple[str, np.ndarray]
 T = TypeVar("T")
-#: windows of a video that are read together, at most: memory does not grow with its length
+#: windows of a video, with their crops, that are read together, at most: memory does not grow with its length
 _TOGETHER = 64
 
 
@@ -56,12 +56,14 @@ class _Windows(Dataset[tuple[str, np.ndarray]]):
     def __init__(self, shards: ShardSet, video_ids: Sequence[str], clip: Clip, corners: bool) -> None:
         self.shards, self.clip, self.corners = shards, clip, corners
         counts = {video: len(eval_windows(shards.videos[video].frames, clip)) for video in video_ids}
+        crops = 5 if corners else 1
+        together = max(1, _TOGETHER // crops)
         self._parts = [
-            (video, slice(first, first + _TOGETHER))
+            (video, slice(first, first + together))
             for video, count in counts.items()
-            for first in range(0, count, _TOGETHER)
+            for first in range(0, count, together)
         ]
-        self.most = min(_TOGETHER, max(counts.values(), default=0)) * (5 if corners else 1)
+        self.most = min(together, max(counts.values(), default=0)) * crops
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -139,7 +141,7 @@ def apply_to_windows(
     """
     windows = _Windows(shards, video_ids, clip, crops == 10)
     item_bytes = windows.most * clip_bytes(clip, [shards.view])
-    loader = Loader(windows, workers=number_of_workers(workers, device, item_bytes))
+    loader = Loader(windows, workers=number_of_workers(workers, device, item_bytes, at_most=True))
 
     def computed(batch: list[Window]) -> tuple[list[str], dict[str, Late]]:
         x_u8_BTCHW = _uploaded([window for _, window in batch], device)
@@ -174,7 +176,8 @@ def _one_late(items: Iterable[T]) -> Iterator[T]:
 def _batched(videos: Iterable[tuple[str, np.ndarray]], batch_size: int) -> Iterator[list[Window]]:
     batch: list[Window] = []
     for video, windows_WTCHW in videos:
-        for window_TCHW in np.asarray(windows_WTCHW):
+        # A copy, so that a worker's shared memory is released.
+        for window_TCHW in np.asarray(windows_WTCHW).copy():
             batch.append((video, window_TCHW))
             if len(batch) == batch_size:
                 yield batch

@@ -68,6 +68,7 @@ def launch(layout: Layout, command: Sequence[str]) -> int:
         CoConError: more than one node outside of a SLURM job, or too few GPUs.
     """
     os.environ["OMP_NUM_THREADS"] = str(layout.threads_each)
+    os.environ["LOCAL_WORLD_SIZE"] = str(layout.processes)
     job = os.environ.get("SLURM_JOB_ID")
     if job is not None:
         job_step = step(layout, job, command)

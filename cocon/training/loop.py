@@ -111,9 +111,11 @@ class Loop(Optimisation[BatchT]):
         """The figure to minimise for the best epoch; None: not measured after this one."""
         return row.get("validation/loss")
 
-    def load(self, clips: Dataset[BatchT], batches: Iterable[list[Key]], workers: int) -> Loader[BatchT]:
+    def load(
+        self, clips: Dataset[BatchT], batches: Iterable[list[Key]], workers: int, *, once: bool = False
+    ) -> Loader[BatchT]:
         """A loader of the given batches of keys."""
-        return Loader(clips, batches, workers=workers, pin=self.switches.pinned)
+        return Loader(clips, batches, workers=workers, pin=self.switches.pinned, once=once)
 
     # ---------------------------------------------------------------------------------- the loop
 

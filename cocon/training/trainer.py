@@ -194,7 +194,7 @@ class Trainer(Loop[Clips]):
         self.model.eval()
         averages, late = Averages(), []
         workers = min(self.workers, len(self.validation_batches))
-        for batch in self.load(self.validation_clips, self.validation_batches, workers):
+        for batch in self.load(self.validation_clips, self.validation_batches, workers, once=True):
             inputs = {
                 view: to_network_input(x.to(self.world.device, non_blocking=True), view, self.clip)
                 for view, x in batch.views.items()

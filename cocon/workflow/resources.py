@@ -42,9 +42,17 @@ class Gpus:
         """Threads of a job of this stage that has so many GPUs, if it may have any."""
         return job.threads_with(self.of_job(count))
 
+    def memory_mb(self, job: GpuJob, count: int = 1) -> int:
+        """Memory of such a job."""
+        return job.memory_with(self.of_job(count))
+
     def threads_of_extraction(self, dataset: str, view: str = "pose") -> int:
         """Threads of a job that extracts a view, or mask and pose in one pass."""
         return self.config.jobs.extract.threads_with(self.of_extraction(dataset, view))
+
+    def memory_mb_of_extraction(self, dataset: str, view: str = "pose") -> int:
+        """Memory of such a job."""
+        return self.config.jobs.extract.memory_with(self.of_extraction(dataset, view))
 
     def slurm_options(self, nodes: int, per_node: int) -> str:
         """For sbatch: the signal on which a training saves its state, 5 minutes before the end; its GPUs.

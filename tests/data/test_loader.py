@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import sys
@@ -137,9 +138,18 @@ def test_said_before_anything_is_loaded(
         return
     with pytest.raises(WorkerError, match=r"load up to 240 MiB in advance, and \S+ has 64 MiB free"):
         number_of_workers(workers, cpu, size)
+    assert number_of_workers(workers, cpu, size, at_most=True) == 1
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(WorkerError, match="load up to 480 MiB"):
         number_of_workers(workers, cpu, size)
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_workers_end_with_batches_that_are_loaded_once(once: bool) -> None:
+    before = set(multiprocessing.active_children())
+    loader = Loader(Items(), BATCHES, workers=2, once=once)
+    assert len(list(loader)) == 2
+    assert len(set(multiprocessing.active_children()) - before) == (0 if once else 2)
 
 
 @pytest.mark.parametrize(

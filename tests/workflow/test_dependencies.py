@@ -378,7 +378,7 @@ def test_a_job_that_is_given_in_part_keeps_the_rest_of_its_defaults() -> None:
     jobs = Config.model_validate(
         {"datasets": {}, "recipes": {}, "jobs": {"pretrain_stage2": {"gpus": 2}}}
     ).jobs
-    assert (jobs.pretrain_stage2.threads_with(0), jobs.pretrain_stage2.memory_mb) == (2, 8000)
+    assert (jobs.pretrain_stage2.threads_with(0), jobs.pretrain_stage2.memory_with(0)) == (2, 8000)
 
 
 def test_paths(folder: Path) -> None:

@@ -56,6 +56,21 @@ def test_jobs_on_a_gpu_have_threads_that_keep_up_with_it(device: str, threads: t
     assert found.threads(jobs.features.model_copy(update={"threads": 3})) == 3
 
 
+@pytest.mark.parametrize(
+    ("device", "memory"), [("cpu", (4000, 4000, 4000, 8000)), ("auto", (4000, 8000, 8000, 64000))]
+)
+def test_and_memory_for_its_driver_and_processes(device: str, memory: tuple[int, ...]) -> None:
+    found = gpus(device, 1, False)
+    jobs = found.config.jobs
+    assert memory == (
+        found.memory_mb_of_extraction("mine", "rgb"),
+        found.memory_mb_of_extraction("mine", "flow"),
+        found.memory_mb(jobs.features),
+        found.memory_mb(jobs.pretrain_stage2, count=4),
+    )
+    assert found.memory_mb(jobs.features.model_copy(update={"memory_mb": 300})) == 300
+
+
 def test_whether_there_is_a_cluster_is_asked_when_jobs_are_planned() -> None:
     known: list[bool] = []
     found = Gpus(gpus("auto", 0, False).config, 0, lambda: bool(known))

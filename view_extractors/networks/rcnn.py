@@ -97,7 +97,9 @@ class Rcnn(SharedNetwork):
             with half_precision(self._device):
                 images, _ = self._network.transform(list(pixels_BCHW))
                 features = self._network.backbone(images.tensors)
-                proposals, _ = self._network.rpn(images, features)
+            # In float32, because torchvision gives boxes the type of the features.
+            proposals, _ = self._network.rpn(images, {name: x.float() for name, x in features.items()})
+            with half_precision(self._device):
                 boxes, scores_P = self._find(features, proposals, images.image_sizes)
                 logits = self._logits(features, boxes, images.image_sizes)
             # What several frames have found leaves the device in one copy.

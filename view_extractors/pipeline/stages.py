@@ -92,7 +92,7 @@ class Stages:
             for item, frames in stack.enter_context(ahead(self._decode(items), self._depth)):
                 with self._summary.at_work("inference"), item.named_in_errors("inference"):
                     results = self._infer(item, frames)
-                sink.put(results, sum(frame.nbytes for frame in frames) if self._on_gpu else 1)
+                sink.put(results, max(_size(frames), *map(_size, results.of_writers)) if self._on_gpu else 1)
 
     def _decode(self, items: Iterator[WorkItem]) -> Generator[tuple[WorkItem, list[np.ndarray]], None, None]:
         """Batches of RGB frames; an empty one ends its video."""
@@ -172,3 +172,8 @@ class Stages:
         else:
             self._summary.count(*item.outcome)
             self._progress.video(item.id, *item.outcome)
+
+
+def _size(arrays: Sequence[Any]) -> int:
+    """Bytes of arrays; other results are small, or as large as the frames while they are pending."""
+    return sum(getattr(array, "nbytes", 0) for array in arrays)

@@ -96,8 +96,8 @@ def stored(paths):
 
 
 def growing(value):
-    """Twice, three times the value when a job is repeated; a plain run does not repeat any."""
-    return lambda wildcards, attempt: value * attempt
+    """Twice, three times the value (or what a function says) when a job is repeated; a plain run repeats none."""
+    return lambda wildcards, attempt: attempt * (value(wildcards) if callable(value) else value)
 
 
 def beside_snakemake(wildcards):

@@ -20,7 +20,7 @@ rule features:
     resources:
         gpu=of(GPUS.of_job),
         disk_mb=DISK_MB,
-        mem_mb=growing(JOBS.features.memory_mb),
+        mem_mb=growing(of(GPUS.memory_mb, job=JOBS.features)),
         runtime=growing(JOBS.features.runtime_minutes),
     params:
         depends=tracked(DOCUMENTS.evaluation.features),
@@ -96,7 +96,7 @@ rule finetune:
         mpi=CALLS_SRUN,
         slurm_extra=of(GPUS.slurm_options, nodes=1, per_node=1),
         disk_mb=DISK_MB,
-        mem_mb=growing(JOBS.finetune.memory_mb),
+        mem_mb=growing(of(GPUS.memory_mb, job=JOBS.finetune)),
         runtime=JOBS.finetune.runtime_minutes,
     params:
         depends=tracked(DOCUMENTS.evaluation.protocol),

@@ -49,7 +49,7 @@ rule pretrain_stage1:
             GPUS.slurm_options, nodes=JOBS.pretrain_stage1.nodes, per_node=JOBS.pretrain_stage1.gpus
         ),
         disk_mb=DISK_MB,
-        mem_mb=growing(JOBS.pretrain_stage1.memory_mb),
+        mem_mb=growing(of(GPUS.memory_mb, job=JOBS.pretrain_stage1, count=JOBS.pretrain_stage1.gpus)),
         runtime=JOBS.pretrain_stage1.runtime_minutes,
     params:
         depends=tracked(DOCUMENTS.encoders.stage1),
@@ -103,7 +103,7 @@ rule pretrain_stage2:
             GPUS.slurm_options, nodes=JOBS.pretrain_stage2.nodes, per_node=JOBS.pretrain_stage2.gpus
         ),
         disk_mb=DISK_MB,
-        mem_mb=growing(JOBS.pretrain_stage2.memory_mb),
+        mem_mb=growing(of(GPUS.memory_mb, job=JOBS.pretrain_stage2, count=JOBS.pretrain_stage2.gpus)),
         runtime=JOBS.pretrain_stage2.runtime_minutes,
     params:
         depends=tracked(DOCUMENTS.encoders.stage2),

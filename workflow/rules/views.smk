@@ -22,7 +22,7 @@ rule extract:
         of(ARGUMENTS.environment)
     threads: of(GPUS.threads_of_extraction)
     resources:
-        mem_mb=growing(JOBS.extract.memory_mb),
+        mem_mb=growing(of(GPUS.memory_mb_of_extraction)),
         runtime=growing(JOBS.extract.runtime_minutes),
         gpu=of(GPUS.of_extraction),
     params:
@@ -66,7 +66,7 @@ rule extract_persons:
         of(ARGUMENTS.environment)
     threads: of(GPUS.threads_of_extraction)
     resources:
-        mem_mb=growing(JOBS.extract.memory_mb),
+        mem_mb=growing(of(GPUS.memory_mb_of_extraction)),
         runtime=growing(JOBS.extract.runtime_minutes),
         gpu=of(GPUS.of_extraction),
     params:

@@ -10,10 +10,6 @@ from cocon.config.schema.base import Fraction, PositiveInt, Section
 from cocon.config.schema.extraction import MAX_FAILED_FRACTION
 from cocon.config.schema.training import Probing, Running, Workers
 
-MemoryMb = Annotated[
-    PositiveInt,
-    Field(description="memory of a job, MB, for a scheduler; repeated jobs get twice, then three times"),
-]
 RuntimeMinutes = Annotated[
     PositiveInt,
     Field(
@@ -26,7 +22,6 @@ RuntimeMinutes = Annotated[
 class Job(Section):
     """What one job of a stage asks for."""
 
-    memory_mb: MemoryMb = 4000
     runtime_minutes: RuntimeMinutes = 240
 
 
@@ -36,18 +31,29 @@ class GpuJob(Job):
     Attributes:
         without_gpu: threads by default.
         per_gpu: likewise, for each GPU: decoding, loading and packing keep up with it.
+        memory: MB by default; twice that for each GPU, for its driver and for processes that load data.
     """
 
     without_gpu: ClassVar[int] = 1
     per_gpu: ClassVar[int] = 4
+    memory: ClassVar[int] = 4000
 
     threads: PositiveInt | None = Field(
         None, description="threads, that is cores, of a job; null: 1, or 4 for each of its GPUs"
+    )
+    memory_mb: PositiveInt | None = Field(
+        None,
+        description="memory of a job, MB, for a scheduler; repeated jobs get twice, then three times; null: "
+        "4000, or 8000 for each of its GPUs",
     )
 
     def threads_with(self, gpus: int) -> int:
         """Threads of a job, or of the part on one node, that has so many GPUs."""
         return self.threads or gpus * self.per_gpu or self.without_gpu
+
+    def memory_with(self, gpus: int) -> int:
+        """Memory, MB, likewise."""
+        return self.memory_mb or self.memory * max(1, 2 * gpus)
 
 
 class ExtractionJob(GpuJob):
@@ -84,17 +90,26 @@ class TogetherJob(PretrainingJob):
 
     without_gpu: ClassVar[int] = 2
     per_gpu: ClassVar[int] = 8
+    memory: ClassVar[int] = 8000
 
     threads: PositiveInt | None = Field(
         None, description="threads, that is cores, of a job; null: 2, or 8 for each of its GPUs"
     )
-    memory_mb: MemoryMb = 8000
+    memory_mb: PositiveInt | None = Field(
+        None,
+        description="memory of a job, MB, for a scheduler; repeated jobs get twice, then three times; null: "
+        "8000, or 16000 for each of its GPUs",
+    )
 
 
 class RenderingJob(Job):
     """What rendering the demo asks for."""
 
     threads: PositiveInt = Field(2, description="threads, that is cores, of a job")
+    memory_mb: PositiveInt = Field(
+        4000,
+        description="memory of a job, MB, for a scheduler; repeated jobs get twice, then three times",
+    )
 
 
 class FeaturesJob(GpuJob):
