@@ -13,9 +13,14 @@ from tests.tiny import DEMO, RECIPE
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(3000)]
 
+#: several of them at a time on a node of the cluster
+SMALL = {"threads": 1, "memory_mb": 4000}
 DOCUMENT = {
     "views": ["rgb", "flow"],
-    "jobs": {"pretrain_stage2": {"memory_mb": 2000}},
+    "jobs": {
+        **dict.fromkeys(("extract", "pretrain_stage1", "features", "finetune"), SMALL),
+        "pretrain_stage2": {"threads": 2, "memory_mb": 2000},
+    },
     "datasets": {"demo": DEMO},
     "recipes": {"tiny": RECIPE},
 }
