@@ -122,13 +122,7 @@ def number_of_workers(
         WorkerError: what as many workers as are wanted load in advance does not fit into the free space of
             /dev/shm, and fewer will not do.
     """
-    workers: int = (
-        wanted
-        if wanted != "auto"
-        else min(torch.get_num_threads() - 1, MOST_WORKERS)
-        if device.type == "cuda"
-        else 0
-    )
+    workers = _automatic(device) if wanted == "auto" else wanted
     if not workers or not _SHARED_MEMORY.is_dir():
         return workers
     each = item_bytes * _PREFETCHED * int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -145,6 +139,10 @@ def number_of_workers(
     fitting = int(free // each)
     log.warning("%s; %d are used. A container can have more (docker run --shm-size=8g)", message, fitting)
     return fitting
+
+
+def _automatic(device: torch.device) -> int:
+    return min(torch.get_num_threads() - 1, MOST_WORKERS) if device.type == "cuda" else 0
 
 
 def clip_bytes(clip: Clip, views: Iterable[str]) -> int:
