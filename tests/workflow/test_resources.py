@@ -41,34 +41,28 @@ def test_extraction_has_a_gpu_where_its_backend_uses_one(view: str, count: int) 
 
 
 @pytest.mark.parametrize(
-    ("device", "threads"), [("cpu", (1, 1, 1, 2)), ("auto", (1, 4, 4, 32))], ids=["cpu", "gpu"]
+    ("device", "threads", "memory"),
+    [("cpu", (1, 1, 1, 2), (4000, 4000, 4000, 8000)), ("auto", (1, 4, 4, 32), (4000, 8000, 8000, 64000))],
+    ids=["cpu", "gpu"],
 )
-def test_jobs_on_a_gpu_have_threads_that_keep_up_with_it(device: str, threads: tuple[int, ...]) -> None:
+def test_jobs_on_a_gpu_have_threads_and_memory_that_keep_up_with_it(
+    device: str, threads: tuple[int, ...], memory: tuple[int, ...]
+) -> None:
     """Of extracting rgb and flow, of features, and of a stage 2 on four GPUs."""
     found = gpus(device, 1, False)
     jobs = found.config.jobs
-    assert threads == (
-        found.threads_of_extraction("mine", "rgb"),
-        found.threads_of_extraction("mine", "flow"),
-        found.threads(jobs.features),
-        found.threads(jobs.pretrain_stage2, count=4),
-    )
-    assert found.threads(jobs.features.model_copy(update={"threads": 3})) == 3
-
-
-@pytest.mark.parametrize(
-    ("device", "memory"), [("cpu", (4000, 4000, 4000, 8000)), ("auto", (4000, 8000, 8000, 64000))]
-)
-def test_and_memory_for_its_driver_and_processes(device: str, memory: tuple[int, ...]) -> None:
-    found = gpus(device, 1, False)
-    jobs = found.config.jobs
-    assert memory == (
-        found.memory_mb_of_extraction("mine", "rgb"),
-        found.memory_mb_of_extraction("mine", "flow"),
-        found.memory_mb(jobs.features),
-        found.memory_mb(jobs.pretrain_stage2, count=4),
-    )
-    assert found.memory_mb(jobs.features.model_copy(update={"memory_mb": 300})) == 300
+    for wanted, of_extraction, of_job in (
+        (threads, found.threads_of_extraction, found.threads),
+        (memory, found.memory_mb_of_extraction, found.memory_mb),
+    ):
+        assert wanted == (
+            of_extraction("mine", "rgb"),
+            of_extraction("mine", "flow"),
+            of_job(jobs.features),
+            of_job(jobs.pretrain_stage2, count=4),
+        )
+    given = jobs.features.model_copy(update={"threads": 3, "memory_mb": 300})
+    assert (found.threads(given), found.memory_mb(given)) == (3, 300)
 
 
 def test_whether_there_is_a_cluster_is_asked_when_jobs_are_planned() -> None:

@@ -139,16 +139,29 @@ def _float32(value: Any) -> Any:
     return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
+def host_bytes(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Empty ``uint8`` memory of the host; page-locked if a GPU is to read or write it.
+
+    That comes from torch's own cache, which waits for pending copies before it is used again.
+    """
+    import torch
+
+    return torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+
+
+def stacked_on(pictures: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
+    """``uint8`` pictures of one shape on the device, (B, ...); a GPU copies asynchronously."""
+    host = host_bytes((len(pictures), *pictures[0].shape), device)
+    np.stack(pictures, out=host.numpy())
+    return host.to(device, non_blocking=True)
+
+
 def upload(pictures_BHWC: np.ndarray | Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
     """``uint8`` pictures of one size (H, W, C) on the device as (B, C, H, W); a GPU copies asynchronously."""
     import torch
 
     if device.type == "cuda":
-        shape = (len(pictures_BHWC), *pictures_BHWC[0].shape)
-        # Page-locked memory comes from torch's own cache, which waits for the copy before it is used again.
-        pixels_BHWC = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        np.stack(list(pictures_BHWC), out=pixels_BHWC.numpy())
-        pixels_BHWC = pixels_BHWC.to(device, non_blocking=True)
+        pixels_BHWC = stacked_on(list(pictures_BHWC), device)
     else:
         pixels_BHWC = torch.from_numpy(np.ascontiguousarray(pictures_BHWC))
     return pixels_BHWC.permute(0, 3, 1, 2)

@@ -18,6 +18,14 @@ RuntimeMinutes = Annotated[
     ),
 ]
 
+_THREADS = "threads, that is cores, of a job"
+_MEMORY = "memory of a job, MB, for a scheduler; repeated jobs get twice, then three times"
+
+
+def _null(description: str, without: int, per_gpu: int) -> str:
+    """A description with the defaults."""
+    return f"{description}; null: {without}, or {per_gpu} for each of its GPUs"
+
 
 class Job(Section):
     """What one job of a stage asks for."""
@@ -38,14 +46,8 @@ class GpuJob(Job):
     per_gpu: ClassVar[int] = 4
     memory: ClassVar[int] = 4000
 
-    threads: PositiveInt | None = Field(
-        None, description="threads, that is cores, of a job; null: 1, or 4 for each of its GPUs"
-    )
-    memory_mb: PositiveInt | None = Field(
-        None,
-        description="memory of a job, MB, for a scheduler; repeated jobs get twice, then three times; null: "
-        "4000, or 8000 for each of its GPUs",
-    )
+    threads: PositiveInt | None = Field(None, description=_null(_THREADS, without_gpu, per_gpu))
+    memory_mb: PositiveInt | None = Field(None, description=_null(_MEMORY, memory, 2 * memory))
 
     def threads_with(self, gpus: int) -> int:
         """Threads of a job, or of the part on one node, that has so many GPUs."""
@@ -92,24 +94,15 @@ class TogetherJob(PretrainingJob):
     per_gpu: ClassVar[int] = 8
     memory: ClassVar[int] = 8000
 
-    threads: PositiveInt | None = Field(
-        None, description="threads, that is cores, of a job; null: 2, or 8 for each of its GPUs"
-    )
-    memory_mb: PositiveInt | None = Field(
-        None,
-        description="memory of a job, MB, for a scheduler; repeated jobs get twice, then three times; null: "
-        "8000, or 16000 for each of its GPUs",
-    )
+    threads: PositiveInt | None = Field(None, description=_null(_THREADS, without_gpu, per_gpu))
+    memory_mb: PositiveInt | None = Field(None, description=_null(_MEMORY, memory, 2 * memory))
 
 
 class RenderingJob(Job):
     """What rendering the demo asks for."""
 
-    threads: PositiveInt = Field(2, description="threads, that is cores, of a job")
-    memory_mb: PositiveInt = Field(
-        4000,
-        description="memory of a job, MB, for a scheduler; repeated jobs get twice, then three times",
-    )
+    threads: PositiveInt = Field(2, description=_THREADS)
+    memory_mb: PositiveInt = Field(4000, description=_MEMORY)
 
 
 class FeaturesJob(GpuJob):

@@ -16,7 +16,7 @@ from torch import Tensor
 from view_extractors.flow.storing import stored_bytes
 from view_extractors.flow.tvl1 import batched
 from view_extractors.flow.tvl1.scheme import Scheme
-from view_extractors.networks.devices import at_once
+from view_extractors.networks.devices import at_once, host_bytes, stacked_on
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Tvl1OnGpu:
         The bytes are those of :func:`~view_extractors.flow.base.rescale_flow` and
         :func:`~view_extractors.flow.base.flow_to_bytes`.
         """
-        kept = self._host_memory((len(pictures) - 1, *size, 2))
+        kept = host_bytes((len(pictures) - 1, *size, 2), self._device)
         done = 0
         for flow in self._parts(pictures):
             kept[done : done + len(flow)].copy_(stored_bytes(flow, size, bound), non_blocking=True)
@@ -73,9 +73,7 @@ class Tvl1OnGpu:
     def _parts(self, pictures: Sequence[np.ndarray]) -> Iterator[Tensor]:
         """Flow (n, 2, H, W) of as many pairs as fit, on the device."""
         height, width = pictures[0].shape
-        host = self._host_memory((len(pictures), height, width))
-        np.stack(pictures, out=host.numpy())
-        pixels_THW = host.to(self._device, non_blocking=True)
+        pixels_THW = stacked_on(pictures, self._device)
         begin = 0
         while begin < len(pictures) - 1:
             part = pixels_THW[begin : begin + self.at_once(height, width) + 1]
@@ -95,10 +93,6 @@ class Tvl1OnGpu:
         torch.cuda.empty_cache()
         self._pixels = (len(part_THW) - 1) // 2 * part_THW[0].numel()
         return None
-
-    def _host_memory(self, shape: tuple[int, ...]) -> Tensor:
-        """Page-locked host memory, which a GPU reads and writes directly."""
-        return torch.empty(shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
 
 
 @functools.cache
